@@ -1,0 +1,1 @@
+"""The tidesync command: wiring and printing only."""

@@ -1,0 +1,1 @@
+"""The suite that authors of stores and transports run against their own."""

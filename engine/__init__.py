@@ -1,0 +1,1 @@
+"""An offline-first sync engine: local tables that work without a network, and push, pull and purge."""

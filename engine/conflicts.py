@@ -1,0 +1,116 @@
+"""Conflicts, the answers to them, and ready-made policies.
+
+A policy is any callable `Conflict -> Resolution`. It is asked outside transactions, and its answer applies
+only if the record has not changed meanwhile; else it is asked again. It sees whole records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from tidesync.records import Copy, Record, alive, content_of
+
+Side: TypeAlias = Literal["local", "remote"]
+
+
+@attrs.frozen
+class Conflict:
+    """One record that changed on both sides.
+
+    `base` is the remote's copy that the local edits began from, `local` the record as it is here now (None if it
+    was deleted here), `remote` what the remote holds (a record, a `Tombstone`, or None). `revision` says which
+    state of the queue this describes.
+    """
+
+    table: str
+    record_id: str
+    base: Copy
+    local: Record | None
+    remote: Copy
+    revision: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Table and record id."""
+        return self.table, self.record_id
+
+
+@attrs.frozen
+class KeepLocal:
+    """The local record wins whole: it is sent again, over what the remote holds."""
+
+
+@attrs.frozen
+class KeepRemote:
+    """The remote's copy wins whole: the local edits are dropped."""
+
+
+@attrs.frozen
+class Merge:
+    """This record is the result; it is sent as an edit of the remote's copy. A dict, or an object of the table."""
+
+    record: Any
+
+
+@attrs.frozen
+class MergeFields:
+    """Field by field: what one side alone changed wins; what both changed goes by `prefer`."""
+
+    prefer: Side = "local"
+
+
+@attrs.frozen
+class Defer:
+    """Nothing is decided: the record stays in conflict, listed by `ctx.conflicts()`. Nothing is lost."""
+
+    reason: str = ""
+
+
+@attrs.frozen
+class Drop:
+    """The local edits are discarded, as `ctx.operations()` would list them; the record becomes the remote's."""
+
+
+Resolution: TypeAlias = KeepLocal | KeepRemote | Merge | MergeFields | Defer | Drop
+Policy: TypeAlias = Callable[[Conflict], Resolution]
+
+
+def defer(conflict: Conflict) -> Resolution:
+    """The default: decide nothing, lose nothing."""
+    return Defer()
+
+
+def keep_local(conflict: Conflict) -> Resolution:
+    """The local record wins."""
+    return KeepLocal()
+
+
+def keep_remote(conflict: Conflict) -> Resolution:
+    """The remote's copy wins."""
+    return KeepRemote()
+
+
+def merge_fields(prefer: Side = "local") -> Policy:
+    """Three-way by field: an edit beats no edit; both edited, a delete against an edit, or no base: `prefer` wins."""
+    answer = MergeFields(prefer)
+
+    def policy(conflict: Conflict) -> Resolution:
+        return answer
+
+    return policy
+
+
+def conflicting_fields(conflict: Conflict) -> Mapping[str, tuple[Any, Any]]:
+    """The fields on which local and remote differ, as (local, remote); empty if one side is deleted."""
+    local, remote = conflict.local, content_of(conflict.remote)
+    if local is None or remote is None or not alive(conflict.remote):
+        return {}
+    here = content_of(local) or {}
+    return {
+        key: (here.get(key), remote.get(key))
+        for key in sorted(here.keys() | remote.keys())
+        if here.get(key) != remote.get(key)
+    }

@@ -1,0 +1,1 @@
+"""The two contracts a plug-in author reads: the store and the transport."""

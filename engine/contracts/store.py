@@ -1,0 +1,92 @@
+"""The store contract: all that a store author reads, and all that the engine needs.
+
+A store keeps tables of records. The engine's own tables (their names start with `__`) are ordinary tables.
+Rules, in words that the conformance suite tests:
+
+* A transaction is atomic and isolated, and is rolled back on any exception. Readers see one committed state.
+* Write transactions run strictly one after another, across threads, and across processes where
+  `multiprocess` is declared. A long wait is `StoreBusy`. A transaction inside a transaction of the same
+  thread is a `StoreError`.
+* Every JSON value comes back exactly, also in fields that the schema does not name and where it does not
+  fit the declared type: null, bool, signed 64-bit integers, finite floats bit for bit, any text without lone
+  surrogates (NUL included), lists, objects. Absent is not null. What is not JSON is `InvalidRecord`, naming the field.
+* A query means what `tidesync.predicate` says.
+* `TableSchema.indexes` promise cost: equalities on a prefix, at most one range on the next column, ordered
+  by the index, costs O(log n + rows returned). The memory store may scan.
+* A record belongs to the caller once returned, and to the store once put: neither side sees later changes of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import attrs
+
+from tidesync.query import Query
+from tidesync.records import Record
+from tidesync.schema import TableSchema
+
+
+@attrs.frozen(kw_only=True)
+class StoreCapabilities:
+    """What a store declares beyond the rules; optional ones default to False."""
+
+    durable: bool = False
+    multiprocess: bool = False
+    encrypted: bool = False
+
+
+class StoreTransaction(Protocol):
+    """One atomic, isolated unit. Used after its end, it and its iterators raise `StoreClosed`."""
+
+    def get(self, table: str, ids: Sequence[str]) -> list[Record | None]:
+        """One answer per id, in order; None where there is nothing. Any number of ids, repeated ones too."""
+        ...
+
+    def select(self, query: Query) -> Iterator[Record]:
+        """The records of the query, in its order. The table is not written while it is iterated."""
+        ...
+
+    def count(self, query: Query) -> int:
+        """How many records the query has without its skip and take."""
+        ...
+
+    def put(self, table: str, records: Sequence[Record]) -> None:
+        """Insert or replace whole records, by id; of two with one id the later one stays."""
+        ...
+
+    def delete(self, table: str, ids: Sequence[str]) -> int:
+        """Delete by id; missing ids do not matter. Returns how many records went."""
+        ...
+
+    def delete_where(self, query: Query) -> int:
+        """Delete what the query selects (skip and take included). Returns how many records went."""
+        ...
+
+
+class Store(Protocol):
+    """A place for tables of records. Construction does no I/O."""
+
+    @property
+    def capabilities(self) -> StoreCapabilities:
+        """What this store declares; constant."""
+        ...
+
+    def open(self, tables: Sequence[TableSchema]) -> None:
+        """Create or upgrade the tables; idempotent, and may be called again with more tables.
+
+        A new column is added, and takes over the values that were kept as unknown fields under its name;
+        a removed one is kept as an unknown field; a changed type that would lose values is `SchemaMismatch`
+        and nothing is touched.
+        """
+        ...
+
+    def transaction(self, *, write: bool) -> AbstractContextManager[StoreTransaction]:
+        """Begin a transaction: committed (durably, where declared) when the block ends, else rolled back."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; idempotent."""
+        ...

@@ -1,0 +1,241 @@
+"""The transport contract: all that a transport author reads. It speaks meaning; the wire's shape is its own.
+
+The remote behind it has stable ids, a version that changes with content, tombstones where declared, one effect
+per operation id within the declared window, and `pull(cursor)` returns a superset of everything committed since.
+
+`push` never raises for the wire: what happened is one outcome per change, in order. `open`, `pull` and `get` raise
+`NotReachable`, `RemoteUnavailable`, `Unauthorized`, `RequestRefused`, `ProtocolError`, and `pull` also `ResyncRequired`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import attrs
+
+from tidesync.query import Query
+from tidesync.records import Copy, Json, Record, Tombstone
+from tidesync.schema import TableSchema
+
+
+class CursorGuarantee(enum.IntEnum):
+    """What a cursor can promise about records that are committed late or at the same instant."""
+
+    FULL_SCAN = 0
+    """No cursor: every pull reads everything."""
+    TIMESTAMP = 1
+    """Ties and late commits may be missed without overlap."""
+    KEYSET = 2
+    """Ties are safe; a commit that becomes visible late may be missed without overlap."""
+    HORIZON = 3
+    """Nothing visible is missed: the cursor stays behind transactions that are still open."""
+    COMMIT_ORDERED = 4
+    """The cursor is a position in the order of commits."""
+
+
+@attrs.frozen(kw_only=True)
+class TransportCapabilities:
+    """What `open` found out about the remote.
+
+    `identity` names the remote: another one later is `RemoteChanged`. `ordered`: the changes of one push take
+    effect in the order given, and a failed one does not stop the rest. `tombstones` and `departures`: names of the
+    tables that report deletes, and records leaving a query. `remembers`: seconds for which operation ids are known
+    (None: for ever; 0: not at all). `overlap`: seconds that the remote may commit late. `exchange_timeout`: the
+    longest that one exchange can take, in seconds. `total`: whether pulls can be counted.
+    """
+
+    identity: str
+    cursor: CursorGuarantee = CursorGuarantee.FULL_SCAN
+    max_changes: int = 1
+    max_bytes: int | None = None
+    ordered: bool = False
+    total: bool = False
+    filters: bool = False
+    tombstones: frozenset[str] = frozenset()
+    departures: frozenset[str] = frozenset()
+    remembers: float | None = 0.0
+    overlap: float = 0.0
+    page_limit: int = 1000
+    exchange_timeout: float = 60.0
+
+
+@attrs.frozen
+class Version:
+    """The remote must hold a live record of this version."""
+
+    version: str
+
+
+@attrs.frozen
+class Absent:
+    """The remote must hold nothing, not even a tombstone."""
+
+
+@attrs.frozen
+class Anything:
+    """Whatever the remote holds: unconditional."""
+
+
+Expected: TypeAlias = Version | Absent | Tombstone | Anything
+"""What the remote must hold for the change to apply; a `Tombstone` without version is a tombstone of any version."""
+
+ChangeKind: TypeAlias = Literal["insert", "update", "delete", "undelete"]
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """One operation on its way to the remote.
+
+    `record` is the full content without system fields (None for delete and undelete); `fields` names what changed
+    (for an insert: all of it). Fields outside `fields` are the remote's. `attempts` is 1 on the first send:
+    more means it may have arrived before. `undelete` is asked for by remote tables only.
+    """
+
+    id: str
+    table: str
+    record_id: str
+    kind: ChangeKind
+    record: Record | None
+    fields: tuple[str, ...] = ()
+    expected: Expected = Anything()
+    attempts: int = 1
+    parameters: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Applied:
+    """The change is in effect. `copy` is the remote's record or tombstone *as it is now*, None where only
+    `version` is known (a reply remembered for an operation id carries the version of then, never its record).
+    """
+
+    version: str | None
+    copy: Record | Tombstone | None = None
+
+
+@attrs.frozen
+class Conflicted:
+    """The expectation did not hold, nothing was changed; `copy` is what the remote holds."""
+
+    copy: Copy
+
+
+@attrs.frozen
+class Rejected:
+    """The remote proved that it changed nothing, and will not take this content."""
+
+    code: str
+    message: str
+
+
+@attrs.frozen
+class Undeleted:
+    """A tombstone was revived as `record`; the insert's content was not written yet."""
+
+    record: Record
+
+
+@attrs.frozen
+class Unknown:
+    """Timeout, 5xx or an unreadable reply: it may be in effect, or may yet come into effect."""
+
+    reason: str
+
+
+@attrs.frozen
+class NotSent:
+    """It certainly did not arrive: refused connection, unknown host, rate limit. The push stops."""
+
+    reason: str
+    retry_after: float | None = None
+
+
+@attrs.frozen
+class Untried:
+    """Not sent, because an earlier change of the same exchange stopped it."""
+
+
+@attrs.frozen
+class Denied:
+    """Credentials were refused, also after one refresh. The push stops."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Applied | Conflicted | Rejected | Undeleted | Unknown | NotSent | Untried | Denied
+
+
+@attrs.frozen(kw_only=True)
+class PullRequest:
+    """One page is wanted.
+
+    `cursor` is what the last page returned, None at the start. `overlap` > 0 (first page of a pull only): rewind
+    the cursor by that many seconds, counted back from the remote's clock when the pull that made it *began*.
+    `fields` narrows records to these (and id, version); `ids` to these records. `departures`: report ids that
+    changed since the cursor and no longer match. `deleted`: report tombstones.
+    """
+
+    query: Query
+    cursor: Json = None
+    limit: int = 1000
+    overlap: float = 0.0
+    fields: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
+    total: bool = False
+    deleted: bool = True
+    departures: bool = False
+    incremental: bool = True
+    parameters: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Junk:
+    """Something in a page that is no record (or has no usable id): `raw` as far as it can be kept, and why."""
+
+    raw: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """One page of a pull.
+
+    `cursor` is opaque JSON, good for the next page and (where the guarantee is not FULL_SCAN) for the next pull.
+    `exact` False: the remote could not be trusted with the filter, the engine must filter `records` itself.
+    `clock`: the remote's own time as canonical datetime text, where it tells. `total` counts the whole pull.
+    """
+
+    records: Sequence[Record] = ()
+    tombstones: Mapping[str, Tombstone] = attrs.field(factory=dict)
+    departed: Sequence[str] = ()
+    cursor: Json = None
+    more: bool = False
+    total: int | None = None
+    exact: bool = True
+    clock: str | None = None
+    junk: Sequence[Junk] = ()
+
+
+class Transport(Protocol):
+    """A way to one remote. Construction does no I/O; `open` may be called again after `close`."""
+
+    def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
+        """Find out who the remote is and what it can do."""
+        ...
+
+    def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
+        """Send changes of different records, none dependent on another; one outcome per change, in order."""
+        ...
+
+    def pull(self, request: PullRequest, /) -> Page:
+        """Read one page."""
+        ...
+
+    def get(self, table: str, id: str, /) -> Record | Tombstone | None:
+        """Read one record as it is now."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; idempotent."""
+        ...

@@ -1,0 +1,1 @@
+"""Push, pull and purge as generators of effects, written once for every driver."""

@@ -1,0 +1,143 @@
+"""The query AST: frozen values that say which records, in which order. What they *mean* is in predicate.py.
+
+Nodes compare with `==` like any value. Operators (`<`, `&`, `~`) live on the handles of `columns.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from tidesync.records import Json
+from tidesync.values import ColumnType
+
+CompareOp: TypeAlias = Literal["eq", "ne", "lt", "le", "gt", "ge"]
+ArithmeticOp: TypeAlias = Literal["add", "sub", "mul", "div", "mod"]
+Function: TypeAlias = Literal[
+    "lower", "upper", "length", "trim", "concat", "contains", "startswith", "endswith",
+    "year", "month", "day", "hour", "minute", "second", "round", "floor", "ceiling",
+]  # fmt: skip
+ARITY: Final[dict[Function, int]] = {
+    "lower": 1, "upper": 1, "length": 1, "trim": 1, "concat": 2, "contains": 2, "startswith": 2, "endswith": 2,
+    "year": 1, "month": 1, "day": 1, "hour": 1, "minute": 1, "second": 1, "round": 1, "floor": 1, "ceiling": 1,
+}  # fmt: skip
+
+
+@attrs.frozen
+class Field:
+    """A column (or an undeclared field, of type ANY) by its local name; a missing field is null."""
+
+    name: str
+    type: ColumnType = ColumnType.ANY
+
+
+@attrs.frozen
+class Value:
+    """A constant in canonical JSON form."""
+
+    value: Json
+    type: ColumnType = ColumnType.ANY
+
+
+@attrs.frozen
+class Compare:
+    """`left op right`. Null equals null; an ordering comparison with null, or between kinds of value, is false."""
+
+    op: CompareOp
+    left: Expr
+    right: Expr
+
+
+@attrs.frozen
+class In:
+    """The item equals one of the values."""
+
+    item: Expr
+    values: tuple[Json, ...]
+
+
+@attrs.frozen
+class And:
+    """All items hold; True when there are none."""
+
+    items: tuple[Expr, ...]
+
+
+@attrs.frozen
+class Or:
+    """One of the items holds; False when there are none."""
+
+    items: tuple[Expr, ...]
+
+
+@attrs.frozen
+class Not:
+    """The item does not hold (two-valued: null counts as not holding)."""
+
+    item: Expr
+
+
+@attrs.frozen
+class Arithmetic:
+    """`left op right` on numbers; null where an operand is not a number, or by zero; `div` is real division."""
+
+    op: ArithmeticOp
+    left: Expr
+    right: Expr
+
+
+@attrs.frozen
+class Negate:
+    """The number with its sign changed; null where the item is not a number."""
+
+    item: Expr
+
+
+@attrs.frozen
+class Call:
+    """A function of `ARITY`; null where an argument is not of the kind that it takes."""
+
+    function: Function
+    arguments: tuple[Expr, ...]
+
+
+Expr: TypeAlias = Field | Value | Compare | In | And | Or | Not | Arithmetic | Negate | Call
+
+
+@attrs.frozen
+class Order:
+    """One key of an ordering: nulls first, text by code point; `descending` turns all of it round."""
+
+    by: Expr
+    descending: bool = False
+
+
+@attrs.frozen
+class Query:
+    """Which records of a table, in which order, and which part of them.
+
+    `where` is None for all. Ties of `order` break on id, ascending. `skip` and `take` count records.
+    `fields` None means whole records; else `id` comes always. `total` asks for the count without skip and take.
+    """
+
+    table: str
+    where: Expr | None = None
+    order: tuple[Order, ...] = ()
+    skip: int = 0
+    take: int | None = None
+    fields: tuple[str, ...] | None = None
+    total: bool = False
+
+
+def all_of(*items: Expr | None) -> Expr | None:
+    """The conjunction of what is given; None if nothing is."""
+    given = tuple(item for item in items if item is not None)
+    if not given:
+        return None
+    return given[0] if len(given) == 1 else And(given)
+
+
+def equals(field: str, value: Json, type: ColumnType = ColumnType.ANY) -> Compare:
+    """`field == value`, the building block of the engine's own queries."""
+    return Compare("eq", Field(field, type), Value(value, type))

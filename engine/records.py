@@ -1,0 +1,209 @@
+"""Records, copies and ids: the values that everything else moves.
+
+A *record* is a dict of JSON values with an `id`. A *copy* is what the remote (or a store) holds under an
+id: a record, a `Tombstone`, or None for nothing at all. The *content* of a record is what the user owns:
+everything but the system fields, which are the remote's.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias, TypeGuard
+
+import attrs
+
+from tidesync.errors import InvalidId, InvalidRecord
+
+Json: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any]
+Record: TypeAlias = dict[str, Json]
+
+SYSTEM_FIELDS: Final = ("version", "created_at", "updated_at")
+LINEAGE: Final = "__lineage"
+"""Hidden field of a stored record: versions that differ from this copy by our own pushes only."""
+NOT_CONTENT: Final = frozenset((*SYSTEM_FIELDS, LINEAGE))
+
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+ID_LIMIT = 255
+DEPTH_LIMIT = 64
+
+
+@attrs.frozen
+class Tombstone:
+    """A record that was deleted at the remote, at `version` where the remote tells."""
+
+    version: str | None = None
+
+
+Copy: TypeAlias = Record | Tombstone | None
+
+
+def alive(copy: Copy) -> TypeGuard[Record]:
+    """True if the copy is a record, neither a tombstone nor nothing."""
+    return isinstance(copy, dict)
+
+
+def version_of(copy: Copy) -> str | None:
+    """The remote's version of a copy, if it has one."""
+    if isinstance(copy, Tombstone):
+        return copy.version
+    if copy is None:
+        return None
+    version = copy.get("version")
+    return version if isinstance(version, str) else None
+
+
+def content_of(copy: Copy) -> Record | None:
+    """What the user owns of a copy: the record without system fields; None if it is not alive."""
+    if not alive(copy):
+        return None
+    return {key: value for key, value in copy.items() if key not in NOT_CONTENT}
+
+
+def with_system(content: Record, copy: Copy) -> Record:
+    """The content dressed with the system fields of the copy it is based on."""
+    if not alive(copy):
+        return dict(content)
+    return {**content, **{key: copy[key] for key in SYSTEM_FIELDS if key in copy}}
+
+
+def same(a: Json, b: Json) -> bool:
+    """Equality by JSON type: true is not 1, 1 is not 1.0, 0.0 is not -0.0; lists and objects by element."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        assert isinstance(b, dict)
+        return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
+    if isinstance(a, list):
+        assert isinstance(b, list)
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, float):
+        return a == b and math.copysign(1.0, a) == math.copysign(1.0, b)  # type: ignore[arg-type]  # type(b) is type(a)
+    return a == b
+
+
+_MINTED_LIMIT = 100_000
+_minted: OrderedDict[str, None] = OrderedDict()
+_minted_lock = threading.Lock()
+
+
+def new_id() -> str:
+    """A new id that no other device will make: a UUID of version 7 (RFC 9562), ordered by time.
+
+    tidesync remembers that it made the id until the first insert under it, so that an insert whose
+    acknowledgement was lost is recognised as its own. Insert it once, on one device.
+    """
+    stamp = (time.time_ns() // 1_000_000).to_bytes(6, "big")
+    noise = os.urandom(10)
+    raw = stamp + bytes((0x70 | noise[0] & 0x0F, noise[1], 0x80 | noise[2] & 0x3F)) + noise[3:]
+    text = raw.hex()
+    id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    with _minted_lock:
+        _minted[id] = None
+        if len(_minted) > _MINTED_LIMIT:
+            _ = _minted.popitem(last=False)
+    return id
+
+
+def claim_minted(id: str) -> bool:
+    """True, once, for an id that `new_id` made in this process."""
+    with _minted_lock:
+        return _minted.pop(id, False) is None
+
+
+def check_id(table: str, id: object) -> str:
+    """Return the id if it is legal, else raise `InvalidId` saying why."""
+    if not isinstance(id, str):
+        raise InvalidId(table, id, f"it is {type(id).__name__}, and must be str")
+    if not id:
+        raise InvalidId(table, id, "it is empty")
+    if len(id) > ID_LIMIT:
+        raise InvalidId(table, id, f"it has {len(id)} characters, and {ID_LIMIT} is the limit")
+    for character in id:
+        point = ord(character)
+        if point < 0x20 or 0x7F <= point <= 0x9F:
+            raise InvalidId(table, id, f"it holds the control character U+{point:04X}")
+        if 0xD800 <= point <= 0xDFFF:
+            raise InvalidId(table, id, "it holds a lone surrogate")
+    return id
+
+
+def check_json(table: str, field: str, value: object, depth: int = 0) -> None:
+    """Raise `InvalidRecord` unless the value is JSON that every store and transport can carry.
+
+    Legal: null, bool, integers of signed 64 bits, finite floats, text without lone surrogates, lists
+    and objects with text keys, at most 64 levels deep.
+    """
+    kind = type(value)
+    if value is None or kind is bool:
+        return
+    if kind is str:
+        if not value.isascii() and _has_surrogate(value):  # type: ignore[attr-defined]  # kind is str
+            raise InvalidRecord(table, field, "str", "it holds a lone surrogate, which no encoding can carry")
+    elif kind is int:
+        if not INT_MIN <= value <= INT_MAX:  # type: ignore[operator]  # kind is int
+            raise InvalidRecord(table, field, "int", "it does not fit 64 bits: store it as text")
+    elif kind is float:
+        if not math.isfinite(value):  # type: ignore[arg-type]  # kind is float
+            raise InvalidRecord(table, field, "float", f"{value} is not JSON: use None")
+    elif depth >= DEPTH_LIMIT:
+        raise InvalidRecord(table, field, kind.__name__, f"it is nested deeper than {DEPTH_LIMIT} levels")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            check_json(table, f"{field}[{index}]", item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidRecord(
+                    table, field, kind.__name__, f"its key {key!r} is {type(key).__name__}, and must be str"
+                )
+            check_json(table, field, key)
+            check_json(table, f"{field}.{key}", item, depth + 1)
+    else:
+        raise InvalidRecord(
+            table, field, kind.__name__, "it is not JSON: use null, bool, int, float, str, list or dict"
+        )
+
+
+def check_record(table: str, record: Mapping[str, object]) -> str:
+    """Check a whole record, its id included, and return the id."""
+    id = check_id(table, record.get("id"))
+    for field, value in record.items():
+        if not isinstance(field, str):
+            raise InvalidRecord(table, repr(field), type(field).__name__, "a field name must be str")
+        if type(value) in (bool, type(None)):
+            continue
+        check_json(table, field, value)
+    return id
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        _ = text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def encode_copy(copy: Copy) -> Json:
+    """A copy as one JSON value, for storing it in a field."""
+    if isinstance(copy, Tombstone):
+        return {"tombstone": copy.version}
+    return None if copy is None else {"record": copy}
+
+
+def decode_copy(value: Json) -> Copy:
+    """The inverse of `encode_copy`."""
+    if value is None:
+        return None
+    assert isinstance(value, dict)
+    if "record" in value:
+        record: Record = value["record"]
+        return record
+    return Tombstone(value["tombstone"])

@@ -1,0 +1,1 @@
+"""Stores: where records, the operation queue and the cursors live on this device."""

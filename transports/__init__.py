@@ -1,0 +1,1 @@
+"""Transports: how operations and records travel to and from the authority."""
