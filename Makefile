@@ -14,6 +14,7 @@ PYTHON := $(BIN)/python
 ROOMS := engine stores transports conformance cli
 # Extra arguments, as in: make test ARGS="-k push -x"
 ARGS ?=
+PATHS ?= .
 
 # pyright on PyPI fetches the program of its own version from the npm registry; never another one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -30,23 +31,25 @@ demo: install ## watch two devices and a server go offline, conflict and agree
 test: install ## run the tests
 	@$(PYTHON) -m pytest -n 2 -q $(ARGS)
 
-check: lint types imports ## run every check that is not a test
+check: install ## run every check that is not a test; all of them, also after one has failed
+	@$(MAKE) --keep-going lint types imports
 
 lint: install ## ruff: rules and format
-	@echo "ruff check"; $(BIN)/ruff check --quiet .
-	@echo "ruff format --check"; $(BIN)/ruff format --quiet --check . \
-		|| { echo "run: make format"; exit 1; }
+	@echo "ruff check"; failed=0; $(BIN)/ruff check --quiet . || failed=1; \
+	echo "ruff format --check"; $(BIN)/ruff format --quiet --check . || { echo "run: make format"; failed=1; }; \
+	exit $$failed
 
 types: install ## mypy --strict and pyright
-	@echo "mypy --strict"; $(BIN)/mypy --strict -p tidesync --no-error-summary | $(IN_TREE)
-	@echo "pyright"; $(BIN)/pyright --pythonpath $(PYTHON) | $(IN_TREE)
+	@echo "mypy --strict"; failed=0; $(BIN)/mypy --strict -p tidesync --no-error-summary | $(IN_TREE) || failed=1; \
+	echo "pyright"; $(BIN)/pyright --pythonpath $(PYTHON) | $(IN_TREE) || failed=1; \
+	exit $$failed
 
 imports: install ## import-linter: who may import whom
 	@echo "lint-imports"; $(BIN)/lint-imports --no-cache --no-logo >build/imports.log 2>&1 \
 		|| { cat build/imports.log; exit 1; }
 
-format: install ## let ruff fix what it safely can, and format
-	@$(BIN)/ruff check --quiet --fix --exit-zero . >/dev/null; $(BIN)/ruff format --quiet .
+format: install ## let ruff fix what it safely can, and format: all, or PATHS="engine/plans tests"
+	@$(BIN)/ruff check --quiet --fix --exit-zero $(PATHS) >/dev/null; $(BIN)/ruff format --quiet $(PATHS)
 
 bench: install ## run the benchmarks
 	@$(PYTHON) -m benchmarks $(ARGS)
