@@ -1,0 +1,129 @@
+"""One running Azure Mobile Apps server on loopback, with its own database file."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from tests.peers.installation import SERVER
+
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+class Peer:
+    """A server process on loopback; stopped at the end of the `with` block, and whenever the tests die.
+
+    `db_path` is its SQLite file, which outlives the process; `log_path` all it printed. `tables` adds tables to
+    those of app.js: `{"name": {"columns": {"text": "string"}, "softDelete": True}}`. With `dynamic=False` the
+    server refuses columns that it does not know.
+    """
+
+    def __init__(
+        self,
+        packages: Path,
+        folder: Path,
+        *,
+        tables: Mapping[str, object] | None = None,
+        dynamic: bool = True,
+    ) -> None:
+        self.db_path = folder / "peer.sqlite"
+        self.log_path = folder / "peer.log"
+        self.port = 0
+        self._packages = packages
+        self._tables = dict(tables or {})
+        self._dynamic = dynamic
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address without a slash at the end; the same after a restart."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start on the file and the port of before, and return when it answers; `RuntimeError` if it does not."""
+        if self.running:
+            return
+        self._reap()
+        offset = self.log_path.stat().st_size if self.log_path.exists() else 0
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["node", str(SERVER / "app.js")],
+                cwd=self._packages,
+                env=self._environment(),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self.port = self._announced_port(offset)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM) and wait; does nothing if it does not run."""
+        if self._process is not None and self.running:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._reap()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+        self._reap()
+
+    def restart(self) -> None:
+        """Stop it if it runs, and start it again on the same port and database."""
+        self.stop()
+        self.start()
+
+    def _environment(self) -> dict[str, str]:
+        # Nothing else is passed on: the server takes settings from many variables.
+        return {
+            "PATH": os.environ["PATH"],
+            # Modules are found from where app.js lies, and they are elsewhere.
+            "NODE_PATH": str(self._packages / "node_modules"),
+            "DBFILE": str(self.db_path),
+            "PORT": str(self.port),
+            "TABLES": json.dumps(self._tables),
+            "DYNAMIC": "on" if self._dynamic else "off",
+        }
+
+    def _announced_port(self, offset: int) -> int:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            printed = self.log_path.read_bytes()[offset:]
+            for line in printed.splitlines(keepends=True):
+                if line.startswith(b'{"port":') and line.endswith(b"\n"):
+                    return int(json.loads(line)["port"])
+            if not self.running:
+                raise RuntimeError(f"the server did not start:\n{printed.decode(errors='replace')}")
+            time.sleep(0.005)
+        raise RuntimeError(f"the server did not start in {START_SECONDS:g} seconds; see {self.log_path}")
+
+    def _reap(self) -> None:
+        if self._process is None:
+            return
+        self._process.wait(STOP_SECONDS)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
