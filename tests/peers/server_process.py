@@ -17,9 +17,9 @@ STOP_SECONDS = 10.0
 class Peer:
     """A server process on loopback; stopped at the end of the `with` block, and whenever the tests die.
 
-    `db_path` is its SQLite file, which outlives the process; `log_path` all it printed. `tables` adds tables to
-    those of app.js: `{"name": {"columns": {"text": "string"}, "softDelete": True}}`. With `dynamic=False` the
-    server refuses columns that it does not know.
+    `db_path` is its SQLite file, which outlives the process; `log_path` is all it printed. `tables` adds
+    tables to those of app.js: `{"name": {"columns": {"text": "string"}, "softDelete": True}}`. With
+    `dynamic=False` the server refuses columns that it does not know.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Peer:
         self.stop()
 
     def start(self) -> None:
-        """Start on the file and the port of before, and return when it answers; `RuntimeError` if it does not."""
+        """Start on the file and port of before, and return when it answers; `RuntimeError` if it does not."""
         if self.running:
             return
         self._reap()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.peers.server_process import Peer
-from tests.peers.wire_proxy import (
+from tests.peers.wire_faults import (
     Answer,
     CutReply,
     Delay,
@@ -18,8 +18,8 @@ from tests.peers.wire_proxy import (
     Hold,
     LoseReply,
     LoseRequest,
-    WireProxy,
 )
+from tests.peers.wire_proxy import WireProxy
 
 pytestmark = pytest.mark.peer
 
