@@ -1,0 +1,134 @@
+"""What every store checks before it takes something: rows, ids, queries, and changed column types.
+
+These are the fast halves of `tidesync.records`: they only say whether something is wrong, and leave it to
+`check_id` and `check_json` to say what.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
+from typing import Any, Final, cast
+
+from tidesync.errors import InvalidId, InvalidQuery, InvalidRecord
+from tidesync.predicate import decimal_of
+from tidesync.query import Query
+from tidesync.records import DEPTH_LIMIT, INT_MAX, INT_MIN, Json, Record, check_id, check_json
+from tidesync.values import ColumnType
+
+
+def check_row(table: str, record: Record) -> bool:
+    """Check a record before it is stored; True if all its values are scalars.
+
+    The id must be text that is not empty; the narrower rules for ids of user records are the engine's.
+    Raises `InvalidId`, or `InvalidRecord` naming the field.
+    """
+    if not isinstance(record, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers are not all typed
+        raise InvalidRecord(table, "", type(record).__name__, "a record must be a dict")
+    id = record.get("id")
+    if type(id) is not str or not id:
+        _ = check_id(table, id)
+    flat = True
+    for field, value in record.items():
+        if type(field) is not str:
+            raise InvalidRecord(table, repr(field), type(field).__name__, "a field name must be str")
+        if not field.isascii():
+            check_json(table, ascii(field), field)
+        kind = type(value)
+        if kind is str:
+            if not value.isascii():  # type: ignore[union-attr]  # kind is str
+                check_json(table, field, value)
+        elif kind is int:
+            if not INT_MIN <= value <= INT_MAX:  # type: ignore[operator]  # kind is int
+                check_json(table, field, value)
+        elif kind is float:
+            if not isfinite(value):  # type: ignore[arg-type]  # kind is float
+                check_json(table, field, value)
+        elif value is not None and kind is not bool:
+            flat = False
+            if not _sound(value, 0):
+                check_json(table, field, value)
+    return flat
+
+
+def _sound(value: Any, depth: int) -> bool:
+    """True if a list or object is JSON for certain; False if `check_json` should look."""
+    if depth >= DEPTH_LIMIT:
+        return False
+    items: Iterable[Any]
+    if type(value) is dict:
+        for key in cast("dict[object, Any]", value):
+            if type(key) is not str or not key.isascii():
+                return False
+        items = cast("dict[str, Any]", value).values()
+    elif type(value) is list:
+        items = cast("list[Any]", value)
+    else:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            if not item.isascii():
+                return False
+        elif kind is int:
+            if not INT_MIN <= item <= INT_MAX:
+                return False
+        elif kind is float:
+            if not isfinite(item):
+                return False
+        elif item is not None and kind is not bool and not _sound(item, depth + 1):
+            return False
+    return True
+
+
+def check_ids(table: str, ids: Sequence[str]) -> None:
+    """Raise `InvalidId` unless every id is text that an encoding can carry."""
+    for id in ids:
+        if type(id) is not str:
+            raise InvalidId(table, id, f"it is {type(id).__name__}, and must be str")
+    if not "".join(ids).isascii():
+        for id in ids:
+            if not id.isascii():
+                check_json(table, "id", id)
+
+
+def check_query(query: Query) -> None:
+    """Raise `InvalidQuery` unless skip and take are counts."""
+    if query.skip < 0 or (query.take is not None and query.take < 0):
+        raise InvalidQuery(f"{query.table}: skip and take count records and cannot be negative")
+
+
+def _text(pattern: str) -> Callable[[Json], bool]:
+    matches = re.compile(pattern, re.ASCII).fullmatch
+    return lambda value: type(value) is str and matches(value) is not None
+
+
+def _base64(value: Json) -> bool:
+    try:
+        return type(value) is str and len(binascii.a2b_base64(value, strict_mode=True)) >= 0
+    except ValueError:
+        return False
+
+
+_DATE = r"\d{4}-\d\d-\d\d"
+_TIME = r"\d\d:\d\d:\d\d\.\d{6}"
+_FITS: Final[dict[ColumnType, Callable[[Json], bool]]] = {
+    ColumnType.STRING: lambda value: type(value) is str,
+    ColumnType.INTEGER: lambda value: type(value) is int,
+    ColumnType.FLOAT: lambda value: type(value) in (int, float),
+    ColumnType.BOOLEAN: lambda value: type(value) is bool,
+    ColumnType.DATETIME: _text(f"{_DATE}T{_TIME}Z"),
+    ColumnType.DATE: _text(_DATE),
+    ColumnType.TIME: _text(_TIME),
+    ColumnType.DECIMAL: lambda value: type(value) is str and decimal_of(value) is not None,
+    ColumnType.UUID: _text("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    ColumnType.ENUM: lambda value: type(value) in (str, int),
+    ColumnType.BYTES: _base64,
+}
+
+
+def fits(type: ColumnType, value: Json) -> bool:
+    """Whether a stored value is one that a column of this type can give back. Null always is."""
+    return value is None or type not in _FITS or _FITS[type](value)
