@@ -1,0 +1,242 @@
+"""A remote's duties, held once, on any store: loopback, the service and the file transport are faces of it.
+
+Writing is in `commits.py`, reading in `pages.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+from tidesync.contracts.store import Store
+from tidesync.contracts.transport import (
+    Change,
+    CursorGuarantee,
+    Outcome,
+    Page,
+    PullRequest,
+    Rejected,
+    TransportCapabilities,
+    Untried,
+)
+from tidesync.errors import ConfigurationError, RequestRefused
+from tidesync.query import And, Compare, Field, Query, Value
+from tidesync.records import Copy, Record, alive
+from tidesync.schema import Column, TableSchema
+from tidesync.transports.commits import (
+    DEAD,
+    HIDDEN,
+    LIVE,
+    OWN_TABLES,
+    SEQUENCE,
+    Effect,
+    Meta,
+    Work,
+    copy_of,
+    find_meta,
+    moment,
+    read_change,
+    read_meta,
+    stored,
+)
+from tidesync.transports.pages import Answer
+from tidesync.values import ColumnType
+
+PAGE_LIMIT = 1000
+
+
+class Authority:
+    """The remote: it decides every write, and tells each follower what was committed since.
+
+    `tables` are the tables it holds. `foreign_keys`: their references are enforced. `identity` names it, None:
+    drawn at the first open, and kept. `remembers`: seconds for which operation ids are known, None for ever.
+    `max_changes` bounds one push, `record_limit` the bytes of JSON in one change. `clock` tells seconds
+    since 1970. It keeps no state outside the store: several authorities may share one, from several processes
+    too where the store allows that. Raises `StoreError` where the store fails, never for what a change holds:
+    that is an outcome.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tables: Iterable[TableSchema],
+        *,
+        foreign_keys: bool = False,
+        identity: str | None = None,
+        remembers: float | None = None,
+        max_changes: int = 1000,
+        record_limit: int = 1 << 20,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store, self.clock, self.remembers = store, clock, remembers
+        self.max_changes, self.record_limit = max_changes, record_limit
+        self.tables = {schema.name: schema for schema in tables}
+        self.foreign_keys = foreign_keys
+        self._identity = identity
+        self._opening = threading.Lock()
+        self._referrers: dict[str, list[tuple[str, Column]]] = {name: [] for name in self.tables}
+        for schema in self.tables.values():
+            if schema.name.startswith("__"):
+                raise ConfigurationError(f"{schema.name}: names that start with __ belong to tidesync")
+            if taken := HIDDEN & schema.by_name.keys():
+                raise ConfigurationError(f"{schema.name}.{min(taken)}: the name belongs to the remote")
+            for name, target in (schema.references or {}).items() if foreign_keys else ():
+                if target not in self.tables:
+                    raise ConfigurationError(f"{schema.name}.{name} references {target!r}: declare it too")
+                column = schema.by_name.get(name) or Column(name, ColumnType.STRING)
+                self._referrers[target].append((schema.name, column))
+
+    # ---- life
+
+    def open(self) -> Authority:
+        """Open the store, create what is missing, and learn the identity; idempotent."""
+        enforced = self.foreign_keys
+        kept = [stored(table, (table.references or {}) if enforced else {}) for table in self.tables.values()]
+        with self._opening:
+            self.store.open([*kept, *OWN_TABLES])
+            with self.store.transaction(write=True) as transaction:
+                meta = find_meta(transaction)
+                if meta is None:
+                    meta = Meta(self._identity or str(uuid.uuid4()))
+                    meta.write(transaction)
+            if self._identity not in (None, meta.identity):
+                raise ConfigurationError(
+                    f"the store is of remote {meta.identity!r}, not {self._identity!r}: use another store"
+                )
+            self._identity = meta.identity
+        return self
+
+    def close(self) -> None:
+        """Close the store; idempotent."""
+        self.store.close()
+
+    def __enter__(self) -> Authority:
+        return self.open()
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def capabilities(self) -> TransportCapabilities:
+        """What a face of this authority may declare; only once it was opened."""
+        if self._identity is None:
+            raise ConfigurationError("the authority has no identity yet: call open() first")
+        return TransportCapabilities(
+            identity=self._identity,
+            cursor=CursorGuarantee.COMMIT_ORDERED,
+            max_changes=self.max_changes,
+            ordered=True,
+            total=True,
+            filters=True,
+            tombstones=frozenset(self.tables),
+            departures=frozenset(self.tables),
+            remembers=self.remembers,
+            page_limit=PAGE_LIMIT,
+        )
+
+    # ---- reading
+
+    def get(self, table: str, id: str) -> Copy:
+        """What is held under this id now: a record, a tombstone, or None."""
+        self._check_table(table)
+        with self.store.transaction(write=False) as transaction:
+            return copy_of(transaction.get(table, [id])[0])
+
+    def records(self, table: str) -> list[Record]:
+        """All live records of the table, by id."""
+        self._check_table(table)
+        with self.store.transaction(write=False) as transaction:
+            return [copy for copy in map(copy_of, transaction.select(Query(table, LIVE))) if alive(copy)]
+
+    def pull(self, request: PullRequest) -> Page:
+        """One page: what was committed since the cursor and matches, in the order of commits.
+
+        Every tombstone since the cursor is told. Without a cursor all that matches comes, with all tombstones
+        if `deleted` is set; if it is not, still those of what dies between the pages of that first pull.
+        A request that is not incremental and has an order, skip or take is a listing in that order (a record
+        that moves between its pages may be missed); one with `ids` is a lookup. `total` counts what matches
+        from the request's cursor on, without skip and take.
+        Raises `ResyncRequired` for a cursor that is not honoured, `RequestRefused` for what has no meaning.
+        """
+        query = request.query
+        self._check_table(query.table)
+        if request.limit < 1:
+            raise RequestRefused(f"limit is {request.limit}: at least 1 is needed", code="invalid_request")
+        if request.incremental and (query.order or query.skip or query.take is not None):
+            raise RequestRefused("an incremental pull has no order, skip or take", code="invalid_request")
+        with self.store.transaction(write=False) as transaction:
+            meta = read_meta(transaction)
+            page = Answer(transaction, meta, request, min(request.limit, PAGE_LIMIT)).page()
+        return attrs.evolve(page, clock=max(moment(self.clock()), meta.clock))
+
+    def _check_table(self, name: str) -> None:
+        if name not in self.tables:
+            known = ", ".join(self.tables) or "none"
+            raise RequestRefused(
+                f"there is no table {name!r:.80} here; declared: {known}", code="unknown_table"
+            )
+
+    # ---- writing
+
+    def push(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Decide the changes one after another, in one write transaction; one outcome for each, in order.
+
+        A refused one does not stop the rest; those past `max_changes` are `Untried`.
+        """
+        taken = [self._read(change) for change in changes[: self.max_changes]]
+        effects = [effect for effect in taken if isinstance(effect, Effect)]
+        outcomes: list[Outcome] = [outcome for outcome in taken if not isinstance(outcome, Effect)]
+        if effects:
+            referrers = self._referrers if self.foreign_keys else None
+            with self.store.transaction(write=True) as transaction:
+                work = Work(
+                    transaction,
+                    self.tables,
+                    now=self.clock(),
+                    remembers=self.remembers,
+                    referrers=referrers,
+                    refuse=self.refuse,
+                )
+                work.load(effects)
+                outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
+                work.finish()
+        return [*outcomes, *(Untried() for _ in changes[self.max_changes :])]
+
+    def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
+        """Why a write that conflicts with nothing is not taken; None takes it, which is all this class says.
+
+        `old` is the live record there is, `new` the content there would be; None where there is none. For
+        subclasses: it is asked inside the write transaction, before references are checked.
+        """
+        del table, old, new
+        return None
+
+    def _read(self, change: Change) -> Effect | Rejected:
+        if change.table not in self.tables:
+            return Rejected("unknown_table", f"there is no table {change.table!r:.80} here")
+        return read_change(change, self.record_limit)
+
+    def compact(self, keep: float) -> int:
+        """Forget tombstones older than `keep` seconds; followers from before the last of them must resync.
+
+        Returns how many went. Their ids are free again, as if they had never been used.
+        """
+        gone = 0
+        limit = Value(moment(self.clock() - keep), ColumnType.DATETIME)
+        old = And((DEAD, Compare("lt", Field("updated_at", ColumnType.DATETIME), limit)))
+        with self.store.transaction(write=True) as transaction:
+            meta = read_meta(transaction)
+            fences = dict(meta.fences)
+            for table in self.tables:
+                numbers = {
+                    str(row["id"]): int(str(row[SEQUENCE]))
+                    for row in transaction.select(Query(table, old, fields=(SEQUENCE,)))
+                }
+                if numbers:
+                    gone += transaction.delete(table, list(numbers))
+                    fences[table] = max(fences.get(table, 0), *numbers.values())
+            attrs.evolve(meta, fences=fences).write(transaction)
+        return gone

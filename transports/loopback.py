@@ -1,0 +1,53 @@
+"""The in-process transport, to an authority in the same process: for tests, documentation and embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from tidesync.contracts.transport import Change, Outcome, Page, PullRequest, TransportCapabilities, Unknown
+from tidesync.errors import RemoteUnavailable, StoreError
+from tidesync.records import Copy
+from tidesync.schema import TableSchema
+from tidesync.transports.authority import Authority
+
+
+class LoopbackTransport:
+    """A `Transport` to an authority in this process; any number of them, from any thread, may share one.
+
+    `open` opens the authority; `close` leaves it open, since it belongs to whoever made it. Where its store
+    fails, a push is `Unknown` and everything else `RemoteUnavailable`, with the `StoreError` chained.
+    """
+
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
+
+    def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
+        del tables  # what the authority does not hold is refused when it is asked for
+        with _served():
+            return self.authority.open().capabilities()
+
+    def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
+        try:
+            return self.authority.push(changes)
+        except StoreError as error:
+            return [Unknown(f"the remote's store failed: {error}") for _ in changes]
+
+    def pull(self, request: PullRequest, /) -> Page:
+        with _served():
+            return self.authority.pull(request)
+
+    def get(self, table: str, id: str, /) -> Copy:
+        with _served():
+            return self.authority.get(table, id)
+
+    def close(self) -> None:
+        """Do nothing: there is no connection, and the authority is its owner's."""
+
+
+@contextmanager
+def _served() -> Generator[None, None, None]:
+    try:
+        yield
+    except StoreError as error:
+        raise RemoteUnavailable(f"the remote's store failed: {error}") from error
