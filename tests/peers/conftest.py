@@ -3,14 +3,19 @@
 Marked `peer`. Skipped only where Node.js or npm is missing; an install that fails is an error.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.peers.installation import install, missing_tools
 from tests.peers.server_process import Peer
+from tests.peers.tables import HEADERS
 from tests.peers.wire_proxy import WireProxy
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +53,16 @@ def shared_wire(shared_peer: Peer) -> Iterator[WireProxy]:
     """A wire of one's own to `shared_peer`."""
     with WireProxy(shared_peer.url) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def http(shared_peer: Peer) -> Iterator[httpx.Client]:
+    """A bare client on the tables of `shared_peer`: `http.get("/todoitem")`."""
+    with httpx.Client(base_url=f"{shared_peer.url}/tables", headers=HEADERS) as client:
+        yield client
+
+
+@pytest.fixture
+def id(request: pytest.FixtureRequest) -> str:
+    """An id that no other test uses: letters, digits, underscores and a dash."""
+    return f"{request.node.originalname}-{next(_numbers)}"

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.peers.server_process import Peer
+from tests.peers.tables import HEADERS, Row, found
 from tests.peers.wire_faults import (
     Answer,
     CutReply,
@@ -23,8 +23,6 @@ from tests.peers.wire_proxy import WireProxy
 
 pytestmark = pytest.mark.peer
 
-HEADERS = {"ZUMO-API-VERSION": "2.0.0"}
-
 
 @pytest.fixture
 def client(shared_wire: WireProxy) -> Iterator[httpx.Client]:
@@ -32,17 +30,9 @@ def client(shared_wire: WireProxy) -> Iterator[httpx.Client]:
         yield opened
 
 
-@pytest.fixture
-def id(request: pytest.FixtureRequest) -> str:
-    """An id that no other test uses."""
-    return str(request.node.name)
-
-
-def at_server(peer: Peer, id: str) -> list[Any]:
+def at_server(http: httpx.Client, id: str) -> list[Row]:
     """What the server itself has under this id, tombstones included."""
-    filter = id.replace("'", "''")
-    parameters = {"$filter": f"id eq '{filter}'", "__includeDeleted": "true"}
-    return list(httpx.get(f"{peer.url}/tables/todoitem", params=parameters, headers=HEADERS).json())
+    return found(http, f"id eq '{id}'", __includeDeleted="true")
 
 
 def insert(client: httpx.Client, id: str) -> httpx.Response:
@@ -50,27 +40,25 @@ def insert(client: httpx.Client, id: str) -> httpx.Response:
 
 
 def test_without_a_fault_client_and_server_notice_nothing(
-    shared_peer: Peer, shared_wire: WireProxy, client: httpx.Client, id: str
+    shared_wire: WireProxy, client: httpx.Client, http: httpx.Client, id: str
 ) -> None:
     """A forwarded request, its path, its body and its reply are the same bytes on both sides."""
-    direct = httpx.post(
-        f"{shared_peer.url}/tables/todoitem", json={"id": f"{id} /ü?", "text": "x"}, headers=HEADERS
-    )
-    through = client.get(
-        "/tables/todoitem/" + "test_without_a_fault_client_and_server_notice_nothing%20%2F%C3%BC%3F"
-    )
+    http.post("/todoitem", json={"id": f"{id} /ü?", "text": "Bläue"})
+    target = f"/todoitem/{id}%20%2F%C3%BC%3F?a=1%202"
+    direct, through = http.get(target), client.get(f"/tables{target}")
 
-    seen = shared_wire.requests[0]
-    assert direct.json() == through.json()
-    assert direct.headers["etag"] == through.headers["etag"]
-    assert ("GET", f"/tables/todoitem/{id} /ü?", b"", Forward()) == (
+    (seen,) = shared_wire.requests
+    assert [direct.content, direct.headers["etag"]] == [through.content, through.headers["etag"]]
+    assert f"/tables{target}" == seen.target
+    assert [f"/tables/todoitem/{id} /ü?", {"a": "1 2"}] == [seen.path, seen.query]
+    assert ["GET", b"", Forward(), 200, 200] == [
         seen.method,
-        seen.path,
         seen.body,
         seen.fault,
-    )
-    assert ("2.0.0", 200, 200) == (seen.headers["zumo-api-version"], seen.status, seen.answered)
-    assert through.content == seen.replies[0].body
+        seen.status,
+        seen.answered,
+    ]
+    assert ["2.0.0", direct.content] == [seen.headers["zumo-api-version"], seen.replies[0].body]
 
 
 def test_a_connection_is_kept_for_many_requests(
@@ -99,7 +87,7 @@ def test_a_connection_is_kept_for_many_requests(
     ids=repr,
 )
 def test_what_is_lost_is_lost_for_the_client_alone_or_for_both(
-    shared_peer: Peer,
+    http: httpx.Client,
     shared_wire: WireProxy,
     client: httpx.Client,
     id: str,
@@ -113,7 +101,7 @@ def test_what_is_lost_is_lost_for_the_client_alone_or_for_both(
     with pytest.raises(error):
         insert(client, id)
 
-    assert rows == len(at_server(shared_peer, id))
+    assert rows == len(at_server(http, id))
     assert [(fault, 201 if rows else None, None)] == [
         (seen.fault, seen.status, seen.answered) for seen in shared_wire.requests
     ]
@@ -121,7 +109,7 @@ def test_what_is_lost_is_lost_for_the_client_alone_or_for_both(
 
 @pytest.mark.parametrize(("after", "rows"), [(False, 0), (True, 1)])
 def test_an_answer_takes_the_place_of_the_servers(
-    shared_peer: Peer, shared_wire: WireProxy, client: httpx.Client, id: str, after: bool, rows: int
+    http: httpx.Client, shared_wire: WireProxy, client: httpx.Client, id: str, after: bool, rows: int
 ) -> None:
     """The client is given any status, headers and body, before or after the server acted."""
     shared_wire.plan(Answer(503, b"<p>busy", {"Retry-After": "7"}, after=after))
@@ -129,12 +117,12 @@ def test_an_answer_takes_the_place_of_the_servers(
     reply = insert(client, id)
 
     assert (503, b"<p>busy", "7") == (reply.status_code, reply.content, reply.headers["retry-after"])
-    assert rows == len(at_server(shared_peer, id))
+    assert rows == len(at_server(http, id))
     assert [503] == [seen.answered for seen in shared_wire.requests]
 
 
 def test_a_held_request_arrives_late(
-    shared_peer: Peer, shared_wire: WireProxy, client: httpx.Client, id: str
+    http: httpx.Client, shared_wire: WireProxy, client: httpx.Client, id: str
 ) -> None:
     """What timed out takes effect only when it is delivered, after what the client did meanwhile."""
     insert(client, id)
@@ -142,11 +130,11 @@ def test_a_held_request_arrives_late(
     with pytest.raises(httpx.ReadTimeout):
         client.patch(f"/tables/todoitem/{id}", json={"text": "late"})
     client.patch(f"/tables/todoitem/{id}", json={"text": "early"})
-    before = at_server(shared_peer, id)[0]["text"]
+    before = at_server(http, id)[0]["text"]
 
     delivered = shared_wire.deliver()
 
-    assert ("early", "late") == (before, at_server(shared_peer, id)[0]["text"])
+    assert ("early", "late") == (before, at_server(http, id)[0]["text"])
     assert [("PATCH", 200, None)] == [(seen.method, seen.status, seen.answered) for seen in delivered]
     assert [] == shared_wire.deliver()
 
