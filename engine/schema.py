@@ -1,21 +1,24 @@
-"""What a store and a transport need to know of a table: columns, references, indexes."""
+"""What a store and a transport need to know of a table: columns, references, indexes, names on the wire."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import attrs
 
 from tidesync.errors import ConfigurationError
+from tidesync.records import SYSTEM_FIELDS, Record
 from tidesync.values import ColumnType
 
 Concurrency: TypeAlias = Literal["optimistic", "last-write-wins"]
 
 TABLE_NAME = re.compile(r"(__)?[A-Za-z][A-Za-z0-9_]{0,62}\Z")
 COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
+RESERVED = frozenset(("id", *SYSTEM_FIELDS))
+ESCAPE = "~"
 
 
 @attrs.frozen
@@ -57,6 +60,39 @@ class TableSchema:
             raise ConfigurationError(
                 f"{self.name!r} cannot be a table name: letters, digits and underscores, 63 at most, a letter first"
             )
+        if self.concurrency not in get_args(Concurrency):
+            raise ConfigurationError(
+                f"{self.name}: concurrency is {self.concurrency!r}: it must be 'optimistic' or 'last-write-wins'"
+            )
+        self._check_names("columns", (column.name for column in self.columns), fold=True)
+        self._check_names("wire names", (column.wire for column in self.columns), fold=False)
+        for field in self.references or ():
+            self._check_column("references", field)
+        for index in self.indexes:
+            if not index:
+                raise ConfigurationError(f"{self.name}: an index names at least one column")
+            for field in index:
+                self._check_column("indexes", field)
+                if self.by_name[field].type is ColumnType.JSON:
+                    raise ConfigurationError(f"{self.name}.{field} is JSON, which cannot be indexed")
+
+    def _check_names(self, what: str, names: Iterable[str], *, fold: bool) -> None:
+        seen: dict[str, str] = {}
+        for name in names:
+            key = name.lower() if fold else name  # SQL stores do not tell Name from name
+            if key in RESERVED and not self.name.startswith("__"):
+                raise ConfigurationError(f"{self.name}: {name!r} is reserved, and cannot be among the {what}")
+            if key in seen:
+                raise ConfigurationError(
+                    f"{self.name}: {seen[key]!r} and {name!r} are the same among the {what}"
+                )
+            seen[key] = name
+
+    def _check_column(self, what: str, field: str) -> None:
+        if field not in self.by_name:
+            raise ConfigurationError(
+                f"{self.name}: {what} name {field!r}, which is no column; columns: {', '.join(self.by_name) or 'none'}"
+            )
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -67,3 +103,51 @@ class TableSchema:
     def by_wire(self) -> Mapping[str, Column]:
         """Columns by wire name."""
         return {column.wire: column for column in self.columns}
+
+    def to_wire(self, record: Record) -> Record:
+        """The record under its wire names; the inverse of `from_wire`, whatever fields it has."""
+        return (
+            record if not self._renamed else {self.wire_name(name): value for name, value in record.items()}
+        )
+
+    def from_wire(self, record: Record) -> Record:
+        """The record under its local names. Only declared columns are renamed.
+
+        An undeclared field that has the local name of a renamed column on the wire gets a `~` in front, so that
+        both survive. A change of declaration is `new.from_wire(old.to_wire(record))`, and loses nothing.
+        """
+        return (
+            record if not self._renamed else {self.local_name(wire): value for wire, value in record.items()}
+        )
+
+    def wire_name(self, name: str) -> str:
+        """The name that a local field has on the wire."""
+        column = self.by_name.get(name)
+        if column is not None:
+            return column.wire
+        bare = name.lstrip(ESCAPE)
+        if bare in self._only_local and name != bare:
+            return name[1:]
+        return ESCAPE + name if bare in self._only_wire else name
+
+    def local_name(self, wire: str) -> str:
+        """The local name of a field on the wire."""
+        column = self.by_wire.get(wire)
+        if column is not None:
+            return column.name
+        bare = wire.lstrip(ESCAPE)
+        if bare in self._only_wire and wire != bare:
+            return wire[1:]
+        return ESCAPE + wire if bare in self._only_local else wire
+
+    @cached_property
+    def _renamed(self) -> bool:
+        return any(column.name != column.wire for column in self.columns)
+
+    @cached_property
+    def _only_local(self) -> frozenset[str]:
+        return frozenset(self.by_name.keys() - self.by_wire.keys())
+
+    @cached_property
+    def _only_wire(self) -> frozenset[str]:
+        return frozenset(self.by_wire.keys() - self.by_name.keys())
