@@ -52,12 +52,12 @@ PAGE_LIMIT = 1000
 class Authority:
     """The remote: it decides every write, and tells each follower what was committed since.
 
-    `tables` are the tables it holds. `foreign_keys`: their references are enforced. `identity` names it, None:
-    drawn at the first open, and kept. `remembers`: seconds for which operation ids are known, None for ever.
-    `max_changes` bounds one push, `record_limit` the bytes of JSON in one change. `clock` tells seconds
-    since 1970. It keeps no state outside the store: several authorities may share one, from several processes
-    too where the store allows that. Raises `StoreError` where the store fails, never for what a change holds:
-    that is an outcome.
+    `tables` are the tables it holds. `foreign_keys`: their references are enforced. `identity` names it; if
+    None, it is drawn at the first open and kept. `remembers`: seconds for which operation ids are known, None
+    for ever. `max_changes` bounds one push, `record_limit` the bytes of JSON in one change. `clock` tells
+    seconds since 1970. It keeps no state outside the store: several authorities may share one, from several
+    processes too where the store allows that. Raises `StoreError` where the store fails, never for what a
+    change holds: that is an outcome.
     """
 
     def __init__(
@@ -82,20 +82,18 @@ class Authority:
         for schema in self.tables.values():
             if schema.name.startswith("__"):
                 raise ConfigurationError(f"{schema.name}: names that start with __ belong to tidesync")
-            if taken := HIDDEN & schema.by_name.keys():
+            if taken := HIDDEN & {name.lower() for name in schema.by_name}:
                 raise ConfigurationError(f"{schema.name}.{min(taken)}: the name belongs to the remote")
             for name, target in (schema.references or {}).items() if foreign_keys else ():
                 if target not in self.tables:
                     raise ConfigurationError(f"{schema.name}.{name} references {target!r}: declare it too")
-                column = schema.by_name.get(name) or Column(name, ColumnType.STRING)
-                self._referrers[target].append((schema.name, column))
+                self._referrers[target].append((schema.name, schema.by_name[name]))
 
     # ---- life
 
     def open(self) -> Authority:
         """Open the store, create what is missing, and learn the identity; idempotent."""
-        enforced = self.foreign_keys
-        kept = [stored(table, (table.references or {}) if enforced else {}) for table in self.tables.values()]
+        kept = [stored(table, foreign_keys=self.foreign_keys) for table in self.tables.values()]
         with self._opening:
             self.store.open([*kept, *OWN_TABLES])
             with self.store.transaction(write=True) as transaction:

@@ -69,21 +69,14 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def stored(schema: TableSchema, references: Mapping[str, str]) -> TableSchema:
-    """The table as the store keeps it: with system and hidden columns, and indexes for what is asked here."""
-    columns = {column.name: column for column in schema.columns if column.name not in SYSTEM_FIELDS}
-    for name in references:
-        _ = columns.setdefault(name, Column(name, ColumnType.STRING))
-    system = (
-        Column("version", ColumnType.STRING),
-        Column("created_at", ColumnType.DATETIME),
-        Column("updated_at", ColumnType.DATETIME),
-        Column(SEQUENCE, ColumnType.INTEGER),
-        Column(DELETED, ColumnType.BOOLEAN),
-    )
+def stored(schema: TableSchema, *, foreign_keys: bool) -> TableSchema:
+    """The table as the store keeps it: with hidden columns, and indexes for what is asked here."""
+    columns = [attrs.evolve(column, wire=column.name) for column in schema.columns]
+    columns += [Column(SEQUENCE, ColumnType.INTEGER), Column(DELETED, ColumnType.BOOLEAN)]
+    references = (schema.references or {}) if foreign_keys else {}
     needed = [(SEQUENCE,), *((name, DELETED, SEQUENCE) for name in references)]
     indexes = dict.fromkeys((*needed, *schema.indexes))
-    return TableSchema(schema.name, (*columns.values(), *system), schema.references, tuple(indexes))
+    return TableSchema(schema.name, tuple(columns), schema.references, tuple(indexes))
 
 
 def copy_of(row: Record | None) -> Copy:

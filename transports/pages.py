@@ -42,6 +42,7 @@ class Answer:
         self.where = request.query.where
         fields = request.query.fields if request.fields is None else request.fields
         self.fields = None if fields is None else (*fields, "version")
+        self.read = None if self.fields is None else (*self.fields, SEQUENCE, DELETED)
 
     def page(self) -> Page:
         """The page, without the remote's clock."""
@@ -56,11 +57,10 @@ class Answer:
         """What was committed after the cursor, in the order of commits, up to `limit` rows."""
         position = self.position()
         after = _above(position.sequence)
-        select = Query(
-            self.table, And((after, self.wanted(position))), (Order(_SEQUENCE),), take=self.limit + 1
-        )
-        if self.fields is not None and not self.request.departures:
-            select = attrs.evolve(select, fields=(*self.fields, SEQUENCE, DELETED))
+        where = And((after, self.wanted(position)))
+        # Whether a record departed is decided here, on all of it.
+        fields = None if self.request.departures else self.read
+        select = Query(self.table, where, (Order(_SEQUENCE),), take=self.limit + 1, fields=fields)
         rows = list(self.transaction.select(select))
         more = len(rows) > self.limit
         rows = rows[: self.limit]
@@ -114,7 +114,7 @@ class Answer:
         offset = self.offset()
         take = self.limit if query.take is None else max(0, min(self.limit, query.take - offset))
         live = all_of(LIVE, self.where)
-        select = attrs.evolve(query, where=live, skip=query.skip + offset, take=take + 1, fields=None)
+        select = attrs.evolve(query, where=live, skip=query.skip + offset, take=take + 1, fields=self.read)
         rows = list(self.transaction.select(select))
         more = len(rows) > take and (query.take is None or offset + take < query.take)
         records, _, _ = self.sorted_out(rows[:take], matcher(None))

@@ -1,0 +1,409 @@
+"""What a write does: fields, times, versions, operation ids, and what is refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.transports.authority.support import (
+    ITEMS,
+    LISTS,
+    MakeAuthority,
+    Time,
+    applied,
+    authority_on,
+    change,
+    delete,
+    insert,
+    kinds,
+    live,
+    pull,
+    update,
+)
+from tidesync.contracts.store import Store
+from tidesync.contracts.transport import Applied, Change, Rejected, Untried, Version
+from tidesync.errors import ConfigurationError, StoreClosed, StoreTooNew
+from tidesync.records import Json, Record, alive, content_of
+from tidesync.schema import Column, TableSchema
+from tidesync.stores.memory import MemoryStore
+from tidesync.transports.authority import Authority
+
+
+def held(authority: Authority, id: str, table: str = "item") -> Record:
+    copy = authority.get(table, id)
+    assert alive(copy)
+    return copy
+
+
+def test_an_update_writes_only_its_fields(authority: Authority) -> None:
+    """Fields that a change does not name stay the remote's; a named one that its record lacks is removed."""
+    _ = applied(authority, insert("a", text="x", size=1, extra={"deep": [1]}))
+    _ = applied(authority, change("update", "a", fields=("size", "extra"), text="not named", size=2))
+    assert {"id": "a", "text": "x", "size": 2} == content_of(held(authority, "a"))
+
+
+def test_an_insert_writes_all_of_its_record(authority: Authority) -> None:
+    """The fields named by an insert do not matter, nor does an id that is left out of its record."""
+    whole = Change(id="o", table="item", record_id="a", kind="insert", record={"text": "x", "odd": None})
+    _ = applied(authority, whole)
+    assert {"id": "a", "text": "x", "odd": None} == content_of(held(authority, "a"))
+
+
+def test_system_fields_are_the_remotes(authority: Authority) -> None:
+    """System fields that a change carries are not written."""
+    sent = {"version": "mine", "created_at": "then", "updated_at": "then"}
+    _ = applied(authority, change("insert", "a", text="x", **sent))
+    _ = applied(authority, change("update", "a", text="y", **sent))
+    assert {"mine", "then"}.isdisjoint(map(str, held(authority, "a").values()))
+
+
+def test_times_are_canonical_and_never_go_backwards(make: MakeAuthority, time: Time) -> None:
+    """Created once, updated at each change; a clock that is turned back, or a restart, turns nothing back."""
+    _ = applied(make(), insert("a", text="x"))
+    time.seconds -= 3600.5
+    _ = applied(make(), update("a", text="y"))
+    early = held(make(), "a")
+    assert "1970-01-12T13:46:40.000000Z" == early["created_at"] == early["updated_at"]
+    assert "1970-01-12T13:46:40.000000Z" == pull(make()).clock
+    time.seconds += 7200
+    _ = applied(make(), update("a", text="y"))
+    late = held(make(), "a")
+    assert ("1970-01-12T13:46:40.000000Z", "1970-01-12T14:46:39.500000Z") == (
+        late["created_at"],
+        late["updated_at"],
+    )
+
+
+def test_each_change_has_a_version_of_its_own(authority: Authority) -> None:
+    """No version comes twice, not even for the same content."""
+    changes = [insert("a", text="x"), update("a", text="x"), delete("a"), change("undelete", "a")]
+    outcomes = applied(authority, *changes, insert("b", text="x"))
+    assert 5 == len({outcome.version for outcome in outcomes})
+
+
+def test_a_restored_backup_does_not_repeat_versions() -> None:
+    """Two stores that went on differently from one state never give different content the same version."""
+    versions: list[str | None] = []
+    for text in ("one", "other"):
+        authority = authority_on(MemoryStore(), Time())
+        versions += [outcome.version for outcome in applied(authority, insert("a", text=text))]
+    assert 2 == len(set(versions))
+
+
+# ---- operation ids
+
+
+@pytest.mark.parametrize("kind", ["insert", "update", "delete", "undelete"])
+def test_an_operation_takes_effect_once(make: MakeAuthority, kind: Any) -> None:
+    """A repeated id is applied as of then, without the record of then: also after others wrote, and a restart."""
+    authority = make()
+    if kind != "insert":
+        _ = applied(authority, insert("a", text="0"))
+    if kind == "undelete":
+        _ = applied(authority, delete("a"))
+    again = change(kind, "a", text="1", operation="same")
+    [first] = applied(authority, again)
+    _ = authority.push([update("a", text="2")])
+    before = pull(authority)
+    assert [Applied(first.version)] == authority.push([again])
+    assert [Applied(first.version)] == make().push([again])
+    assert before == pull(authority)
+
+
+def test_an_operation_twice_in_one_push_takes_effect_once(authority: Authority) -> None:
+    """The second of two equal changes is applied as of then."""
+    again = insert("a", text="x")
+    first, second = applied(authority, again, again)
+    assert Applied(first.version) == second
+    assert Applied(first.version, held(authority, "a")) == first
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        update("a", text="2"),
+        update("a", text=True),
+        update("a", text="1", size=None),
+        change("update", "a", fields=("text", "size"), text="1"),
+        update("b", text="1"),
+        change("update", "a", text="1", table="list"),
+        delete("a"),
+    ],
+)
+def test_an_operation_id_is_not_taken_for_other_content(authority: Authority, other: Change) -> None:
+    """One id with another table, record, kind or content is refused by name, and changes nothing."""
+    _ = applied(authority, insert("a"), insert("b"), change("insert", "a", table="list"))
+    _ = applied(authority, change("update", "a", text="1", operation="same"))
+    before = pull(authority)
+    [outcome] = authority.push([change_id(other, "same")])
+    assert isinstance(outcome, Rejected)
+    assert "operation_reused" == outcome.code
+    assert before == pull(authority)
+
+
+def change_id(change: Change, id: str) -> Change:
+    return Change(
+        id=id,
+        table=change.table,
+        record_id=change.record_id,
+        kind=change.kind,
+        record=change.record,
+        fields=change.fields,
+        expected=change.expected,
+    )
+
+
+def test_what_had_no_effect_is_not_remembered(make: MakeAuthority) -> None:
+    """After a conflict, a refusal or a delete of nothing, the same id may still take effect."""
+    authority = make(foreign_keys=True)
+    _ = applied(authority, insert("a", text="x"))
+    stale = change("update", "a", Version("old"), text="y", operation="first")
+    dangling = change("insert", "b", list_id="l", operation="second")
+    nothing = change("delete", "c", operation="third")
+    assert ["Conflicted", "Rejected", "Applied"] == kinds(authority.push([stale, dangling, nothing]))
+    _ = applied(authority, change("insert", "l", table="list"), insert("c"))
+    mended = change("update", "a", text="z", operation="first")
+    assert ["Applied"] * 3 == kinds(authority.push([mended, dangling, nothing]))
+    assert ["a", "b"] == sorted(live(authority))
+
+
+@pytest.mark.parametrize(
+    ("remembers", "later", "known"), [(60.0, 60, True), (60.0, 61, False), (0.0, 0, False)]
+)
+def test_operation_ids_are_known_within_the_declared_window(
+    make: MakeAuthority, time: Time, remembers: float, later: int, known: bool
+) -> None:
+    """An id is known for as long as is declared, and takes effect again after that."""
+    authority = make(remembers=remembers)
+    assert remembers == authority.capabilities().remembers
+    again = change("insert", "a", text="x")
+    [first] = applied(authority, again)
+    time.seconds += later
+    expected = ["Applied"] if known else ["Conflicted"]
+    assert expected == kinds(authority.push([again]))
+    assert first.copy == authority.get("item", "a")
+
+
+# ---- refusals
+
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (insert("a", text=float("nan")), "invalid_record"),
+        (insert("a", size=2**63), "invalid_record"),
+        (insert("a", text="\ud800"), "invalid_record"),
+        (change("insert", "a", **{"\ud800": 1}), "invalid_record"),
+        (insert("a", text={1}), "invalid_record"),  # type: ignore[arg-type]  # what is not JSON
+        (insert("a", text={1: 2}), "invalid_record"),
+        (insert("a", text=CYCLE), "invalid_record"),
+        (insert("a", _sequence=1), "invalid_record"),
+        (change("update", "a", _deleted=True), "invalid_record"),
+        (Change(id="o", table="item", record_id="a", kind="insert", record=None), "invalid_record"),
+        (Change(id="o", table="item", record_id="a", kind="insert", record=["x"]), "invalid_record"),  # type: ignore[arg-type]  # not a record
+        (Change(id="o", table="item", record_id="a", kind="insert", record={"id": "b"}), "invalid_id"),
+        (Change(id="o", table="item", record_id="a", kind="upsert", record={"id": "a"}), "unknown_kind"),  # type: ignore[arg-type]  # no such kind
+        (change("insert", "a", operation="\x00"), "invalid_id"),
+        (change("delete", ""), "invalid_id"),
+        (change("delete", "x" * 256), "invalid_id"),
+        (change("insert", "a", table="nowhere"), "unknown_table"),
+        (insert("a", text="ä" * 50_000), "too_large"),
+    ],
+)
+def test_bad_content_is_an_outcome(make: MakeAuthority, bad: Change, code: str) -> None:
+    """What is no record, has no usable id, or is too large is refused by name; its neighbours go on."""
+    authority = make(record_limit=100_000)
+    outcomes = authority.push([insert("before"), bad, insert("after")])
+    assert ["Applied", "Rejected", "Applied"] == kinds(outcomes)
+    [refused] = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
+    assert code == refused.code
+    assert refused.message
+    assert ["after", "before"] == sorted(live(authority))
+
+
+def test_a_push_of_nothing_but_bad_content_is_answered(authority: Authority) -> None:
+    """Where nothing can have an effect, each change still has its outcome."""
+    outcomes = authority.push([delete(""), insert("a", text=float("inf"))])
+    assert ["invalid_id", "invalid_record"] == [o.code for o in outcomes if isinstance(o, Rejected)]
+    assert [] == authority.push([])
+
+
+def test_changes_past_the_limit_are_untried(make: MakeAuthority) -> None:
+    """A push takes as many changes as it declares; the others are told apart, and not lost."""
+    authority = make(max_changes=2)
+    assert 2 == authority.capabilities().max_changes
+    outcomes = authority.push([insert("a"), insert("b"), insert("c")])
+    assert ["Applied", "Applied", "Untried"] == kinds(outcomes)
+    assert Untried() == outcomes[2]
+    assert ["a", "b"] == sorted(live(authority))
+
+
+def test_what_was_pushed_is_the_remotes_own(authority: Authority) -> None:
+    """Neither a sent record nor a received one, changed later, changes what the remote holds."""
+    tags: list[Json] = ["x"]
+    [outcome] = applied(authority, change("insert", "a", tags=tags))
+    tags.append("sent later")
+    assert alive(outcome.copy)
+    received = outcome.copy["tags"]
+    assert isinstance(received, list)
+    received.append("received later")
+    assert ["x"] == held(authority, "a")["tags"]
+
+
+class Strict(Authority):
+    """An authority that takes no bad text."""
+
+    def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
+        if new is not None and new.get("text") == "bad":
+            return Rejected("bad_text", f"{table}: {old and old['text']} cannot become bad")
+        return None
+
+
+def test_a_subclass_may_refuse(store: Store, time: Time) -> None:
+    """A rule sees the live record and the content there would be, only where nothing conflicts."""
+    authority = Strict(store, [ITEMS], clock=time).open()
+    _ = applied(authority, insert("a", text="good"))
+    stale = change("update", "a", Version("old"), text="bad")
+    outcomes = authority.push(
+        [stale, update("a", text="bad"), insert("b", text="bad"), update("a", text="better")]
+    )
+    assert ["Conflicted", "Rejected", "Rejected", "Applied"] == kinds(outcomes)
+    expected = [
+        Rejected("bad_text", "item: good cannot become bad"),
+        Rejected("bad_text", "item: None cannot become bad"),
+    ]
+    assert expected == outcomes[1:3]
+
+
+# ---- references
+
+
+@pytest.fixture
+def strict(make: MakeAuthority) -> Authority:
+    authority = make(foreign_keys=True)
+    _ = applied(authority, change("insert", "l", table="list"), insert("a", list_id="l"))
+    return authority
+
+
+def refused(authority: Authority, *changes: Change) -> list[str]:
+    before = {table: live(authority, table) for table in authority.tables}
+    outcomes = authority.push(changes)
+    assert ["Rejected"] * len(changes) == kinds(outcomes)
+    assert before == {table: live(authority, table) for table in authority.tables}
+    return [outcome.code for outcome in outcomes if isinstance(outcome, Rejected)]
+
+
+def test_a_reference_needs_a_live_record(strict: Authority) -> None:
+    """An insert or update that names nothing, a tombstone, or something that is no id, is refused."""
+    _ = applied(strict, change("insert", "old", table="list"), change("delete", "old", table="list"))
+    bad: list[Json] = ["none", "old", 1, ["l"], ""]
+    changes = [make_change(id, list_id=value) for value in bad for id, make_change in INSERT_AND_UPDATE]
+    assert ["foreign_key"] * 10 == refused(strict, *changes)
+
+
+INSERT_AND_UPDATE: tuple[tuple[str, Callable[..., Change]], ...] = (("new", insert), ("a", update))
+
+
+def test_a_reference_may_be_null_or_unchanged(strict: Authority) -> None:
+    """Null names nothing; what an update does not write is not looked at."""
+    _ = applied(strict, update("a", text="x"), update("a", list_id=None), change("delete", "l", table="list"))
+    _ = applied(strict, update("a", text="y"), insert("b", list_id=None), insert("c"))
+    assert ["a", "b", "c"] == sorted(live(strict))
+
+
+def test_a_record_that_is_named_is_not_deleted(strict: Authority) -> None:
+    """While a live record names it, a record stays; a deleted one does not hold it."""
+    assert ["foreign_key"] == refused(strict, change("delete", "l", table="list"))
+    _ = applied(strict, delete("a"), change("delete", "l", table="list"))
+    assert {} == live(strict, "list")
+
+
+def test_references_are_checked_on_what_earlier_changes_left(strict: Authority) -> None:
+    """In one push a parent may come before its child, and go after it."""
+    changes = [
+        change("insert", "m", table="list"),
+        insert("b", list_id="m"),
+        change("delete", "m", table="list"),
+        update("b", list_id="l"),
+        change("delete", "m", table="list"),
+        insert("c", list_id="m"),
+    ]
+    outcomes = strict.push(changes)
+    assert ["Applied", "Applied", "Rejected", "Applied", "Applied", "Rejected"] == kinds(outcomes)
+
+
+def test_undelete_and_revival_need_their_references(strict: Authority) -> None:
+    """What an undelete would bring back must name live records too."""
+    _ = applied(strict, delete("a"), change("delete", "l", table="list"))
+    assert ["foreign_key"] * 2 == refused(strict, change("undelete", "a"), change("insert", "a", list_id="l"))
+    _ = applied(strict, change("undelete", "l", table="list"), change("undelete", "a"))
+    assert "l" == held(strict, "a")["list_id"]
+
+
+def test_a_record_may_name_itself(strict: Authority) -> None:
+    """A record that names itself may come and go; one that another names may not go."""
+    _ = applied(strict, insert("me", parent="me"), delete("me"))
+    _ = applied(strict, insert("top"), insert("below", parent="top"))
+    assert ["foreign_key"] == refused(strict, delete("top"))
+
+
+def test_references_are_not_enforced_unless_asked(authority: Authority) -> None:
+    """Without `foreign_keys` a reference is a text like any other."""
+    _ = applied(authority, insert("a", list_id="none"), change("insert", "l", table="list"))
+    _ = applied(authority, update("a", list_id="l"), change("delete", "l", table="list"))
+    assert {"id": "a", "list_id": "l"} == content_of(held(authority, "a"))
+
+
+# ---- construction and opening
+
+
+@pytest.mark.parametrize(
+    ("tables", "text"),
+    [
+        ([TableSchema("__mine")], "__mine"),
+        ([TableSchema("t", (Column("_deleted"),))], "_deleted"),
+        ([ITEMS], "'list'"),
+    ],
+)
+def test_tables_that_cannot_be_kept_are_refused(tables: list[TableSchema], text: str) -> None:
+    """Names that are the remote's own, and references to what is not declared, are errors that name them."""
+    with pytest.raises(ConfigurationError, match=text):
+        _ = Authority(MemoryStore(), tables, foreign_keys=True)
+
+
+def test_an_identity_is_drawn_once_and_kept(store: Store) -> None:
+    """A store is one remote, whoever opens it; under another name it is refused."""
+    first = Authority(store, [LISTS]).open().capabilities().identity
+    assert first
+    assert first == Authority(store, [LISTS]).open().open().capabilities().identity
+    with pytest.raises(ConfigurationError, match=first):
+        _ = Authority(store, [LISTS], identity="other").open()
+    other = Authority(MemoryStore(), [LISTS]).open().capabilities().identity
+    assert first != other
+
+
+def test_nothing_is_told_before_it_is_open() -> None:
+    """An authority that was never opened says so."""
+    authority = Authority(MemoryStore(), [ITEMS])
+    with pytest.raises(ConfigurationError, match="open"):
+        _ = authority.capabilities()
+    with pytest.raises(StoreClosed, match="open"):
+        _ = pull(authority)
+
+
+def test_a_store_of_another_format_is_left_alone(make: MakeAuthority, store: Store) -> None:
+    """What a newer tidesync wrote is refused, and not touched."""
+    _ = make()
+    with store.transaction(write=True) as transaction:
+        [meta] = transaction.get("__authority", ["meta"])
+        assert meta is not None
+        newer: Record = {**meta, "format": 2}
+        transaction.put("__authority", [newer])
+    with pytest.raises(StoreTooNew) as caught:
+        _ = make()
+    assert (2, 1) == (caught.value.found, caught.value.supported)
+    with store.transaction(write=False) as transaction:
+        assert [newer] == transaction.get("__authority", ["meta"])
