@@ -35,10 +35,7 @@ Plan: TypeAlias = Generator[Effect[Any], Any, T]
 
 @final
 class Transact(Effect[T]):
-    """Run `step(transaction, now)` whole inside one write transaction; `now` is in seconds since 1970.
-
-    A step may run again if the transaction could not be committed: it keeps no state outside the transaction.
-    """
+    """Run `step(transaction, now)` whole inside one write transaction; `now` is in seconds since 1970."""
 
     __slots__ = ("step",)
 
@@ -54,6 +51,9 @@ class Exchange(Effect[T]):
     def perform(self, transport: Transport) -> T:
         """Do it, on a synchronous transport."""
         raise AssertionError("an exchange is one of the four below")
+
+
+Perform: TypeAlias = Callable[[Exchange[Any]], Any]
 
 
 @final
@@ -144,9 +144,9 @@ class Ask(Effect[Resolution]):
 
 @final
 class Handle(Effect[T]):
-    """Call the user's handler, outside any transaction."""
+    """Call the user's handler, outside any transaction. `call` gets a function that performs an exchange."""
 
     __slots__ = ("call",)
 
-    def __init__(self, call: Callable[[], T]) -> None:
+    def __init__(self, call: Callable[[Perform], T]) -> None:
         self.call = call

@@ -23,9 +23,6 @@ Json: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any]
 Record: TypeAlias = dict[str, Json]
 
 SYSTEM_FIELDS: Final = ("version", "created_at", "updated_at")
-LINEAGE: Final = "__lineage"
-"""Hidden field of a stored record: versions that differ from this copy by our own pushes only."""
-NOT_CONTENT: Final = frozenset((*SYSTEM_FIELDS, LINEAGE))
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 ID_LIMIT = 255
@@ -61,7 +58,7 @@ def content_of(copy: Copy) -> Record | None:
     """What the user owns of a copy: the record without system fields; None if it is not alive."""
     if not alive(copy):
         return None
-    return {key: value for key, value in copy.items() if key not in NOT_CONTENT}
+    return {key: value for key, value in copy.items() if key not in SYSTEM_FIELDS}
 
 
 def with_system(content: Record, copy: Copy) -> Record:

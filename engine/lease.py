@@ -1,0 +1,95 @@
+"""One lease per store: push, pull and purge run one at a time, across threads and processes.
+
+The lease is a row of `__meta` with a token that only grows. Whoever holds it checks the token inside every
+transaction of its work (fencing): one that was paused for too long finds its token outdated, and stops without
+having written anything. A holder that is known to have died is replaced at once, any other when its time is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from tidesync.contracts.store import StoreTransaction
+from tidesync.effects import Plan, Transact, Wait
+from tidesync.errors import LeaseLost, SyncBusy
+from tidesync.ledger import META
+
+POLL: Final = 0.05
+"""Seconds between two looks at a lease that another one holds."""
+
+
+@attrs.frozen
+class Holder:
+    """Who asks for the lease: a name for this opening of the store, and what it knows of others.
+
+    `gone(name)` is True only if the holder of that name is known to have ended without letting go.
+    """
+
+    name: str
+    life: float
+    patience: float
+    gone: Callable[[str], bool]
+
+
+@attrs.define
+class Lease:
+    """A lease that was taken: its token, and its life in seconds, renewed by every check."""
+
+    holder: Holder
+    token: int
+    life: float
+
+    def check(self, transaction: StoreTransaction, now: float) -> None:
+        """Raise `LeaseLost` if another one took over; else renew."""
+        row = _read(transaction)
+        if row["token"] != self.token or row["holder"] != self.holder.name:
+            raise LeaseLost("this push, pull or purge was held up for so long that another one took over: run it again")
+        _write(transaction, self.token, self.holder.name, now + self.life)
+
+
+def acquire(holder: Holder) -> Plan[Lease]:
+    """Take the lease, waiting up to `holder.patience` seconds; then `SyncBusy`."""
+    waited = 0.0
+    while True:
+        token = yield from Transact(lambda transaction, now: _take(transaction, now, holder))
+        if token is not None:
+            return Lease(holder, token, holder.life)
+        if waited >= holder.patience:
+            raise SyncBusy(f"another push, pull or purge of this store did not end within {holder.patience:g} seconds")
+        yield from Wait(POLL)
+        waited += POLL
+
+
+def release(lease: Lease) -> Plan[None]:
+    """Let go, unless it was lost already."""
+
+    def step(transaction: StoreTransaction, now: float) -> None:
+        row = _read(transaction)
+        if row["token"] == lease.token:
+            _write(transaction, lease.token, None, 0.0)
+
+    yield from Transact(step)
+
+
+def _take(transaction: StoreTransaction, now: float, holder: Holder) -> int | None:
+    row = _read(transaction)
+    name, until = row["holder"], row["until"]
+    free = name is None or until <= now or until > now + 10 * holder.life or holder.gone(name)
+    if not free:
+        return None
+    token: int = row["token"] + 1
+    _write(transaction, token, holder.name, now + holder.life)
+    return token
+
+
+def _read(transaction: StoreTransaction) -> dict[str, object]:
+    row = transaction.get(META, ["lease"])[0]
+    value = row["value"] if row is not None else None
+    return value if isinstance(value, dict) else {"token": 0, "holder": None, "until": 0.0}
+
+
+def _write(transaction: StoreTransaction, token: int, name: str | None, until: float) -> None:
+    transaction.put(META, [{"id": "lease", "value": {"token": token, "holder": name, "until": until}}])

@@ -1,0 +1,364 @@
+"""The engine's own tables inside one store transaction: read once, changed in memory, written once.
+
+A `Ledger` lives as long as one transaction. What it hands out (`Head`, `Entry`, local records) is changed in
+place; `flush` writes every row that changed, one `put` a table. So a batch of a thousand edits costs as many
+statements as one edit.
+
+| table | one row per |
+|---|---|
+| `__operations` | queued operation, under a key that never changes |
+| `__heads` | record with queued operations |
+| `__edges` | name that an operation's content holds of another record |
+| `__meta` | counters, lease, remote's identity |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tidesync.contracts.store import StoreTransaction
+from tidesync.contracts.transport import Absent, Anything, Expected, Version
+from tidesync.operations import Refusal, encode_refusal
+from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals
+from tidesync.records import Copy, Json, Record, Tombstone, alive, decode_copy, encode_copy
+from tidesync.rules.chain import Entry, Head, before, kind_of, record_key
+from tidesync.rules.order import named_records, names, names_of
+from tidesync.schema import Column, TableSchema
+from tidesync.values import ColumnType
+
+OPERATIONS, HEADS, EDGES, META = "__operations", "__heads", "__edges", "__meta"
+LINEAGE, CURSORS, SEEN, QUARANTINE = "__lineage", "__cursors", "__seen", "__quarantine"
+READY, BLOCKED, FAILED = "ready", "blocked", "failed"
+
+_S, _I, _F, _B, _J = (
+    ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.BOOLEAN, ColumnType.JSON,
+)  # fmt: skip
+
+
+def _system(name: str, indexes: tuple[tuple[str, ...], ...] = (), /, **columns: ColumnType) -> TableSchema:
+    return TableSchema(name, tuple(Column(c, t) for c, t in columns.items()), references={}, indexes=indexes)
+
+
+SYSTEM_TABLES: tuple[TableSchema, ...] = (
+    _system(
+        OPERATIONS, (("lane", "sequence"), ("blocker",), ("table", "sequence")),
+        sequence=_I, operation=_S, table=_S, record_id=_S, kind=_S, content=_J, state=_S, attempts=_I, error=_J,
+        fields=_J, expected=_J, sent_kind=_S, generated=_B, blocker=_S, lane=_S, created=_F, names=_J,
+    ),
+    _system(
+        HEADS, (("unsettled",), ("table",)),
+        table=_S, record_id=_S, base=_J, remote=_J, revision=_I, entries=_J, unsettled=_B,
+    ),
+    _system(EDGES, (("target", "sequence"),), target=_S, sequence=_I, operation=_S, record=_S),
+    _system(META, value=_J),
+    _system(LINEAGE, current=_S, versions=_J),
+    _system(CURSORS, (("table",),), table=_S, name=_S, query=_J, bookmark=_J),
+    _system(SEEN, (("cursor", "at"),), cursor=_S, at=_S, version=_S),
+    _system(QUARANTINE, (("table",),), table=_S, record_id=_S, raw=_J, reason=_S, at=_F),
+)  # fmt: skip
+
+
+def encode_expected(expected: Expected | None) -> Json:
+    """An expectation as JSON."""
+    match expected:
+        case None:
+            return None
+        case Version(version):
+            return ["version", version]
+        case Tombstone(version):
+            return ["tombstone", version]
+        case Absent():
+            return ["absent"]
+        case Anything():
+            return ["anything"]
+
+
+def decode_expected(value: Json) -> Expected | None:
+    """The inverse of `encode_expected`."""
+    match value:
+        case ["version", str(version)]:
+            return Version(version)
+        case ["tombstone", version]:
+            return Tombstone(version)
+        case ["absent"]:
+            return Absent()
+        case ["anything"]:
+            return Anything()
+        case _:
+            return None
+
+
+def lane_of(state: Json, blocker: Json) -> str:
+    """The index that push reads: what may be sent, what waits for one operation, what was refused."""
+    if state == "failed":
+        return FAILED
+    return READY if blocker is None else BLOCKED
+
+
+class Counters:
+    """Store-wide numbers that are never reused."""
+
+    __slots__ = ("pending", "revision", "sequence")
+
+    def __init__(self, row: Record | None) -> None:
+        value = row["value"] if row else None
+        self.sequence, self.revision, self.pending = value if isinstance(value, list) else (0, 0, 0)
+
+    def encode(self) -> Json:
+        """As JSON."""
+        return [self.sequence, self.revision, self.pending]
+
+
+class Ledger:
+    """Heads, operations and local records in one write transaction; `flush` before it commits."""
+
+    def __init__(self, transaction: StoreTransaction, tables: Mapping[str, TableSchema], *, nonce: str, now: float) -> None:
+        self.transaction, self.tables, self.now = transaction, tables, now
+        self._nonce = nonce
+        self.counters = Counters(transaction.get(META, ["counters"])[0])
+        self._counted = self.counters.encode()
+        self._heads: dict[str, Head | None] = {}
+        self._touched: dict[str, Head] = {}
+        self._rows: dict[str, Record] = {}
+        self._removed: dict[str, Entry] = {}
+        self._locals: dict[str, dict[str, Record | None]] = {}
+        self._changed: dict[str, dict[str, Record | None]] = {}
+        self._named: dict[str, dict[str, tuple[Head, Entry]]] = {}
+        self.changed_ids: dict[str, dict[str, None]] = {}
+
+    # ---- reading
+
+    def load(self, keys: Iterable[str]) -> None:
+        """Read these heads and their operations, all at once."""
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._heads]
+        if not wanted:
+            return
+        rows = self.transaction.get(HEADS, wanted)
+        entry_keys = [key for row in rows if row is not None for key in _texts(row["entries"])]
+        entries = dict(zip(entry_keys, self.transaction.get(OPERATIONS, entry_keys), strict=True)) if entry_keys else {}
+        for key, row in zip(wanted, rows, strict=True):
+            self._heads[key] = None if row is None else self._head(row, entries)
+
+    def _head(self, row: Record, entries: Mapping[str, Record | None]) -> Head:
+        remote = decode_copy(row["remote"])
+        head = Head(str(row["table"]), str(row["record_id"]), decode_copy(row["base"]), remote, _int(row["revision"]))
+        for key in _texts(row["entries"]):
+            found = entries[key]
+            assert found is not None
+            self._rows[key] = found
+            head.entries.append(decode_entry(found))
+        return head
+
+    def head(self, table: str, record_id: str) -> Head | None:
+        """The head of one record, if it has queued operations."""
+        return self.head_at(record_key(table, record_id))
+
+    def head_at(self, key: str) -> Head | None:
+        """The head under a record key."""
+        if key not in self._heads:
+            self.load([key])
+        return self._heads[key]
+
+    def load_local(self, table: str, ids: Iterable[str]) -> None:
+        """Read these local records, all at once."""
+        known = self._locals.setdefault(table, {})
+        wanted = [id for id in dict.fromkeys(ids) if id not in known]
+        if wanted:
+            known.update(zip(wanted, self.transaction.get(table, wanted), strict=True))
+
+    def local(self, table: str, record_id: str) -> Record | None:
+        """A local record as this transaction left it."""
+        self.load_local(table, [record_id])
+        return self._locals[table][record_id]
+
+    def entries(self, query: Query) -> list[Head]:
+        """The heads of the operations that the query selects, in its order; write what is pending first."""
+        rows = list(self.transaction.select(query))
+        keys = [record_key(str(row["table"]), str(row["record_id"])) for row in rows]
+        self.load(keys)
+        return [head for key in keys if (head := self._heads[key]) is not None]
+
+    def is_named(self, record: Head, after: int, until: int) -> bool:
+        """Whether an operation in this open range of sequences names the record in its content."""
+        return self.namer(record, until, after) is not None
+
+    def namer(self, record: Head, until: int, after: int = 0) -> str | None:
+        """The key of an operation in this open range of sequences that names the record, if there is one."""
+        for target in names_of(record.table, record.record_id):
+            for head, entry in self._named.get(target, {}).values():
+                if after < entry.sequence < until and entry in head.entries and target in self._names(head, entry):
+                    return entry.key
+            query = Query(
+                EDGES,
+                all_of(equals("target", target, _S), _above("sequence", after), _below("sequence", until)),
+                (Order(Field("sequence", _I)),),
+            )
+            for row in self.transaction.select(query):
+                namer, operation = str(row["record"]), str(row["operation"])
+                if namer == record.key:
+                    continue
+                changed = self._heads.get(namer)
+                if namer not in self._heads or (changed is not None and self._still_names(changed, operation, target)):
+                    return operation
+        return None
+
+    def _still_names(self, head: Head, key: str, target: str) -> bool:
+        return any(entry.key == key and target in self._names(head, entry) for entry in head.entries)
+
+    def _names(self, head: Head, entry: Entry) -> frozenset[str]:
+        schema = self.tables.get(head.table)
+        return names(schema, head.record_id, before(head, entry), entry.content) if schema else frozenset()
+
+    def names_of_entry(self, head: Head, entry: Entry) -> list[str]:
+        """Keys of the records that the operation may name, before or after."""
+        return named_records(self._names(head, entry), self.tables)
+
+    # ---- changing
+
+    def new_id(self) -> str:
+        """A new operation id: the nonce of this opening of the store, and a number that is never reused."""
+        self.counters.revision += 1
+        return f"{self._nonce}-{self.counters.revision:x}"
+
+    def new_sequence(self) -> int:
+        """The next place at the end of the queue."""
+        self.counters.sequence += 1
+        return self.counters.sequence
+
+    def touch(self, head: Head) -> None:
+        """The head changes: it gets a new revision, and is written at flush."""
+        self.counters.revision += 1
+        head.revision = self.counters.revision
+        self._heads[head.key] = head
+        self._touched[head.key] = head
+        for entry in head.entries:
+            for name in self._names(head, entry):
+                self._named.setdefault(name, {})[entry.key] = (head, entry)
+
+    def remove(self, entry: Entry) -> None:
+        """The operation leaves the queue; its head no longer holds it."""
+        if entry.key in self._rows:
+            self._removed[entry.key] = entry
+
+    def set_local(self, table: str, record_id: str, record: Record | None) -> None:
+        """The local record becomes this, or goes."""
+        self._locals.setdefault(table, {})[record_id] = record
+        self._changed.setdefault(table, {})[record_id] = record
+        self.changed_ids.setdefault(table, {})[record_id] = None
+
+    def store_copy(self, table: str, record_id: str, copy: Copy) -> None:
+        """The local record becomes what the remote holds."""
+        self.set_local(table, record_id, dict(copy) if alive(copy) else None)
+
+    # ---- writing
+
+    def flush(self) -> None:
+        """Write every row that changed. May be called more than once in a transaction."""
+        puts: dict[str, list[Record]] = {HEADS: [], OPERATIONS: [], EDGES: []}
+        drops: dict[str, list[str]] = {HEADS: [], OPERATIONS: [], EDGES: []}
+        self.counters.pending -= len(self._removed)
+        for key in self._removed:
+            self._drop_row(key, drops)
+        for head in self._touched.values():
+            if head.entries:
+                puts[HEADS].append(encode_head(head))
+                self._flush_entries(head, puts, drops)
+            else:
+                drops[HEADS].append(head.key)
+                self._heads[head.key] = None
+        self._touched, self._removed = {}, {}
+        for table, keys in drops.items():
+            if keys:
+                _ = self.transaction.delete(table, keys)
+        for table, rows in puts.items():
+            if rows:
+                self.transaction.put(table, rows)
+        self._flush_locals()
+        if self.counters.encode() != self._counted:
+            self._counted = self.counters.encode()
+            self.transaction.put(META, [{"id": "counters", "value": self._counted}])
+
+    def _flush_entries(self, head: Head, puts: dict[str, list[Record]], drops: dict[str, list[str]]) -> None:
+        for entry in head.entries:
+            old = self._rows.get(entry.key)
+            named = sorted(self._names(head, entry))
+            row = encode_entry(head, entry, named)
+            if row == old:
+                continue
+            if old is None:
+                self.counters.pending += 1
+            was = _texts(old["names"]) if old else []
+            moved = old is not None and old["sequence"] != entry.sequence
+            drops[EDGES].extend(f"{entry.key}>{name}" for name in was if name not in named)
+            puts[EDGES].extend(
+                {"id": f"{entry.key}>{name}", "target": name, "sequence": entry.sequence, "operation": entry.key, "record": head.key}
+                for name in named
+                if moved or name not in was
+            )
+            self._rows[entry.key] = row
+            puts[OPERATIONS].append(row)
+
+    def _drop_row(self, key: str, drops: dict[str, list[str]]) -> None:
+        row = self._rows.pop(key)
+        drops[OPERATIONS].append(key)
+        drops[EDGES].extend(f"{key}>{name}" for name in _texts(row["names"]))
+
+    def _flush_locals(self) -> None:
+        for table, changed in self._changed.items():
+            puts = [record for record in changed.values() if record is not None]
+            gone = [id for id, record in changed.items() if record is None]
+            if gone:
+                _ = self.transaction.delete(table, gone)
+            if puts:
+                self.transaction.put(table, puts)
+        self._changed = {}
+
+
+def encode_head(head: Head) -> Record:
+    """A head as a row of `__heads`."""
+    return {
+        "id": head.key, "table": head.table, "record_id": head.record_id, "base": encode_copy(head.base),
+        "remote": encode_copy(head.remote), "revision": head.revision,
+        "entries": [entry.key for entry in head.entries], "unsettled": head.remote is not None,
+    }  # fmt: skip
+
+
+def encode_entry(head: Head, entry: Entry, named: list[str]) -> Record:
+    """An operation as a row of `__operations`."""
+    return {
+        "id": entry.key, "sequence": entry.sequence, "operation": entry.id, "table": entry.table,
+        "record_id": entry.record_id, "kind": kind_of(head, entry), "content": entry.content, "state": entry.state,
+        "attempts": entry.attempts, "error": encode_refusal(entry.error),
+        "fields": None if entry.fields is None else list(entry.fields), "expected": encode_expected(entry.expected),
+        "sent_kind": entry.sent_kind, "generated": entry.generated, "blocker": entry.blocker,
+        "lane": lane_of(entry.state, entry.blocker), "created": entry.created, "names": [*named],
+    }  # fmt: skip
+
+
+def decode_entry(row: Record) -> Entry:
+    """The inverse of `encode_entry`."""
+    error, fields = row["error"], row["fields"]
+    return Entry(
+        str(row["id"]), _int(row["sequence"]), str(row["operation"]), str(row["table"]), str(row["record_id"]),
+        row["content"], bool(row["generated"]), row["state"], _int(row["attempts"]),
+        Refusal(error["code"], error["message"]) if isinstance(error, dict) else None,
+        tuple(fields) if isinstance(fields, list) else None, decode_expected(row["expected"]), row["sent_kind"],
+        row["blocker"], row["created"],
+    )  # type: ignore[arg-type]  # rows of this table are written by encode_entry alone  # fmt: skip
+
+
+def _above(field: str, bound: int) -> Compare:
+    return Compare("gt", Field(field, _I), Value(bound, _I))
+
+
+def _below(field: str, bound: int) -> Compare:
+    return Compare("lt", Field(field, _I), Value(bound, _I))
+
+
+def _texts(value: Json) -> list[str]:
+    return value if isinstance(value, list) else []
+
+
+def _int(value: Json) -> int:
+    assert isinstance(value, int)
+    return value

@@ -1,0 +1,107 @@
+"""Settling a conflict: one plan, shared by push and pull, and the only place where a policy is asked."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tidesync.conflicts import (
+    Conflict,
+    Defer,
+    Drop,
+    KeepLocal,
+    KeepRemote,
+    Merge,
+    MergeFields,
+    Resolution,
+    defer,
+)
+from tidesync.contracts.store import StoreTransaction
+from tidesync.effects import Ask, Emit, Plan, Transact
+from tidesync.errors import InvalidRecord, UsageError
+from tidesync.events import ConflictFound, ConflictSettled, Event
+from tidesync.lease import Lease
+from tidesync.records import check_record, with_system
+from tidesync.rules import settle
+from tidesync.rules.chain import Head, current
+from tidesync.session import Session
+
+ASKS: Final = 20
+"""Times that a policy is asked about one record whose local edits keep changing it meanwhile."""
+
+
+def settle_conflict(session: Session, lease: Lease, table: str, record_id: str) -> Plan[str | None]:
+    """Ask the policy and apply its answer; returns the key of the operation that may go on, if there is one.
+
+    The answer applies only if the record still is as it was when the policy was asked; else it is asked again.
+    """
+    policy = session.policy_of(table)
+    if policy is defer:
+        return None
+    for asked in range(ASKS):
+        conflict = yield from Transact(lambda transaction, now: _read(session, lease, transaction, now, table, record_id))
+        if conflict is None:
+            return None
+        if not asked:
+            yield from Emit(ConflictFound(table, record_id))
+        answer = _checked(session, conflict, (yield from Ask(policy, conflict)))
+        if isinstance(answer, Defer):
+            return None
+
+        def apply(
+            transaction: StoreTransaction, now: float, seen: Conflict = conflict, said: Resolution = answer
+        ) -> tuple[bool, str | None, list[Event]]:
+            return _apply(session, lease, transaction, now, seen, said)
+
+        settled, key, events = yield from Transact(apply)
+        if settled:
+            yield from Emit(*events, ConflictSettled(table, record_id, type(answer).__name__))
+            return key
+    return None
+
+
+def _checked(session: Session, conflict: Conflict, answer: Any) -> Resolution:
+    if isinstance(answer, Merge):
+        record = session.to_record(conflict.table, answer.record)
+        if record.get("id") != conflict.record_id:
+            raise InvalidRecord(conflict.table, "id", "str", f"a merge keeps the id {conflict.record_id!r}")
+        _ = check_record(conflict.table, record)
+        return Merge(record)
+    if isinstance(answer, KeepLocal | KeepRemote | MergeFields | Defer | Drop):
+        return answer
+    raise UsageError(f"a policy answered {type(answer).__name__}: return KeepLocal(), KeepRemote(), Merge(record), Defer() or Drop()")
+
+
+def conflict_of(head: Head) -> Conflict:
+    """The conflict of a head, as a policy sees it."""
+    content = current(head)
+    local = None if content is None else with_system(content, head.base)
+    return Conflict(head.table, head.record_id, head.base, local, head.remote, head.revision)
+
+
+def _read(
+    session: Session, lease: Lease, transaction: StoreTransaction, now: float, table: str, record_id: str
+) -> Conflict | None:
+    lease.check(transaction, now)
+    head = session.queue(transaction, now).ledger.head(table, record_id)
+    return conflict_of(head) if head is not None and head.in_conflict else None
+
+
+def _apply(
+    session: Session, lease: Lease, transaction: StoreTransaction, now: float, conflict: Conflict, answer: Resolution
+) -> tuple[bool, str | None, list[Event]]:
+    lease.check(transaction, now)
+    queue = session.queue(transaction, now)
+    head = queue.ledger.head(conflict.table, conflict.record_id)
+    if head is None or not head.in_conflict:
+        return True, None, []
+    if head.revision != conflict.revision:
+        return False, None, []
+    before = list(head.entries)
+    if not settle.resolve(head, answer, queue.ledger.new_id):
+        return True, None, []
+    for entry in before:
+        if entry not in head.entries:
+            queue.ledger.remove(entry)
+            queue.release(entry)
+    queue.finish(head)
+    return True, head.entries[0].key if head.entries else None, queue.close("resolution")

@@ -1,0 +1,123 @@
+"""What push and pull report, and the errors that carry a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
+
+import attrs
+
+from tidesync.errors import SyncError
+from tidesync.operations import Operation
+from tidesync.records import Copy, Record
+
+Status: TypeAlias = Literal["complete", "network", "authentication", "store", "caller", "handler"]
+"""How a push ended: it met everything, or it was stopped by one of these."""
+
+
+class Resolver(Protocol):
+    """What an `OperationError` needs to settle itself; a `SyncContext` is one."""
+
+    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
+        """Apply a resolution, or raise `StaleResolution`."""
+        ...
+
+
+@attrs.frozen(eq=False)
+class OperationError:
+    """One operation that did not go through: refused, in conflict, or in doubt.
+
+    `operation` is as it stood in the queue, `sent` what the remote got (None if nothing was), `server` what the
+    remote holds where that is known. `status` is "rejected", "conflict" or "unknown". A resolution made after the
+    operation changed raises `StaleResolution` and does nothing.
+    """
+
+    operation: Operation
+    status: Literal["rejected", "conflict", "unknown"]
+    code: str
+    message: str
+    sent: Record | None
+    server: Copy
+    revision: int
+    _resolver: Resolver = attrs.field(repr=False)
+
+    @property
+    def table(self) -> str:
+        """The table of the record."""
+        return self.operation.table
+
+    @property
+    def record_id(self) -> str:
+        """The id of the record."""
+        return self.operation.record_id
+
+    def cancel_and_update(self, record: Any) -> None:
+        """Drop the operation, and make this the local record, as if it had come from the remote."""
+        self._resolver.resolve_error(self, "cancel_and_update", record)
+
+    def cancel_and_discard(self) -> None:
+        """Drop the operation; the local record becomes the server's copy."""
+        self._resolver.resolve_error(self, "cancel_and_discard")
+
+    def update_operation(self, record: Any) -> None:
+        """Go on with this content instead, as an edit of the server's copy where that is known."""
+        self._resolver.resolve_error(self, "update_operation", record)
+
+    def retry(self) -> None:
+        """Send it again with the next push, as it is."""
+        self._resolver.resolve_error(self, "retry")
+
+
+@attrs.frozen(kw_only=True)
+class PushReport:
+    """What a push did.
+
+    `pushed` lists the operations that are in effect at the remote. `errors` are those of this push; `remaining`
+    are operations that earlier pushes left failed or in conflict. `pending` counts what is queued now.
+    `retry_after` is in seconds, where the remote named it.
+    """
+
+    status: Status = "complete"
+    pushed: Sequence[Operation] = ()
+    errors: Sequence[OperationError] = ()
+    remaining: Sequence[Operation] = ()
+    pending: int = 0
+    retry_after: float | None = None
+    reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that the push met went through."""
+        return self.status == "complete" and not self.errors
+
+
+class PushFailed(SyncError):
+    """A push was stopped, or some of its operations did not go through; `report` says which and why."""
+
+    def __init__(self, report: PushReport) -> None:
+        self.report = report
+        self.errors = tuple(report.errors)
+        first = f": {self.errors[0].table}/{self.errors[0].record_id}: {self.errors[0].message}" if self.errors else ""
+        stopped = "" if report.status == "complete" else f" stopped by {report.status} ({report.reason})"
+        failed = f" {len(self.errors)} operation(s) did not go through{first}" if self.errors else ""
+        super().__init__(f"push{stopped}{' and' if stopped and failed else ''}{failed}; {report.pending} pending")
+
+
+@attrs.frozen(kw_only=True)
+class PullReport:
+    """What a pull did: counts of records stored, deleted and departed here, pages read, and what was put aside.
+
+    `quarantined` maps record ids (or a made-up key for what has none) to the reason. `push` is the report of the
+    push before it, None if there was none; it may hold errors.
+    """
+
+    table: str
+    name: str | None = None
+    records: int = 0
+    deleted: int = 0
+    departed: int = 0
+    pages: int = 0
+    conflicts: int = 0
+    total: int | None = None
+    quarantined: Mapping[str, str] = attrs.field(factory=dict)
+    push: PushReport | None = None
