@@ -8,10 +8,12 @@ import pytest
 from tests.transports.authority.support import MakeAuthority, Time, authority_on
 from tidesync.contracts.store import Store
 from tidesync.stores.memory import MemoryStore
+from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.authority import Authority
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda folder: MemoryStore(),
+    "sqlite": lambda folder: SQLiteStore(folder / "remote.db", synchronous="normal"),
 }
 
 

@@ -20,7 +20,12 @@ from tidesync.transports.authority import Authority
 
 STATES = ("nothing", "live", "tombstone")
 KINDS: tuple[ChangeKind, ...] = ("insert", "update", "delete", "undelete")
-EXPECTED = (*["absent", "anything", "version", "tombstone"], "other version", "other tombstone", "any tombstone")
+EXPECTED = (
+    *["absent", "anything", "version", "tombstone"],
+    "other version",
+    "other tombstone",
+    "any tombstone",
+)
 
 # What goes through, by what is held and what is wanted. Everything else is a conflict, except that a delete
 # of what is gone is always applied.
@@ -65,7 +70,7 @@ def wanted(kind: ChangeKind, expected: Expected) -> Change:
 def test_a_change_is_applied_or_conflicts(
     authority: Authority, state: str, kind: ChangeKind, expected: str
 ) -> None:
-    """A change goes through if its kind fits what is held and its expectation is true, else nothing changes."""
+    """A change goes through if its kind fits what is held and what it expects is true; else nothing is."""
     held = prepared(authority, state)
     before = pull(authority).cursor
     [outcome] = authority.push([wanted(kind, expectation(expected, version_of(held) or "none"))])

@@ -95,7 +95,7 @@ def test_a_restored_backup_does_not_repeat_versions() -> None:
 
 @pytest.mark.parametrize("kind", ["insert", "update", "delete", "undelete"])
 def test_an_operation_takes_effect_once(make: MakeAuthority, kind: Any) -> None:
-    """A repeated id is applied as of then, without the record of then: also after others wrote, and a restart."""
+    """A repeated id is applied as of then, without the record of then, also after a restart."""
     authority = make()
     if kind != "insert":
         _ = applied(authority, insert("a", text="0"))
