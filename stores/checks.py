@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from tidesync.errors import InvalidId, InvalidQuery, InvalidRecord
 from tidesync.predicate import decimal_of
@@ -48,23 +48,24 @@ def check_row(table: str, record: Record) -> bool:
                 check_json(table, field, value)
         elif value is not None and kind is not bool:
             flat = False
-            if not _sound(value, 0):
+            if not sound(value):
                 check_json(table, field, value)
     return flat
 
 
-def _sound(value: Any, depth: int) -> bool:
+def sound(value: Any, depth: int = 0) -> bool:
     """True if a list or object is JSON for certain; False if `check_json` should look."""
     if depth >= DEPTH_LIMIT:
         return False
     items: Iterable[Any]
     if type(value) is dict:
-        for key in cast("dict[object, Any]", value):
+        members: dict[Any, Any] = value
+        for key in members:
             if type(key) is not str or not key.isascii():
                 return False
-        items = cast("dict[str, Any]", value).values()
+        items = members.values()
     elif type(value) is list:
-        items = cast("list[Any]", value)
+        items = value  # pyright: ignore[reportUnknownVariableType]  # a list of anything
     else:
         return False
     for item in items:
@@ -78,7 +79,7 @@ def _sound(value: Any, depth: int) -> bool:
         elif kind is float:
             if not isfinite(item):
                 return False
-        elif item is not None and kind is not bool and not _sound(item, depth + 1):
+        elif item is not None and kind is not bool and not sound(item, depth + 1):
             return False
     return True
 

@@ -263,7 +263,7 @@ def _copied(value: list[Json] | dict[str, Json]) -> Json:
 def compiled(where: Expr | None) -> Matches:
     """As `predicate.matcher`, with the commonest conditions (fields that equal text) made quick."""
     if where is None:
-        return lambda row: True
+        return matcher(None)
     items = where.items if isinstance(where, And) else (where,)
     wanted: list[tuple[str, Json]] = []
     for item in items:

@@ -1,1 +1,1 @@
-"""What the SQL stores share."""
+"""SQL text and encodings that every SQL store shares; nothing here connects to anything."""

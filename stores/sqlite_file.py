@@ -1,0 +1,250 @@
+"""The file of a SQLite store: looking at it before it is touched, connecting, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol, TypeVar, cast
+
+import apsw
+import attrs
+
+from tidesync.errors import (
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from tidesync.stores.sql.ddl import APPLICATION_ID, FORMAT
+from tidesync.stores.sql.functions import SQL_FUNCTIONS
+from tidesync.stores.sql.migrations import Database, create_catalogue
+from tidesync.stores.sql.rows import SqlValue
+
+T = TypeVar("T")
+
+_MAGIC: Final = b"SQLite format 3\0"
+_HEADER: Final = 100
+_STATEMENTS: Final = 256
+_CACHE_KIB: Final = 8_192
+
+
+class Connection(Database, Protocol):
+    """What is used of `apsw.Connection`; its own types are not complete."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        ...
+
+    def changes(self) -> int:
+        """How many rows the last statement changed."""
+        ...
+
+    def total_changes(self) -> int:
+        """How many rows were changed since the connection was opened."""
+        ...
+
+    def pragma(self, name: str, value: SqlValue = ..., /) -> object:
+        """Set a pragma and return what it answers."""
+        ...
+
+    def set_busy_timeout(self, milliseconds: int, /) -> None:
+        """How long to wait for others."""
+        ...
+
+    def config(self, op: int, /, *args: int) -> int:
+        """Set an option."""
+        ...
+
+    def create_scalar_function(
+        self, name: str, callable: Callable[..., SqlValue], numargs: int = ..., *, deterministic: bool = ...
+    ) -> None:
+        """Register a function."""
+        ...
+
+    def close(self, force: bool = ..., /) -> None:
+        """Close it."""
+        ...
+
+
+@attrs.frozen
+class File:
+    """Where a store lives and how it is written."""
+
+    path: str
+    synchronous: str
+    busy_timeout: float
+
+    def typed(self, error: apsw.Error) -> StoreError:
+        """What a driver's error means for the user, and what to do about it."""
+        path = self.path
+        match error:
+            case apsw.BusyError() | apsw.LockedError():
+                return StoreBusy(
+                    f"{path}: another process has been writing for {self.busy_timeout} s: try again"
+                )
+            case apsw.ReadOnlyError():
+                return StoreReadOnly(
+                    f"{path}: cannot be written: mend the permissions of the file and its folder"
+                )
+            case apsw.FullError():
+                return StoreFull(f"{path}: the disk is full; nothing of the transaction was kept: make room")
+            case apsw.NotADBError():
+                return StoreCorrupt(f"{path}: not a tidesync database: choose another path")
+            case apsw.CorruptError():
+                return StoreCorrupt(
+                    f"{path}: the file is damaged, and was not touched: put it aside with its -wal file,"
+                    " then restore a copy, or begin anew and pull"
+                )
+            case apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
+                return StoreUnavailable(
+                    f"{path}: cannot be opened: look at the path and its permissions ({error})"
+                )
+            case apsw.IOError():
+                return StoreUnavailable(f"{path}: the disk fails: look at the disk, and try again ({error})")
+            case _:
+                return StoreError(f"{path}: {error}")
+
+
+@contextmanager
+def translated(file: File) -> Generator[None]:
+    """Turn the driver's errors into the store's, chained."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise file.typed(error) from error
+
+
+def check_file(file: File) -> None:
+    """Refuse what is not a file of ours, reading only; raises the `StoreError` that says what to do."""
+    path = Path(file.path)
+    folder = path.parent
+    try:
+        if path.is_dir():
+            raise StoreUnavailable(f"{path}: is a directory: name a file in it")
+        if not folder.is_dir():
+            raise StoreUnavailable(f"{path}: the folder {folder} does not exist: create it first")
+        if path.exists():
+            _check_header(path)
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: cannot be opened: {error.strerror}") from error
+    for place in (path, folder):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise StoreReadOnly(
+                f"{place}: cannot be written: mend the permissions of the file and its folder"
+            )
+
+
+def _check_header(path: Path) -> None:
+    with path.open("rb") as stream:
+        header = stream.read(_HEADER)
+    if not header or Path(f"{path}-journal").exists():
+        return  # a new file, or one that SQLite first has to recover
+    if len(header) < _HEADER or not header.startswith(_MAGIC):
+        raise StoreCorrupt(f"{path}: not a tidesync database: choose another path")
+    _check_marks(str(path), int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big"))
+
+
+def _check_marks(path: str, application: int, version: int) -> None:
+    if application != APPLICATION_ID:
+        raise StoreCorrupt(f"{path}: a SQLite database of another program: choose another path")
+    if version > FORMAT:
+        raise StoreTooNew(
+            f"{path}: written by a newer tidesync (format {version}, this one knows {FORMAT}): upgrade it",
+            found=version,
+            supported=FORMAT,
+        )
+
+
+def _patiently(file: File, step: Callable[[], T]) -> T:
+    """Repeat a step while SQLite is busy: switching to WAL and recovery do not wait by themselves."""
+    end = time.monotonic() + file.busy_timeout
+    while True:
+        try:
+            return step()
+        except apsw.BusyError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
+
+
+def _connected(file: File) -> Connection:
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = cast("Connection", apsw.Connection(file.path, flags, None, _STATEMENTS))
+    connection.set_busy_timeout(int(file.busy_timeout * 1000))
+    # A misspelt column must be an error, never a text.
+    _ = connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    _ = connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+    return connection
+
+
+def create(file: File) -> None:
+    """Make an empty file ours, or see that the file is; several processes may do so at once."""
+    with translated(file):
+        connection = _connected(file)
+        try:
+            _patiently(file, lambda: _create(connection, file.path))
+        finally:
+            connection.close(True)
+
+
+def _create(connection: Connection, path: str) -> None:
+    application, version, tables = _marks(connection)
+    if application == 0 and tables == 0:
+        # Before WAL is switched on, so that the mark is in the file itself.
+        _ = connection.execute("BEGIN IMMEDIATE")
+        try:
+            application, version, tables = _marks(connection)
+            if application == 0 and tables == 0:
+                _ = connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                _ = connection.execute(f"PRAGMA user_version = {FORMAT}")
+                create_catalogue(connection)
+                application, version = APPLICATION_ID, FORMAT
+            _ = connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                _ = connection.execute("ROLLBACK")
+    _check_marks(path, application, version)
+
+
+def _marks(connection: Connection) -> tuple[int, int, int]:
+    statement = (
+        "SELECT (SELECT application_id FROM pragma_application_id),"
+        " (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)"
+    )
+    application, version, tables = connection.execute(statement).fetchone()
+    return application, version, tables
+
+
+def connect(file: File) -> Connection:
+    """A new connection to a file that `create` has seen."""
+    with translated(file):
+        connection = _connected(file)
+        try:
+            _patiently(file, lambda: _configure(connection, file))
+        except BaseException:
+            connection.close(True)
+            raise
+    return connection
+
+
+def _configure(connection: Connection, file: File) -> None:
+    mode = connection.pragma("journal_mode", "wal")
+    if mode != "wal":
+        raise StoreUnavailable(
+            f"{file.path}: this file system cannot share memory: use a local disk ({mode})"
+        )
+    _ = connection.pragma("synchronous", file.synchronous)
+    _ = connection.pragma("cache_size", -_CACHE_KIB)
+    _ = connection.pragma("cell_size_check", True)
+    if sys.platform == "darwin" and file.synchronous == "full":
+        _ = connection.pragma("fullfsync", True)
+    for name, (function, arguments) in SQL_FUNCTIONS.items():
+        connection.create_scalar_function(name, function, arguments, deterministic=True)
