@@ -1,0 +1,253 @@
+"""One page of a pull: which request, and what its reply says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import attrs
+
+from tidesync.contracts.transport import Junk, Page, PullRequest
+from tidesync.errors import ProtocolError, ResyncRequired, Unsupported
+from tidesync.predicate import matcher
+from tidesync.records import Json, Record, Tombstone
+from tidesync.transports.http.dialect import Wire
+from tidesync.transports.http.odata import Split, any_of, both, ordering, split, text_literal
+from tidesync.transports.http.paging import Order, Walk, advance, begin, condition, walk_of
+from tidesync.transports.http.values import SYSTEM, Form, canonical_moment
+from tidesync.transports.http.wire import Reply, Request, clock_of, from_json, refusal, rows_of
+
+RAW_LIMIT: Final = 10_000
+IDS: Final = 30
+IDS_LENGTH: Final = 2_000
+
+
+class Call(Protocol):
+    """What a pull needs of the network; raises `TransportError`."""
+
+    def read(self, request: Request) -> Reply: ...
+
+
+@attrs.frozen(kw_only=True)
+class Rows:
+    """A list reply, read. `steps`: id and updatedAt of every row that has an id, in order, for the cursor."""
+
+    records: list[Record]
+    tombstones: dict[str, Tombstone]
+    junk: list[Junk]
+    steps: list[tuple[str, str | None]]
+    raw: int
+    total: int | None
+    clock: str | None
+
+
+class Reader:
+    """Reads pages of one table."""
+
+    def __init__(self, form: Form, wire: Wire, call: Call, page_limit: int) -> None:
+        self.form, self.wire, self.call, self.page_limit = form, wire, call, page_limit
+
+    def page(self, request: PullRequest) -> Page:
+        """One page. Raises `TransportError`, `InvalidQuery` and `Unsupported`."""
+        if request.ids is not None:
+            return self._by_ids(request)
+        if request.incremental:
+            return self._incremental(request)
+        return self._walk(request)
+
+    # ------------------------------------------------------------ three ways to walk
+
+    def _incremental(self, request: PullRequest) -> Page:
+        query = request.query
+        if query.order or query.skip or query.take is not None:
+            raise Unsupported("an incremental pull has no order, skip or take: pull without a name")
+        position, first = begin(request.cursor, request.overlap)
+        sent = self._split(request)
+        bounds, order = condition(position, self.wire.dialect)
+        rows = self._list(request, both(sent.text, bounds), order, self._top(request.limit))
+        clock = rows.clock if first else position.clock
+        after, more = advance(position, rows.steps, clock)
+        if rows.raw and not rows.steps:
+            raise ProtocolError(f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on")
+        return self._page(request, rows, cursor=after.to_json(), more=more, exact=sent.exact)
+
+    def _walk(self, request: PullRequest) -> Page:
+        """Everything, by id; or in the order of the query, by counting. What the remote cannot be trusted with is
+        filtered, skipped and counted here.
+        """
+        query = request.query
+        walk = walk_of(request.cursor)
+        keys = ordering(query.order, self.form)
+        if keys is None:
+            raise Unsupported(
+                f"{query.table}: the remote cannot order by this: order by plain columns, or pull and order locally"
+            )
+        sent = self._split(request)
+        keys = self._orderable(keys)
+        left = None if query.take is None else query.take - walk.given
+        top = self._top(request.limit)
+        if left is not None and sent.exact:
+            top = min(top, max(left, 1))
+        skip = query.skip if sent.exact else 0
+        bounds: str | None = None
+        if keys:
+            skip += walk.read
+            keys = [*keys, *([] if any(name == "id" for name, _ in keys) else [("id", False)])]
+        elif walk.after is not None:
+            bounds, skip = f"id gt {text_literal(walk.after)}", 0
+        rows = self._list(request, both(sent.text, bounds), keys or [("id", False)], top, skip)
+        if not keys and rows.steps and rows.steps[-1][0] == walk.after:
+            raise ProtocolError(f"{query.table}: the remote gives the same page again: it does not filter by id")
+        if rows.raw and not rows.steps:
+            raise ProtocolError(f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on")
+        matches = matcher(query.where)
+        found = [record for record in rows.records if matches(record)]
+        passed = 0 if sent.exact else min(len(found), query.skip - walk.passed)
+        found = found[passed:][:left] if left is not None else found[passed:]
+        given = walk.given + len(found)
+        after = Walk(
+            after=rows.steps[-1][0] if rows.steps else walk.after,
+            passed=walk.passed + passed,
+            given=given,
+            read=walk.read + rows.raw,
+        )
+        more = rows.raw > 0 and (query.take is None or given < query.take)
+        rows = attrs.evolve(rows, records=found, total=rows.total if sent.exact else None)
+        return self._page(request, rows, cursor=after.to_json(), more=more, exact=True)
+
+    def _by_ids(self, request: PullRequest) -> Page:
+        ids = request.ids or ()
+        done = request.cursor.get("ids") if isinstance(request.cursor, dict) else 0
+        if type(done) is not int:
+            raise ResyncRequired("this cursor was not made by the HTTP transport: pull(resync=True)")
+        end, length = done, 0
+        while end < min(len(ids), done + IDS, done + request.limit) and (length < IDS_LENGTH or end == done):
+            length += 3 * len(ids[end].encode("utf-8", "replace")) + 12
+            end += 1
+        wanted = set(ids[done:end])
+        if not wanted:
+            return Page(total=0 if request.total else None)
+        rows = self._list(attrs.evolve(request, total=False), any_of(ids[done:end]), [("id", False)], len(wanted))
+        matches = matcher(request.query.where)
+        records = [record for record in rows.records if record["id"] in wanted and matches(record)]
+        rows = attrs.evolve(rows, records=records, total=len(ids) if request.total else None)
+        return self._page(request, rows, cursor={"ids": end}, more=end < len(ids), exact=True)
+
+    # ------------------------------------------------------------ parts
+
+    def _top(self, limit: int) -> int:
+        return max(1, min(limit, self.page_limit))
+
+    def _split(self, request: PullRequest) -> Split:
+        sent = split(request.query.where, self.form)
+        if sent.wants:
+            self._learn()
+            sent = split(request.query.where, self.form)
+        return sent
+
+    def _orderable(self, keys: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+        """Without columns that the remote has not got: on 2.0 naming one makes the answer empty."""
+        if self.wire.dialect == "3.0" or not keys:
+            return keys
+        if any(name not in self.form.known for name, _ in keys):
+            self._learn()
+        return [key for key in keys if key[0] in self.form.known or key[0] in ("id", *SYSTEM)]
+
+    def _learn(self) -> None:
+        """Look at one row, for its columns: the 2.0 server leaves none out."""
+        reply = self.call.read(self.wire.list(self.form, top=1, deleted=True))
+        if reply.ok:
+            for row in rows_of(from_json(reply.body, self.form))[0]:
+                if isinstance(row, dict):
+                    self.form.note(row)
+
+    def _selected(self, request: PullRequest) -> tuple[list[str] | None, tuple[str, ...] | None]:
+        """What to ask for, and what to keep. Only columns that the remote has may be named."""
+        fields = request.fields if request.fields is not None else request.query.fields
+        if fields is None:
+            return None, None
+        names = [self.form.wire_name(field) for field in fields if field not in ("id", "version")]
+        wanted = ["id", "version", "updatedAt", "deleted", *(name for name in names if name is not None)]
+        known = self.form.known if self.wire.dialect == "2.0" else set(wanted)
+        whole = None in names or not known.issuperset(wanted)
+        return None if whole else list(dict.fromkeys(wanted)), ("version", *fields)
+
+    def _list(self, request: PullRequest, filter: str | None, order: Order, top: int, skip: int = 0) -> Rows:
+        query = request.query
+        counted = query.skip == 0 and query.take is None
+        select, _ = self._selected(request)
+        reply = self.call.read(
+            self.wire.list(
+                self.form,
+                filter=filter,
+                order=order,
+                top=top,
+                skip=skip,
+                select=select,
+                deleted=request.deleted and counted,
+                total=request.total,
+                extra=request.parameters,
+            )
+        )
+        if not reply.ok:
+            raise refusal(reply, query.table)
+        return self._rows(reply, whole=select is None)
+
+    def _rows(self, reply: Reply, *, whole: bool) -> Rows:
+        raw, total = rows_of(from_json(reply.body, self.form))
+        records: dict[str, Record] = {}
+        tombstones: dict[str, Tombstone] = {}
+        junk: list[Junk] = []
+        steps: list[tuple[str, str | None]] = []
+        for row in raw:
+            if isinstance(row, dict) and isinstance(row.get("id"), str):
+                moment = canonical_moment(row.get("updatedAt"))
+                steps.append((row["id"], moment if isinstance(moment, str) else None))
+                if whole:
+                    self.form.note(row)
+            try:
+                id, copy = self.form.read(row)
+            except ValueError as error:
+                junk.append(Junk(_raw(row), str(error)))
+                continue
+            if isinstance(copy, Tombstone):
+                tombstones[id] = copy
+                _ = records.pop(id, None)
+            else:
+                records[id] = copy
+                _ = tombstones.pop(id, None)
+        return Rows(
+            records=list(records.values()),
+            tombstones=tombstones,
+            junk=junk,
+            steps=steps,
+            raw=len(raw),
+            total=total,
+            clock=clock_of(reply.headers),
+        )
+
+    def _page(self, request: PullRequest, rows: Rows, *, cursor: Json, more: bool, exact: bool) -> Page:
+        _, kept = self._selected(request)
+        records: Sequence[Record] = rows.records
+        if kept is not None and exact:
+            records = [{key: record[key] for key in ("id", *kept) if key in record} for record in records]
+        tombstones: Mapping[str, Tombstone] = rows.tombstones if request.deleted else {}
+        return Page(
+            records=records,
+            tombstones=tombstones,
+            cursor=cursor,
+            more=more,
+            total=rows.total,
+            exact=exact,
+            clock=rows.clock,
+            junk=rows.junk,
+        )
+
+
+def _raw(row: object) -> str:
+    """A row that is no record, as far as it can be kept."""
+    try:
+        return json.dumps(row)[:RAW_LIMIT]
+    except (TypeError, ValueError, RecursionError):
+        return repr(row)[:RAW_LIMIT]

@@ -1,0 +1,285 @@
+"""One change on its way to a plain REST remote: requests, replies, one outcome.
+
+The flows follow what is proved: a refusal is only `Rejected` or `Conflicted` where the reply shows that nothing was
+changed, and a success is only `Applied` where its body is the record. Everything else is `Unknown`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tidesync.contracts.transport import (
+    Anything,
+    Applied,
+    Change,
+    Conflicted,
+    Denied,
+    NotSent,
+    Outcome,
+    Rejected,
+    Undeleted,
+    Unknown,
+    Version,
+)
+from tidesync.errors import InvalidQuery, NotReachable, ProtocolError, RequestRefused, TransportError, Unauthorized
+from tidesync.records import Copy, Json, Record, Tombstone, alive, version_of
+from tidesync.transports.http.dialect import Wire
+from tidesync.transports.http.values import Form, Unsendable
+from tidesync.transports.http.wire import (
+    Reply,
+    Request,
+    from_json,
+    message_of,
+    object_of,
+    rows_of,
+    sendable_id,
+    sendable_version,
+)
+
+_TRIES = 3
+
+
+class Call(Protocol):
+    """What a change needs of the network. Both raise `TransportError`; see `client.Caller`."""
+
+    def write(self, request: Request) -> Reply: ...
+    def read(self, request: Request) -> Reply: ...
+
+
+def perform(change: Change, form: Form, wire: Wire, call: Call) -> Outcome:
+    """Send one change and say what became of it; never raises for the wire."""
+    try:
+        return _Sending(change, form, wire, call).run()
+    except Unsendable as error:
+        return Rejected(error.code, error.message)
+    except InvalidQuery as error:
+        return Rejected("parameter", str(error))
+    except NotReachable as error:
+        return NotSent(str(error), error.retry_after)
+    except Unauthorized as error:
+        return Denied(str(error))
+    except RequestRefused as error:
+        return Rejected(error.code, str(error))
+    except TransportError as error:
+        return Unknown(str(error))
+
+
+class _Sending:
+    def __init__(self, change: Change, form: Form, wire: Wire, call: Call) -> None:
+        self.change, self.form, self.wire, self.call = change, form, wire, call
+        self.id = change.record_id
+        self.where = f"{change.table}/{change.record_id}"
+
+    def run(self) -> Outcome:
+        if not sendable_id(self.id):
+            raise Unsendable("id", f"{self.where}: this id cannot stand in an address: use another one")
+        version = version_of_expected(self.change)
+        if version is not None and not sendable_version(version):
+            raise Unsendable("version", f"{self.where}: its version cannot stand in a header: pull it again")
+        match self.change.kind:
+            case "insert" if isinstance(self.change.expected, Tombstone):
+                return self.revive(version, alone=True)
+            case "insert":
+                return self.insert()
+            case "update":
+                return self.update(version)
+            case "delete":
+                return self.delete(version)
+            case "undelete":
+                return self.revive(version, alone=False)
+
+    # ------------------------------------------------------------ the four kinds
+
+    def insert(self) -> Outcome:
+        reply = self.call.write(self.wire.insert(self.form, self.change))
+        if reply.ok:
+            return self.applied(reply)
+        if reply.status in (409, 412):
+            # The body may be what was just sent: only reading the record tells what is there.
+            copy = self.fetch()
+            return Conflicted(Tombstone(None) if copy is None else copy)
+        return self.refused(reply)
+
+    def update(self, version: str | None) -> Outcome:
+        expected = self.change.expected
+        if isinstance(expected, Tombstone):
+            raise Unsendable("expected", f"{self.where}: a tombstone cannot be updated: insert it")
+        if self.wire.whole_updates and version is None:
+            return self.overwrite()
+        body = self.body()
+        if not body:
+            return self.unchanged(version)
+        reply = self.call.write(self.wire.update(self.form, self.change, body, version))
+        return self.updated(reply, version)
+
+    def updated(self, reply: Reply, version: str | None) -> Outcome:
+        if reply.ok:
+            return self.applied(reply)
+        if reply.status in (404, 410):
+            # Missing, deleted, or no such table: the difference decides whether a record is lost.
+            copy = self.fetch()
+            if alive(copy):
+                return Unknown(f"{self.where}: {reply.status} for an update of what a read still shows")
+            return Conflicted(copy)
+        if reply.status in (409, 412):
+            return self.conflicted(reply, version)
+        return self.refused(reply)
+
+    def body(self) -> dict[str, Json]:
+        """What an update sets. On 2.0 a null for a column that the remote has not yet is left out: it fails there."""
+        change, record = self.change, self.change.record or {}
+        if self.wire.whole_updates:
+            return self.form.encode(record, (field for field in record if field != "id")) if change.fields else {}
+        body = self.form.encode(record, (field for field in change.fields if field != "id"))
+        if any(value is None and name not in self.form.known for name, value in body.items()):
+            self.learn()
+            body = {
+                name: value for name, value in body.items() if value is not None or name in self.form.known
+            }
+        return body
+
+    def learn(self) -> None:
+        """Look at one row of the table, for its columns: the server leaves none out."""
+        reply = self.call.read(self.wire.list(self.form, top=1, deleted=True))
+        if reply.ok:
+            for row in rows_of(from_json(reply.body, self.form))[0]:
+                if isinstance(row, dict):
+                    self.form.note(row)
+
+    def unchanged(self, version: str | None) -> Outcome:
+        """Nothing to set: only the expectation is checked, by reading."""
+        copy = self.fetch()
+        if alive(copy) and (version is None or version_of(copy) == version):
+            return Applied(version_of(copy), copy)
+        return Conflicted(copy)
+
+    def overwrite(self) -> Outcome:
+        """Update whatever is there, on a remote that takes whole records only: read, change, write, again if needed."""
+        outcome: Outcome = Unknown(f"{self.where}: it changes too often to be overwritten")
+        for _ in range(_TRIES):
+            copy = self.fetch()
+            if not alive(copy):
+                return Conflicted(copy)
+            record = self.change.record or {}
+            fields = [field for field in self.change.fields if field != "id" and field in record]
+            merged: Record = {**copy, **{field: record[field] for field in fields}}
+            own = (field for field in merged if field not in ("id", "version", "created_at", "updated_at"))
+            version = version_of(copy)
+            if not fields:
+                return Applied(version, copy)
+            body = self.form.encode(merged, own)
+            outcome = self.updated(
+                self.call.write(self.wire.update(self.form, self.change, body, version)), version
+            )
+            if not (isinstance(outcome, Conflicted) and alive(outcome.copy)):
+                return outcome
+        return outcome
+
+    def delete(self, version: str | None) -> Outcome:
+        reply = self.call.write(self.wire.delete(self.form, self.change, version))
+        if reply.ok:
+            return self.deleted(reply)
+        if reply.status == 410:
+            return Applied(None, Tombstone(None))
+        if reply.status == 404:
+            if object_of(reply.body) is not None and not self.wire.whole_updates:
+                return Applied(None, Tombstone(None))
+            # No word of the table's own: perhaps there is no such table, and nothing was deleted.
+            copy = self.fetch()
+            if alive(copy):
+                return Unknown(f"{self.where}: 404 for a delete of what a read still shows")
+            return Applied(version_of(copy), copy or Tombstone(None))
+        if reply.status in (409, 412):
+            return self.conflicted(reply, version)
+        return self.refused(reply)
+
+    def deleted(self, reply: Reply) -> Outcome:
+        if not reply.body.strip():
+            return Applied(None, Tombstone(None))
+        row = object_of(reply.body, self.form)
+        if row is None or row.get("id") != self.id:
+            return Unknown(f"{self.where}: {reply.status}, but the reply is not the record")
+        version = row.get("version")
+        if row.get("deleted") is True and isinstance(version, str):
+            return Applied(version, Tombstone(version))
+        return Applied(None, Tombstone(None))
+
+    def revive(self, version: str | None, *, alone: bool) -> Outcome:
+        """Undelete. `alone`: the insert's own content is for a later exchange."""
+        row: dict[str, Json] = {}
+        unconditional = isinstance(self.change.expected, Anything)
+        if self.wire.whole_updates or (version is None and not unconditional):
+            reply = self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
+            copy = self.wire.fetched(self.form, self.id, reply)
+            if not isinstance(copy, Tombstone) or (version is not None and copy.version not in (None, version)):
+                return Conflicted(copy)
+            version = version or copy.version
+            row = object_of(reply.body, self.form) or {}
+        reply = Reply(404)
+        for request in self.wire.undelete(self.form, self.change, version, row):
+            reply = self.call.write(request)
+            if reply.status not in (404, 405, 410):
+                break
+        if reply.ok:
+            outcome = self.applied(reply)
+            if alone and isinstance(outcome, Applied) and alive(outcome.copy):
+                return Undeleted(outcome.copy)
+            return outcome if not alone else Unknown(f"{self.where}: undeleted, yet not shown as alive")
+        if reply.status in (404, 410):
+            return Conflicted(self.fetch())
+        if reply.status in (409, 412):
+            return self.conflicted(reply, version)
+        return self.refused(reply)
+
+    # ------------------------------------------------------------ what replies mean
+
+    def applied(self, reply: Reply) -> Outcome:
+        row = object_of(reply.body, self.form)
+        if row is None or row.get("id") != self.id:
+            return Unknown(f"{self.where}: {reply.status}, but the reply is not the record")
+        try:
+            _, copy = self.form.read(row, self.change.record)
+        except ValueError as error:
+            return Unknown(f"{self.where}: {reply.status}, but the record in the reply cannot be read: {error}")
+        self.form.note(row)
+        return Applied(version_of(copy), copy)
+
+    def conflicted(self, reply: Reply, version: str | None) -> Outcome:
+        copy: Copy = None
+        row = object_of(reply.body, self.form) if reply.status == 412 else None
+        if row is not None and row.get("id") == self.id and isinstance(row.get("version"), str):
+            try:
+                copy = self.form.read(row, self.change.record)[1]
+            except ValueError:
+                copy = None
+        if copy is None:
+            copy = self.fetch()
+        if alive(copy) and version is not None and version_of(copy) == version:
+            # The version is right, so it is not about versions: a constraint, or a proxy with rules of its own.
+            return Rejected(str(reply.status), message_of(reply))
+        return Conflicted(copy)
+
+    def fetch(self) -> Copy:
+        """What the remote holds now. A failure leaves the outcome unknown, or refused where there is no table."""
+        try:
+            reply = self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
+        except TransportError as error:
+            raise ProtocolError(f"{self.where}: refused, and what is there could not be read: {error}") from error
+        return self.wire.fetched(self.form, self.id, reply, self.change.record)
+
+    def refused(self, reply: Reply) -> Outcome:
+        said = message_of(reply)
+        if 300 <= reply.status < 400:
+            target = reply.headers.get("location", "elsewhere")[:200]
+            text = f"{self.where}: the remote redirects this request to {target}; writes are not redirected"
+            # Only 307 and 308 say that the request is still to be made.
+            return Rejected(str(reply.status), text) if reply.status in (307, 308) else Unknown(text)
+        if 400 <= reply.status < 500:
+            return Rejected(str(reply.status), said)
+        return Unknown(f"{self.where}: {reply.status}: {said}")
+
+
+def version_of_expected(change: Change) -> str | None:
+    """The version to send along."""
+    expected = change.expected
+    return expected.version if isinstance(expected, Version | Tombstone) else None

@@ -1,0 +1,122 @@
+"""Azure Mobile Apps 2.0: what is sent, and what the replies mean; pure.
+
+The server is described by what it does, not by what it promises: its `Link` header cannot be followed, a 404 hides
+tombstones (a list with `__includeDeleted` shows them), and an update with nothing to set is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tidesync.contracts.transport import Change
+from tidesync.errors import ProtocolError
+from tidesync.records import Copy, Json, Record
+from tidesync.transports.http.odata import text_literal
+from tidesync.transports.http.values import Dialect, Form
+from tidesync.transports.http.wire import (
+    NOTHING,
+    Reply,
+    Request,
+    extra_parameters,
+    from_json,
+    refusal,
+    rows_of,
+    table_path,
+)
+
+
+class Wire2:
+    """The 2.0 face of `Wire`."""
+
+    dialect: Final[Dialect] = "2.0"
+    headers: Final[Mapping[str, str]] = {"ZUMO-API-VERSION": "2.0.0"}
+    page_limit: Final = 1000
+    whole_updates: Final = False
+
+    def list(
+        self,
+        form: Form,
+        *,
+        filter: str | None = None,
+        order: Sequence[tuple[str, bool]] = (),
+        top: int,
+        skip: int = 0,
+        select: Sequence[str] | None = None,
+        deleted: bool = False,
+        total: bool = False,
+        extra: Mapping[str, str] | None = None,
+    ) -> Request:
+        parameters = [("$filter", filter)] if filter else []
+        if order:
+            parameters.append(("$orderby", ",".join(f"{name} desc" if down else name for name, down in order)))
+        parameters.append(("$top", str(top)))
+        if skip:
+            parameters.append(("$skip", str(skip)))
+        if select is not None:
+            parameters.append(("$select", ",".join(select)))
+        if total:
+            parameters.append(("$inlinecount", "allpages"))
+        if deleted:
+            parameters.append(("__includeDeleted", "true"))
+        parameters.extend(extra_parameters(extra or {}))
+        return Request(method="GET", path=table_path(form.schema.name), parameters=parameters)
+
+    def fetch(self, form: Form, id: str, extra: Mapping[str, str]) -> Request:
+        # GET of one record says 404 of a tombstone too: a list tells it from nothing, with its version.
+        return self.list(form, filter=f"id eq {text_literal(id)}", top=2, deleted=True, extra=extra)
+
+    def fetched(self, form: Form, id: str, reply: Reply, sent: Record | None = None) -> Copy:
+        if not reply.ok:
+            raise refusal(reply, f"{form.schema.name}/{id}")
+        for row in rows_of(from_json(reply.body, form))[0]:
+            if isinstance(row, dict) and row.get("id") == id:
+                form.note(row)
+                return read_one(form, row, sent)
+        return None
+
+    def insert(self, form: Form, change: Change) -> Request:
+        record = change.record or {}
+        body = {"id": change.record_id, **form.encode(record, (field for field in record if field != "id"))}
+        return Request(
+            method="POST",
+            path=table_path(form.schema.name),
+            parameters=extra_parameters(change.parameters),
+            body=body,
+        )
+
+    def update(self, form: Form, change: Change, body: Mapping[str, Json], version: str | None) -> Request:
+        return Request(
+            method="PATCH",
+            path=table_path(form.schema.name, change.record_id),
+            parameters=extra_parameters(change.parameters),
+            body=body,
+            etag=version,
+        )
+
+    def delete(self, form: Form, change: Change, version: str | None) -> Request:
+        return Request(
+            method="DELETE",
+            path=table_path(form.schema.name, change.record_id),
+            parameters=extra_parameters(change.parameters),
+            etag=version,
+        )
+
+    def undelete(self, form: Form, change: Change, version: str | None, row: Mapping[str, Json]) -> Sequence[Request]:
+        return (
+            Request(
+                method="POST",
+                path=table_path(form.schema.name, change.record_id),
+                parameters=extra_parameters(change.parameters),
+                body=NOTHING,
+                etag=version,
+            ),
+        )
+
+
+def read_one(form: Form, row: object, sent: Record | None = None) -> Copy:
+    """The copy that a row stands for. Raises `ProtocolError`."""
+    try:
+        return form.read(row, sent)[1]
+    except ValueError as error:
+        raise ProtocolError(f"{form.schema.name}: the remote's record cannot be read: {error}") from error

@@ -1,0 +1,113 @@
+"""Datasync 3.0: what is sent, and what the replies mean; pure.
+
+An update is a PUT of the whole record: every server of the family takes it, while only some take PATCH. Undelete is
+where they differ: the newer ones take the whole record with `__includedeleted`, the older ones a patch of `deleted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tidesync.contracts.transport import Change
+from tidesync.records import Copy, Json, Record, Tombstone
+from tidesync.transports.http.values import SYSTEM, Dialect, Form
+from tidesync.transports.http.wire import Reply, Request, extra_parameters, from_json, refusal, table_path
+from tidesync.transports.http.wire2 import read_one
+
+_DELETED: Final = ("__includedeleted", "true")
+
+
+class Wire3:
+    """The 3.0 face of `Wire`."""
+
+    dialect: Final[Dialect] = "3.0"
+    headers: Final[Mapping[str, str]] = {"ZUMO-API-VERSION": "3.0.0"}
+    page_limit: Final = 1000
+    whole_updates: Final = True
+
+    def list(
+        self,
+        form: Form,
+        *,
+        filter: str | None = None,
+        order: Sequence[tuple[str, bool]] = (),
+        top: int,
+        skip: int = 0,
+        select: Sequence[str] | None = None,
+        deleted: bool = False,
+        total: bool = False,
+        extra: Mapping[str, str] | None = None,
+    ) -> Request:
+        parameters = [("$filter", filter)] if filter else []
+        if order:
+            parameters.append(("$orderby", ",".join(f"{name} desc" if down else name for name, down in order)))
+        parameters.append(("$top", str(top)))
+        if skip:
+            parameters.append(("$skip", str(skip)))
+        if select is not None:
+            parameters.append(("$select", ",".join(select)))
+        if total:
+            parameters.append(("$count", "true"))
+        if deleted:
+            parameters.append(_DELETED)
+        parameters.extend(extra_parameters(extra or {}))
+        return Request(method="GET", path=table_path(form.schema.name), parameters=parameters)
+
+    def fetch(self, form: Form, id: str, extra: Mapping[str, str]) -> Request:
+        return Request(
+            method="GET",
+            path=table_path(form.schema.name, id),
+            parameters=[_DELETED, *extra_parameters(extra)],
+        )
+
+    def fetched(self, form: Form, id: str, reply: Reply, sent: Record | None = None) -> Copy:
+        if reply.status == 404:
+            return None
+        if reply.status == 410:
+            return Tombstone(None)
+        if not reply.ok:
+            raise refusal(reply, f"{form.schema.name}/{id}")
+        return read_one(form, from_json(reply.body, form), sent)
+
+    def insert(self, form: Form, change: Change) -> Request:
+        return Request(
+            method="POST",
+            path=table_path(form.schema.name),
+            parameters=extra_parameters(change.parameters),
+            body=self._whole(form, change.record_id, change.record or {}),
+        )
+
+    def update(self, form: Form, change: Change, body: Mapping[str, Json], version: str | None) -> Request:
+        return Request(
+            method="PUT",
+            path=table_path(form.schema.name, change.record_id),
+            parameters=extra_parameters(change.parameters),
+            body={"id": change.record_id, **body},
+            etag=version,
+        )
+
+    def delete(self, form: Form, change: Change, version: str | None) -> Request:
+        return Request(
+            method="DELETE",
+            path=table_path(form.schema.name, change.record_id),
+            parameters=extra_parameters(change.parameters),
+            etag=version,
+        )
+
+    def undelete(self, form: Form, change: Change, version: str | None, row: Mapping[str, Json]) -> Sequence[Request]:
+        path, extra = table_path(form.schema.name, change.record_id), extra_parameters(change.parameters)
+        whole = {key: value for key, value in row.items() if key not in SYSTEM}
+        return (
+            Request(
+                method="PUT",
+                path=path,
+                parameters=[_DELETED, *extra],
+                body={**whole, "id": change.record_id, "deleted": False},
+                etag=version,
+            ),
+            Request(method="PATCH", path=path, parameters=extra, body={"deleted": False}, etag=version),
+        )
+
+    def _whole(self, form: Form, id: str, record: Record) -> dict[str, Json]:
+        return {"id": id, **form.encode(record, (field for field in record if field != "id"))}
