@@ -58,14 +58,14 @@ def sound(value: Any, depth: int = 0) -> bool:
     if depth >= DEPTH_LIMIT:
         return False
     items: Iterable[Any]
-    if type(value) is dict:
-        members: dict[Any, Any] = value
-        for key in members:
+    container = type(value)
+    if container is dict:
+        for key in value:
             if type(key) is not str or not key.isascii():
                 return False
-        items = members.values()
-    elif type(value) is list:
-        items = value  # pyright: ignore[reportUnknownVariableType]  # a list of anything
+        items = value.values()
+    elif container is list:
+        items = value
     else:
         return False
     for item in items:

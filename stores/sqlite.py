@@ -5,40 +5,32 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import apsw
 
 from tidesync.contracts.store import StoreCapabilities
 from tidesync.errors import (
     ConfigurationError,
-    InvalidQuery,
     StoreBusy,
     StoreClosed,
     StoreCorrupt,
     StoreError,
-    UnknownTable,
 )
-from tidesync.query import Query
-from tidesync.records import Record
 from tidesync.schema import TableSchema
-from tidesync.stores.checks import check_ids
-from tidesync.stores.sql.compile import Compiled, compile_query
-from tidesync.stores.sql.ddl import COUNTER, ODD, quoted
-from tidesync.stores.sql.migrations import Cursor, changed, read_layouts, upgrade
-from tidesync.stores.sql.rows import Codec, Decode
+from tidesync.stores.sql.ddl import COUNTER
+from tidesync.stores.sql.migrations import changed, read_layouts, upgrade
+from tidesync.stores.sql.rows import Codec
 from tidesync.stores.sqlite_file import Connection, File, check_file, connect, create, translated
+from tidesync.stores.sqlite_transaction import SQLiteTransaction
 from tidesync.stores.turns import Turns
 
 Synchronous = Literal["full", "normal"]
 
 _IDLE_LIMIT: Final = 8
-_ID_CHUNKS: Final = (1, 8, 64, 512)
-_BATCHES: Final = (8, 64, 512)
 _LAYOUTS_LIMIT: Final = 4
 
 _turns: dict[tuple[int, str], Turns] = {}
@@ -223,210 +215,3 @@ class SQLiteStore:
                 kept = dict(itertools.islice(reversed(self._codecs.items()), _LAYOUTS_LIMIT - 1))
                 self._codecs = {**kept, row[0]: codecs}
         return codecs
-
-
-class _Rows:
-    """An open statement of a transaction."""
-
-    __slots__ = ("members", "source", "table")
-
-    def __init__(self, table: str, source: Iterator[Any], compiled: Compiled) -> None:
-        self.table, self.source, self.members = table, source, compiled.members
-
-
-class SQLiteTransaction:
-    """One transaction, on a connection of its own."""
-
-    def __init__(self, store: SQLiteStore, write: bool) -> None:
-        self._store = store
-        self._write = write
-        self._live = False
-        self._failure: StoreError | None = None
-        self._running: dict[_Rows, None] = {}
-        self._odd: dict[str, frozenset[str]] = {}
-
-    def __enter__(self) -> SQLiteTransaction:
-        store = self._store
-        store.check_fork()
-        store.enter_thread()
-        try:
-            self._generation, self._pid = store.generation, os.getpid()
-            self._connection, self._codecs = store.begin(write=self._write)
-        except BaseException:
-            store.leave_thread()
-            raise
-        self._live = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        store = self._store
-        self._live = False
-        if self._pid != os.getpid():
-            _inherited.append(self._connection)
-            return
-        try:
-            for rows in self._running:
-                self._stop(rows)
-            if kind is None:
-                if self._failure is not None:
-                    raise StoreError("an error before this ended the transaction; nothing was written") from (
-                        self._failure
-                    )
-                if self._generation != store.generation:
-                    raise StoreClosed("the store was closed during the transaction; nothing was written")
-                with translated(store.file):
-                    _ = self._connection.execute("COMMIT")
-        finally:
-            store.end(self._connection, write=self._write)
-            store.leave_thread()
-
-    @staticmethod
-    def _stop(rows: _Rows) -> None:
-        cursor = rows.source
-        if isinstance(cursor, apsw.Cursor):
-            with suppress(apsw.Error):
-                cursor.close(True)
-
-    def _codec(self, table: str, *, write: bool = False) -> Codec:
-        if not self._live or self._generation != self._store.generation or self._pid != os.getpid():
-            raise StoreClosed("the transaction is over: begin a new one")
-        if self._failure is not None:
-            raise StoreError(
-                "an error ended this transaction: leave it, and begin a new one"
-            ) from self._failure
-        if write and not self._write:
-            raise StoreError("this transaction only reads: begin one with write=True")
-        codec = self._codecs.get(table)
-        if codec is None:
-            raise UnknownTable(table, sorted(self._codecs))
-        if write:
-            for rows in self._running:
-                if rows.table == table:
-                    # Who still iterates sees the rows as they were.
-                    rows.source = iter(list(rows.source))
-        return codec
-
-    def _execute(self, sql: str, parameters: Sequence[Any]) -> Cursor:
-        try:
-            return self._connection.execute(sql, parameters)
-        except apsw.Error as error:
-            raise self._failed(error) from error
-        except UnicodeEncodeError as error:
-            raise InvalidQuery("a text with a lone surrogate equals nothing that can be stored") from error
-
-    def _failed(self, error: apsw.Error) -> StoreError:
-        """The typed form of a driver's error. After it nothing of the transaction may be kept."""
-        self._failure = self._store.file.typed(error)
-        return self._failure
-
-    def get(self, table: str, ids: Sequence[str]) -> list[Record | None]:
-        codec = self._codec(table)
-        check_ids(table, ids)
-        found: dict[str, Any] = {}
-        unique = ids if len(ids) < 2 else list(dict.fromkeys(ids))
-        for start, size in _chunks(len(unique)):
-            chunk = [*unique[start : start + size]]
-            chunk += chunk[-1:] * (size - len(chunk))
-            for row in self._execute(codec.get(size), chunk):
-                found[row[0]] = row
-        decode = codec.decode
-        return [decode(found[id]) if id in found else None for id in ids]
-
-    def _compile(self, codec: Codec, query: Query) -> Compiled:
-        return compile_query(query, codec.layout, lambda: self._odd_columns(codec))
-
-    def _odd_columns(self, codec: Codec) -> frozenset[str]:
-        """The columns of a table that hold values which SQLite sorts in its own way."""
-        table = codec.layout.table
-        if table not in self._odd:
-            mark, names = quoted(ODD), frozenset[str]()
-            last = ""
-            sql = f"SELECT {mark} FROM {codec.table} WHERE {mark} > ? ORDER BY {mark} LIMIT 1"
-            while row := self._execute(sql, (last,)).fetchone():
-                last = row[0]
-                names |= codec.marked(last)
-            self._odd[table] = names
-        return self._odd[table]
-
-    def select(self, query: Query) -> Iterator[Record]:
-        codec = self._codec(query.table)
-        compiled = self._compile(codec, query)
-        columns, decode = (codec.columns, codec.decode) if query.fields is None else codec.part(query.fields)
-        cursor = self._execute(f"SELECT {columns} FROM {codec.table}{compiled.tail}", compiled.parameters)
-        rows = _Rows(query.table, cursor, compiled)
-        self._running[rows] = None
-        return self._stream(rows, decode)
-
-    def _stream(self, rows: _Rows, decode: Decode) -> Iterator[Record]:
-        try:
-            for size in itertools.chain(_BATCHES, itertools.repeat(_BATCHES[-1])):
-                try:
-                    batch = list(itertools.islice(rows.source, size))
-                except apsw.Error as error:
-                    if not self._live:
-                        batch = []
-                    else:
-                        raise self._failed(error) from error
-                for row in batch:
-                    _ = self._codec(rows.table)
-                    yield decode(row)
-                if len(batch) < size:
-                    break
-            _ = self._codec(rows.table)
-        finally:
-            if self._live:
-                _ = self._running.pop(rows, None)
-                self._stop(rows)
-
-    def count(self, query: Query) -> int:
-        codec = self._codec(query.table)
-        compiled = self._compile(codec, query)
-        sql = f"SELECT count(*) FROM {codec.table}{compiled.where}"
-        ((found,),) = self._execute(sql, compiled.where_parameters)
-        assert isinstance(found, int)
-        return found
-
-    def put(self, table: str, records: Sequence[Record]) -> None:
-        codec = self._codec(table, write=True)
-        rows = codec.encode(records)
-        _ = self._odd.pop(table, None)
-        try:
-            _ = self._connection.executemany(codec.insert, rows)
-        except apsw.Error as error:
-            raise self._failed(error) from error
-
-    def delete(self, table: str, ids: Sequence[str]) -> int:
-        codec = self._codec(table, write=True)
-        check_ids(table, ids)
-        _ = self._odd.pop(table, None)
-        before = self._connection.total_changes()
-        sql = f'DELETE FROM {codec.table} WHERE "id" = ?'
-        try:
-            _ = self._connection.executemany(sql, [(id,) for id in ids])
-        except apsw.Error as error:
-            raise self._failed(error) from error
-        return self._connection.total_changes() - before
-
-    def delete_where(self, query: Query) -> int:
-        codec = self._codec(query.table, write=True)
-        compiled = self._compile(codec, query)
-        _ = self._odd.pop(query.table, None)
-        if compiled.limit:
-            selected = f'SELECT "id" FROM {codec.table}{compiled.tail}'
-            sql, parameters = f'DELETE FROM {codec.table} WHERE "id" IN ({selected})', compiled.parameters
-        else:
-            sql, parameters = f"DELETE FROM {codec.table}{compiled.where}", compiled.where_parameters
-        _ = self._execute(sql, parameters)
-        return self._connection.changes()
-
-
-def _chunks(count: int) -> Iterator[tuple[int, int]]:
-    """Where to cut a list of ids, in few sizes, so that prepared statements are found again."""
-    start = 0
-    while start < count:
-        rest = count - start
-        size = next((size for size in _ID_CHUNKS if size >= rest), _ID_CHUNKS[-1])
-        yield start, size
-        start += size

@@ -64,7 +64,13 @@ class Connection(Database, Protocol):
         ...
 
     def create_scalar_function(
-        self, name: str, callable: Callable[..., SqlValue], numargs: int = ..., *, deterministic: bool = ...
+        self,
+        name: str,
+        function: Callable[..., SqlValue],
+        numargs: int = ...,
+        /,
+        *,
+        deterministic: bool = ...,
     ) -> None:
         """Register a function."""
         ...

@@ -1,8 +1,8 @@
 """Queries to SQL with parameters, so that rows are found by indexes and mean what predicate.py says.
 
 A comparison of a column with a constant is native: because a column has no affinity, SQLite orders NULL,
-numbers, text and BLOBs apart, and bounding a range by the next kind keeps the comparison within one. All else calls
-the functions of functions.py.
+numbers, text and BLOBs apart, and bounding a range by the next kind keeps the comparison within one. Else the
+functions of functions.py are called.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a table lies in the file: its columns under their stored names, its indexes, the statements to make them.
+"""How a table lies in the file: columns under their stored names, indexes, and the statements to make them.
 
 * Stored columns have no affinity, so SQLite converts nothing: 1 stays an integer, 1.0 a real and "1" a text.
 * SQLite ignores the case of names; a table or column that would clash gets a stored name of its own.

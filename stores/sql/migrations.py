@@ -106,7 +106,7 @@ def _check_types(database: Database, before: Layout, after: Layout) -> None:
 
 
 def _move_values(database: Database, before: Layout, after: Layout) -> None:
-    """Encode again the rows that the change concerns: new columns, and types with an encoding of their own."""
+    """Encode again the rows that the change concerns: new columns, and types encoded in their own way."""
     own = (ColumnType.BOOLEAN, ColumnType.JSON)
     moved = [quoted(old.stored) for old, new in _retyped(before, after) if old.type in own or new.type in own]
     if len(after.columns) > len(before.columns):

@@ -169,7 +169,7 @@ class Codec:
         return found
 
     def _decoder(self, columns: tuple[StoredColumn, ...], unknown: set[str] | None = None) -> Decode:
-        """Decode rows of id, these columns and the hidden ones; of the unknown fields those asked for, or all."""
+        """Decode rows of id, these columns and the hidden ones; of unknown fields those asked for, or all."""
         names = ("id", *(column.name for column in columns))
         booleans = [column.name for column in columns if column.type is ColumnType.BOOLEAN]
         nested = [column.name for column in columns if column.type is ColumnType.JSON]
