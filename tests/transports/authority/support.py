@@ -1,6 +1,7 @@
 """Two tables, a clock that is set by hand, and short ways to say a change."""
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -65,10 +66,10 @@ def change(
     fields: tuple[str, ...] | None = None,
     **content: Json,
 ) -> Change:
-    """A change of its own operation id, unconditional unless something is expected."""
+    """A change of its own operation id (in any process), unconditional unless something is expected."""
     record: Record | None = {"id": id, **content} if kind in ("insert", "update") else None
     return Change(
-        id=operation or f"op{next(_ids)}",
+        id=operation or f"op{os.getpid()}-{next(_ids)}",
         table=table,
         record_id=id,
         kind=kind,

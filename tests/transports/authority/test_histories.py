@@ -112,7 +112,7 @@ class History:
 
 @given(steps)
 def test_followers_end_with_what_is_live(history: list[tuple[str, object]]) -> None:
-    """However pushes, pages, resends and restarts fall, each follower ends with the live records of its query.
+    """However pushes, pages, resends and restarts fall, each follower ends with what is live and matches.
 
     Every operation takes effect at most once, and a page tells exactly what changed since its cursor.
     """
@@ -185,10 +185,14 @@ NAMES = st.one_of(st.none(), st.sampled_from(IDS))
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["list", "item"]), st.sampled_from(IDS), KINDS, NAMES, NAMES), max_size=30),
+    st.lists(
+        st.tuples(st.sampled_from(["list", "item"]), st.sampled_from(IDS), KINDS, NAMES, NAMES), max_size=30
+    ),
     st.integers(1, 8),
 )
-def test_references_always_hold(history: list[tuple[str, str, str, str | None, str | None]], size: int) -> None:
+def test_references_always_hold(
+    history: list[tuple[str, str, str, str | None, str | None]], size: int
+) -> None:
     """With foreign keys, after each push of any size, every live record names live records only."""
     authority = Authority(MemoryStore(), [LISTS, ITEMS], foreign_keys=True, clock=Time()).open()
     changes = [change_of(n, *detail) for n, detail in enumerate(history)]
