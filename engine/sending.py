@@ -111,9 +111,11 @@ class Run:
 def mark(queue: Queue, run: Run) -> list[Sent]:
     """Durably mark the next operations that may travel together, and return them as changes."""
     batch: list[Sent] = []
+    taken: set[str] = set()
     size = 0
     for head in _candidates(queue.ledger, run):
-        if not _wanted(queue.ledger, head, run):
+        # One that was set free lately is met again on the way through the queue.
+        if head.key in taken or not _wanted(queue.ledger, head, run):
             continue
         # Where nothing is declared about references, the order of the queue is kept strictly.
         alone = not run.ordered and queue.ledger.tables[head.table].references is None
@@ -124,6 +126,7 @@ def mark(queue: Queue, run: Run) -> list[Sent]:
         if sent is None:
             continue
         batch.append(sent)
+        taken.add(head.key)
         size += _size(sent.change) if run.max_bytes is not None else 0
         if alone or len(batch) >= run.max_changes or (run.max_bytes is not None and size >= run.max_bytes):
             break
@@ -202,7 +205,7 @@ def _mark_one(queue: Queue, head: Head) -> Sent | None:
         entry.blocker = queue.blocker(head, entry)
         if entry.blocker is not None:
             queue.blockers[entry.key] = entry.blocker
-            queue.ledger.touch(head)
+            queue.ledger.save(head)
             return None
         if vanishes(before(head, entry), entry.content):
             queue.finish(head)
