@@ -18,8 +18,8 @@ Credentials: TypeAlias = httpx.Auth | str | Callable[[], str]
 class Tokens:
     """A token, fetched when first needed and renewed at most once for all threads that were refused with it.
 
-    2.0 sends it as `X-ZUMO-AUTH: <token>` (App Service's own session token), 3.0 as `Authorization: Bearer <token>`.
-    For anything else give an httpx.Auth, or headers=.
+    2.0 sends it as `X-ZUMO-AUTH: <token>` (App Service's own session token), 3.0 as `Authorization: Bearer
+    <token>`. For anything else give an httpx.Auth, or headers=.
     """
 
     def __init__(self, source: str | Callable[[], str]) -> None:
@@ -56,7 +56,7 @@ class Tokens:
         assert not isinstance(source, str)
         try:
             token = source()
-        except Exception as error:  # noqa: BLE001  # the caller's own code: whatever it raises means no token
+        except Exception as error:  # the caller's own code: whatever it raises means no token
             raise Unauthorized(f"the auth function failed: {type(error).__name__}") from error
         if not is_token(token):
             raise Unauthorized("the auth function gave no token: printable ASCII, not empty")

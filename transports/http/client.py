@@ -1,7 +1,7 @@
 """The network: one request, one reply, with limits; everything that goes wrong becomes a typed error.
 
-What an error proves is all that matters to a push: `NotReachable` that nothing was sent, `Unauthorized` and a reply
-of 4xx that nothing was done; `RemoteUnavailable` and `ProtocolError` prove nothing.
+What an error proves is all that matters to a push: `NotReachable` that nothing was sent, `Unauthorized` and
+a reply of 4xx that nothing was done; `RemoteUnavailable` and `ProtocolError` prove nothing.
 """
 
 from __future__ import annotations
@@ -33,13 +33,19 @@ from tidesync.transports.http.wire import (
 REDIRECTS: Final = 5
 ERROR_LIMIT: Final = 64 * 1024
 LONGEST_WAIT: Final = 5.0
-_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 _BODY_IS_RECORD: Final = (409, 412)
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How long and how much. `timeout`: seconds for each phase of a request, and for the whole of an exchange twice."""
+    """How long and how much; `timeout` is in seconds, for each phase of a request."""
 
     timeout: float = 20.0
     retries: int = 2
@@ -52,7 +58,8 @@ class Limits:
 
     @property
     def longest(self) -> float:
-        """The longest that one exchange can take: the last request's connect, write, read and body come on top."""
+        """The longest that one exchange can take, in seconds."""
+        # The last request is begun just in time, and takes its connect, write, read and body.
         return self.exchange + 4 * self.timeout
 
 
@@ -68,7 +75,13 @@ class Caller:
         limits: Limits,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._client, self._headers, self._auth, self._limits, self._sleep = client, dict(headers), auth, limits, sleep
+        self._client, self._headers, self._auth, self._limits, self._sleep = (
+            client,
+            dict(headers),
+            auth,
+            limits,
+            sleep,
+        )
         self._tables = str(base).rstrip("/") + "/tables/"
         self._origin = origin(base)
         self._random = random.Random()  # noqa: S311  # jitter, not a secret
@@ -117,7 +130,9 @@ class Caller:
     def _redirected(self, request: Request, deadline: float) -> Reply:
         url: httpx.URL | None = None
         for _ in range(REDIRECTS + 1):
-            reply = self.send(request if url is None else attrs.evolve(request, path=str(url), parameters=()), deadline)
+            reply = self.send(
+                request if url is None else attrs.evolve(request, path=str(url), parameters=()), deadline
+            )
             location = reply.headers.get("location")
             if reply.status not in (301, 302, 303, 307, 308) or location is None:
                 return reply
@@ -127,8 +142,8 @@ class Caller:
                 raise ProtocolError("the remote redirects to something that is no address") from error
             if origin(url) != self._origin:
                 raise ProtocolError(
-                    f"the remote redirects to {url.scheme}://{url.host}, where these credentials do not belong: "
-                    "use that address if it is right"
+                    f"the remote redirects to {url.scheme}://{url.host}, where these credentials do not "
+                    "belong: use that address if it is right"
                 )
         raise ProtocolError(f"the remote redirects more than {REDIRECTS} times")
 
@@ -154,7 +169,11 @@ class Caller:
         if request.etag is not None:
             headers["If-Match"] = if_match(request.etag)
         return self._client.build_request(
-            request.method, self._url(request), headers=headers, content=content, timeout=httpx.Timeout(timeout)
+            request.method,
+            self._url(request),
+            headers=headers,
+            content=content,
+            timeout=httpx.Timeout(timeout),
         )
 
     def _once(self, request: Request, token: str | None, deadline: float) -> Reply:
@@ -176,7 +195,9 @@ class Caller:
         try:
             return self._whole(reply, time.monotonic() + timeout)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise RemoteUnavailable(self._hide(f"the reply broke off: {type(error).__name__}: {error}")) from error
+            raise RemoteUnavailable(
+                self._hide(f"the reply broke off: {type(error).__name__}: {error}")
+            ) from error
         finally:
             reply.close()
 
@@ -189,7 +210,9 @@ class Caller:
             body += piece
             if len(body) > limit:
                 if precious:
-                    raise ProtocolError(f"the reply is larger than {limit} bytes: ask for smaller pages, or allow more")
+                    raise ProtocolError(
+                        f"the reply is larger than {limit} bytes: ask for smaller pages, or allow more"
+                    )
                 del body[limit:]
                 break
             if time.monotonic() > deadline:

@@ -8,7 +8,7 @@ from typing import Protocol
 from tidesync.contracts.transport import Change
 from tidesync.records import Copy, Json, Record
 from tidesync.transports.http.values import Dialect, Form
-from tidesync.transports.http.wire import Reply, Request
+from tidesync.transports.http.wire import Reply, Request, Wanted
 
 
 class Wire(Protocol):
@@ -23,19 +23,7 @@ class Wire(Protocol):
     @property
     def whole_updates(self) -> bool: ...
 
-    def list(
-        self,
-        form: Form,
-        *,
-        filter: str | None = None,
-        order: Sequence[tuple[str, bool]] = (),
-        top: int,
-        skip: int = 0,
-        select: Sequence[str] | None = None,
-        deleted: bool = False,
-        total: bool = False,
-        extra: Mapping[str, str] | None = None,
-    ) -> Request:
+    def list(self, form: Form, wanted: Wanted) -> Request:
         """The request for a list of records."""
         ...
 
@@ -59,6 +47,8 @@ class Wire(Protocol):
         """The request for a delete."""
         ...
 
-    def undelete(self, form: Form, change: Change, version: str | None, row: Mapping[str, Json]) -> Sequence[Request]:
+    def undelete(
+        self, form: Form, change: Change, version: str | None, row: Mapping[str, Json]
+    ) -> Sequence[Request]:
         """The requests for reviving a tombstone: the next one where a server does not know the one before."""
         ...

@@ -1,18 +1,19 @@
 """The part of a condition that a remote may be trusted with, as OData text; pure.
 
 What is sent always lets through every record that the condition lets through, by the meaning of
-`tidesync.predicate`; `exact` says whether it lets through nothing else. What a remote gets wrong is left out, and a
-conjunction is sent without it:
+`tidesync.predicate`; `exact` says whether it lets through nothing else. What a remote gets wrong is left
+out, and a conjunction is sent without it:
 
-* 2.0 (seen on the real server): `ne`, `not` and comparisons with null drop nulls; text, date and remainder functions
-  answer wrongly or not at all; a user's dates are compared as text in whatever form each client wrote them; an unknown
-  column makes the whole answer empty, so an `or` may only name columns that every branch needs, or that exist.
-* 3.0: text is compared by the database's collation, so equality and `contains` find too much, while an order, or the
-  negation of either, may find too little.
+* 2.0 (seen on the real server): `ne`, `not` and comparisons with null drop nulls; text, date and remainder
+  functions answer wrongly or not at all; a user's dates are compared as text in whatever form each client
+  wrote them; an unknown column makes the whole answer empty, so an `or` may only name columns that every
+  branch needs, or that exist.
+* 3.0: text is compared by the database's collation, so equality and `contains` find too much, while an
+  order, or the negation of either, may find too little.
 * Both: numbers beyond 2**53; functions of case and length; arithmetic; undeclared fields.
 
-Two things are taken on trust: that 2.0 compares text by code point (the sqlite provider does), and that a boolean
-column holds booleans.
+Two things are taken on trust: that 2.0 compares text by code point (the sqlite provider does), and that a
+boolean column holds booleans.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ ALWAYS: Final = frozenset(("id", "version", "createdAt", "updatedAt"))
 
 @attrs.frozen
 class Part:
-    """What can be said of a condition. `text` None says nothing. `needs`: columns that must hold a value for it."""
+    """What can be said of a condition.
+
+    `text` None says nothing. `needs`: columns that must hold a value for it to hold.
+    """
 
     text: str | None = None
     exact: bool = False
@@ -110,7 +114,8 @@ def both(*filters: str | None) -> str | None:
 
 class _Translator:
     def __init__(self, form: Form) -> None:
-        self.form, self.dialect = form, form.dialect
+        self.form = form
+        self.dialect: Dialect = form.dialect
         self.wants: set[str] = set()
 
     def part(self, expr: Expr, *, negate: bool) -> Part:
@@ -141,8 +146,8 @@ class _Translator:
         return Part(
             said[0].text if len(said) == 1 else text,
             all(part.exact for part in parts),
-            frozenset().union(*(part.used for part in said)),
-            frozenset().union(*(part.needs for part in said)),
+            frozenset[str]().union(*(part.used for part in said)),
+            frozenset[str]().union(*(part.needs for part in said)),
         )
 
     def _or(self, parts: list[Part]) -> Part:
@@ -192,7 +197,7 @@ class _Translator:
         if op not in ("eq", "ne"):
             return _NOTHING
         if (op == "eq") is not negate:
-            # The 2.0 server gives back as true whatever is not false, so "not false" finds what will read as true.
+            # The 2.0 server gives back as true whatever is not false: "not false" finds what reads as true.
             loose = value and self.dialect == "2.0"
             return self._leaf(wire, f"{wire} ne false" if loose else f"{wire} eq {str(value).lower()}")
         if self.dialect == "2.0":
@@ -221,12 +226,12 @@ class _Translator:
         return self._leaf(wire, f"{wire} {op} {text_literal(value)}", exact=self.dialect == "2.0")
 
     def _moment(self, op: str, wire: str, value: str) -> Part:
-        """Dates are compared by whole milliseconds: the remote may keep more decimals than it shows, or fewer."""
+        """A comparison by whole milliseconds: the remote may keep more decimals than it shows, or fewer."""
         if op == "ne" or (self.dialect == "2.0" and wire not in ALWAYS) or not is_canonical(value):
             return _NOTHING
         floor = millisecond(value)
         after = shifted(floor, 0.001)
-        low, high = (moment_literal(moment, self.dialect) for moment in (floor, after))
+        low, high = moment_literal(floor, self.dialect), moment_literal(after, self.dialect)
         text = {
             "eq": f"{wire} ge {low} and {wire} lt {high}",
             "gt": f"{wire} ge {low}",
@@ -238,7 +243,11 @@ class _Translator:
 
     def _search(self, function: str, name: str, value: Json) -> Part:
         wire, type = self.form.wire_name(name), self.form.column_type(name)
-        if function not in ("contains", "startswith", "endswith") or wire is None or type is not ColumnType.STRING:
+        if (
+            function not in ("contains", "startswith", "endswith")
+            or wire is None
+            or type is not ColumnType.STRING
+        ):
             return _NOTHING
         if not isinstance(value, str) or not value or len(value) > TEXT_LIMIT:
             return _NOTHING

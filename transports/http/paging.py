@@ -1,16 +1,16 @@
 """Where a pull stands, and what the next page is; pure.
 
-An incremental pull walks along `updatedAt`, whole milliseconds at a time, because a remote may keep more decimals than
-it shows and compare with fewer:
+An incremental pull walks along `updatedAt`, whole milliseconds at a time, because a remote may keep more
+decimals than it shows and compare with fewer:
 
-* *sweep*: everything from a millisecond on, ordered by updatedAt and id, without the records of that millisecond that
-  the page before ended with (named one by one: they are few);
-* *drain*: where they are too many to be named, the millisecond is read to its end in order of id, and the sweep goes on
-  behind it;
+* *sweep*: everything from a millisecond on, ordered by updatedAt and id, without the records of that
+  millisecond that the page before ended with (named one by one: they are few);
+* *drain*: where they are too many to be named, the millisecond is read to its end in order of id, and the
+  sweep goes on behind it;
 * *nulls*: records without updatedAt come first in the order; they are read by id, once.
 
-No `$skip`: a record that changes meanwhile moves to the end, and shifts nothing. The end is an empty page: a server may
-give fewer records than it was asked for.
+No `$skip`: a record that changes meanwhile moves to the end, and shifts nothing. The end is an empty page:
+a server may give fewer records than it was asked for.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ import attrs
 from tidesync.errors import ProtocolError, ResyncRequired
 from tidesync.records import Json
 from tidesync.transports.http.odata import moment_literal, text_literal
-from tidesync.transports.http.values import Dialect, is_canonical, millisecond, shifted
+from tidesync.transports.http.values import DAWN, Dialect, is_canonical, millisecond, shifted
 
 NAMED: Final = 20
 """How many records of one millisecond are named in a filter."""
-DAWN: Final = "0001-01-01T00:00:00.000Z"
 Mode: TypeAlias = Literal["sweep", "drain", "nulls"]
 Order: TypeAlias = Sequence[tuple[str, bool]]
 
 
 @attrs.frozen(kw_only=True)
 class Position:
-    """A cursor. `at`: the millisecond reached, None at the very start. `seen`: its records that were delivered.
-    `after`: the last id of a drain or of the nulls. `clock`: the remote's clock when the pull that made this began.
+    """A cursor.
+
+    `at`: the millisecond reached, None at the very start. `seen`: its records that were delivered. `after`:
+    the last id of a drain or of the nulls. `clock`: the remote's clock when the pull that made this began.
     `ended`: that pull came to its end.
     """
 
@@ -83,8 +84,8 @@ def position_of(cursor: Json) -> Position:
 def begin(cursor: Json, overlap: float) -> tuple[Position, bool]:
     """Where a page starts, and whether a pull begins with it (its clock is then the reply's).
 
-    `overlap` rewinds: to so many seconds before the clock of the pull that made the cursor, or before the position,
-    whichever is earlier.
+    `overlap` rewinds: to so many seconds before the clock of the pull that made the cursor, or before the
+    position, whichever is earlier.
     """
     position = position_of(cursor)
     if cursor is None:
@@ -114,11 +115,13 @@ def condition(position: Position, dialect: Dialect) -> tuple[str | None, Order]:
     return f"updatedAt ge {behind} or ({low} and {others})", order
 
 
-def advance(position: Position, rows: Sequence[tuple[str, str | None]], clock: str | None) -> tuple[Position, bool]:
+def advance(
+    position: Position, rows: Sequence[tuple[str, str | None]], clock: str | None
+) -> tuple[Position, bool]:
     """The position after a page of (id, canonical updatedAt), and whether there may be more.
 
-    `clock`: when this pull began. Raises `ProtocolError` where the remote does not keep to the order or the filter,
-    which would lose records or never end.
+    `clock`: when this pull began. Raises `ProtocolError` where the remote does not keep to the order or the
+    filter, which would lose records or never end.
     """
     if position.mode == "sweep":
         return _swept(position, rows, clock)
@@ -160,15 +163,17 @@ def _bucket(moment: str | None) -> str:
 
 
 def _broken(how: str) -> ProtocolError:
-    return ProtocolError(f"the remote cannot be paged through: {how}; pull without a name reads everything by id")
+    return ProtocolError(
+        f"the remote cannot be paged through: {how}; pull without a name reads everything by id"
+    )
 
 
 @attrs.frozen(kw_only=True)
 class Walk:
-    """The cursor of a pull that is not incremental: the last id, or how many records, and what was given so far.
+    """The cursor of a pull that is not incremental.
 
-    `passed`: records that matched and were skipped here; `given`: records that were delivered; `read`: rows that the
-    remote gave.
+    `after`: the last id. `passed`: records that matched and were skipped here; `given`: records that were
+    delivered; `read`: rows that the remote gave.
     """
 
     after: str | None = None

@@ -16,7 +16,7 @@ from tidesync.transports.http.dialect import Wire
 from tidesync.transports.http.odata import Split, any_of, both, ordering, split, text_literal
 from tidesync.transports.http.paging import Order, Walk, advance, begin, condition, walk_of
 from tidesync.transports.http.values import SYSTEM, Form, canonical_moment
-from tidesync.transports.http.wire import Reply, Request, clock_of, from_json, refusal, rows_of
+from tidesync.transports.http.wire import Reply, Request, Wanted, clock_of, from_json, refusal, rows_of
 
 RAW_LIMIT: Final = 10_000
 IDS: Final = 30
@@ -69,19 +69,23 @@ class Reader:
         clock = rows.clock if first else position.clock
         after, more = advance(position, rows.steps, clock)
         if rows.raw and not rows.steps:
-            raise ProtocolError(f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on")
+            raise ProtocolError(
+                f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on"
+            )
         return self._page(request, rows, cursor=after.to_json(), more=more, exact=sent.exact)
 
     def _walk(self, request: PullRequest) -> Page:
-        """Everything, by id; or in the order of the query, by counting. What the remote cannot be trusted with is
-        filtered, skipped and counted here.
+        """Everything, by id; or in the order of the query, by counting.
+
+        What the remote cannot be trusted with is filtered, skipped and counted here.
         """
         query = request.query
         walk = walk_of(request.cursor)
         keys = ordering(query.order, self.form)
         if keys is None:
             raise Unsupported(
-                f"{query.table}: the remote cannot order by this: order by plain columns, or pull and order locally"
+                f"{query.table}: the remote cannot order by this: order by plain columns, or pull first and "
+                "order locally"
             )
         sent = self._split(request)
         keys = self._orderable(keys)
@@ -98,9 +102,13 @@ class Reader:
             bounds, skip = f"id gt {text_literal(walk.after)}", 0
         rows = self._list(request, both(sent.text, bounds), keys or [("id", False)], top, skip)
         if not keys and rows.steps and rows.steps[-1][0] == walk.after:
-            raise ProtocolError(f"{query.table}: the remote gives the same page again: it does not filter by id")
+            raise ProtocolError(
+                f"{query.table}: the remote gives the same page again: it does not filter by id"
+            )
         if rows.raw and not rows.steps:
-            raise ProtocolError(f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on")
+            raise ProtocolError(
+                f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on"
+            )
         matches = matcher(query.where)
         found = [record for record in rows.records if matches(record)]
         passed = 0 if sent.exact else min(len(found), query.skip - walk.passed)
@@ -128,7 +136,9 @@ class Reader:
         wanted = set(ids[done:end])
         if not wanted:
             return Page(total=0 if request.total else None)
-        rows = self._list(attrs.evolve(request, total=False), any_of(ids[done:end]), [("id", False)], len(wanted))
+        rows = self._list(
+            attrs.evolve(request, total=False), any_of(ids[done:end]), [("id", False)], len(wanted)
+        )
         matches = matcher(request.query.where)
         records = [record for record in rows.records if record["id"] in wanted and matches(record)]
         rows = attrs.evolve(rows, records=records, total=len(ids) if request.total else None)
@@ -156,7 +166,7 @@ class Reader:
 
     def _learn(self) -> None:
         """Look at one row, for its columns: the 2.0 server leaves none out."""
-        reply = self.call.read(self.wire.list(self.form, top=1, deleted=True))
+        reply = self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True)))
         if reply.ok:
             for row in rows_of(from_json(reply.body, self.form))[0]:
                 if isinstance(row, dict):
@@ -180,14 +190,16 @@ class Reader:
         reply = self.call.read(
             self.wire.list(
                 self.form,
-                filter=filter,
-                order=order,
-                top=top,
-                skip=skip,
-                select=select,
-                deleted=request.deleted and counted,
-                total=request.total,
-                extra=request.parameters,
+                Wanted(
+                    filter=filter,
+                    order=order,
+                    top=top,
+                    skip=skip,
+                    select=select,
+                    deleted=request.deleted and counted,
+                    total=request.total,
+                    parameters=request.parameters,
+                ),
             )
         )
         if not reply.ok:

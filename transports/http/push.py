@@ -1,7 +1,8 @@
 """One change on its way to a plain REST remote: requests, replies, one outcome.
 
-The flows follow what is proved: a refusal is only `Rejected` or `Conflicted` where the reply shows that nothing was
-changed, and a success is only `Applied` where its body is the record. Everything else is `Unknown`.
+The flows follow what is proved: a refusal is only `Rejected` or `Conflicted` where the reply shows that
+nothing was changed, and a success is only `Applied` where its body is the record. Everything else is
+`Unknown`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,21 @@ from tidesync.contracts.transport import (
     Unknown,
     Version,
 )
-from tidesync.errors import InvalidQuery, NotReachable, ProtocolError, RequestRefused, TransportError, Unauthorized
+from tidesync.errors import (
+    InvalidQuery,
+    NotReachable,
+    ProtocolError,
+    RequestRefused,
+    TransportError,
+    Unauthorized,
+)
 from tidesync.records import Copy, Json, Record, Tombstone, alive, version_of
 from tidesync.transports.http.dialect import Wire
 from tidesync.transports.http.values import Form, Unsendable
 from tidesync.transports.http.wire import (
     Reply,
     Request,
+    Wanted,
     from_json,
     message_of,
     object_of,
@@ -126,10 +135,14 @@ class _Sending:
         return self.refused(reply)
 
     def body(self) -> dict[str, Json]:
-        """What an update sets. On 2.0 a null for a column that the remote has not yet is left out: it fails there."""
+        """What an update sets, without nulls for columns that the 2.0 server has not yet: they fail there."""
         change, record = self.change, self.change.record or {}
         if self.wire.whole_updates:
-            return self.form.encode(record, (field for field in record if field != "id")) if change.fields else {}
+            return (
+                self.form.encode(record, (field for field in record if field != "id"))
+                if change.fields
+                else {}
+            )
         body = self.form.encode(record, (field for field in change.fields if field != "id"))
         if any(value is None and name not in self.form.known for name, value in body.items()):
             self.learn()
@@ -140,7 +153,7 @@ class _Sending:
 
     def learn(self) -> None:
         """Look at one row of the table, for its columns: the server leaves none out."""
-        reply = self.call.read(self.wire.list(self.form, top=1, deleted=True))
+        reply = self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True)))
         if reply.ok:
             for row in rows_of(from_json(reply.body, self.form))[0]:
                 if isinstance(row, dict):
@@ -154,7 +167,7 @@ class _Sending:
         return Conflicted(copy)
 
     def overwrite(self) -> Outcome:
-        """Update whatever is there, on a remote that takes whole records only: read, change, write, again if needed."""
+        """Update whatever is there, on a remote that takes whole records only: read, change, write."""
         outcome: Outcome = Unknown(f"{self.where}: it changes too often to be overwritten")
         for _ in range(_TRIES):
             copy = self.fetch()
@@ -211,7 +224,9 @@ class _Sending:
         if self.wire.whole_updates or (version is None and not unconditional):
             reply = self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
             copy = self.wire.fetched(self.form, self.id, reply)
-            if not isinstance(copy, Tombstone) or (version is not None and copy.version not in (None, version)):
+            if not isinstance(copy, Tombstone) or (
+                version is not None and copy.version not in (None, version)
+            ):
                 return Conflicted(copy)
             version = version or copy.version
             row = object_of(reply.body, self.form) or {}
@@ -240,7 +255,9 @@ class _Sending:
         try:
             _, copy = self.form.read(row, self.change.record)
         except ValueError as error:
-            return Unknown(f"{self.where}: {reply.status}, but the record in the reply cannot be read: {error}")
+            return Unknown(
+                f"{self.where}: {reply.status}, but the record in the reply cannot be read: {error}"
+            )
         self.form.note(row)
         return Applied(version_of(copy), copy)
 
@@ -255,16 +272,18 @@ class _Sending:
         if copy is None:
             copy = self.fetch()
         if alive(copy) and version is not None and version_of(copy) == version:
-            # The version is right, so it is not about versions: a constraint, or a proxy with rules of its own.
+            # The version is right, so it is about something else: a constraint, a proxy with its own rules.
             return Rejected(str(reply.status), message_of(reply))
         return Conflicted(copy)
 
     def fetch(self) -> Copy:
-        """What the remote holds now. A failure leaves the outcome unknown, or refused where there is no table."""
+        """What the remote holds now; a failure leaves the outcome unknown, no such table is a refusal."""
         try:
             reply = self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
         except TransportError as error:
-            raise ProtocolError(f"{self.where}: refused, and what is there could not be read: {error}") from error
+            raise ProtocolError(
+                f"{self.where}: refused, and what is there could not be read: {error}"
+            ) from error
         return self.wire.fetched(self.form, self.id, reply, self.change.record)
 
     def refused(self, reply: Reply) -> Outcome:

@@ -33,6 +33,7 @@ from tidesync.transports.http.push import perform
 from tidesync.transports.http.values import Dialect, Form
 from tidesync.transports.http.wire import (
     Reply,
+    Wanted,
     base_url,
     from_json,
     identity_of,
@@ -45,7 +46,7 @@ from tidesync.transports.http.wire import (
 from tidesync.transports.http.wire2 import Wire2
 from tidesync.transports.http.wire3 import Wire3
 
-Protocols: TypeAlias = Literal["auto", "2.0", "3.0"]
+Protocol: TypeAlias = Literal["auto", "2.0", "3.0"]
 _WIRES: Final[Mapping[Dialect, Wire]] = {"2.0": Wire2(), "3.0": Wire3()}
 _STOPS: Final = (Unknown, NotSent, Denied)
 
@@ -53,22 +54,23 @@ _STOPS: Final = (Unknown, NotSent, Denied)
 class HttpTransport:
     """A way to a remote that speaks Azure Mobile Apps 2.0 or Datasync 3.0 under `url` + `/tables/…`.
 
-    `protocol="auto"` finds out with one harmless request (one record of the first table). `auth` is an httpx.Auth, a
-    token, or a function that returns a fresh token; a token travels as `X-ZUMO-AUTH` on 2.0 and as `Authorization:
-    Bearer` on 3.0, and is renewed once when refused. `timeout`: seconds for each phase of a request; `retries`: for
-    reads only. `concurrency`: changes under way at once. `client`: an httpx.Client of your own (proxies, certificates,
-    event hooks), which is not closed here. `overlap`: seconds that the remote may make a change visible late.
-    `page_limit`: records a page, 1000 at most.
+    `protocol="auto"` finds out with one harmless request (one record of the first table). `auth` is an
+    httpx.Auth, a token, or a function that returns a fresh token; a token travels as `X-ZUMO-AUTH` on 2.0
+    and as `Authorization: Bearer` on 3.0, and is renewed once when refused. `timeout`: seconds for each
+    phase of a request; `retries`: for reads only. `concurrency`: changes under way at once. `client`: an
+    httpx.Client of your own (proxies, certificates, event hooks), which is not closed here. `overlap`:
+    seconds that the remote may make a change visible late. `page_limit`: records a page, 1000 at most.
 
-    Plain http goes to this machine only, and to hosts named in `allow_plain_http_to`. Redirects are followed for reads,
-    within the origin. A reply may have `max_reply_bytes`, decompressed. Raises `ConfigurationError`.
+    Plain http goes to this machine only, and to hosts named in `allow_plain_http_to`. Redirects are
+    followed for reads, within the origin. A reply may have `max_reply_bytes`, decompressed. Raises
+    `ConfigurationError`.
     """
 
     def __init__(  # noqa: PLR0913  # each is an option of its own, by keyword
         self,
         url: str,
         *,
-        protocol: Protocols = "auto",
+        protocol: Protocol = "auto",
         auth: Credentials | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 20.0,
@@ -93,7 +95,7 @@ class HttpTransport:
             ("max_reply_bytes", max_reply_bytes, 1024),
             ("page_limit", page_limit, 1),
         ):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+            if isinstance(value, bool) or not value >= least:
                 raise ConfigurationError(f"{name} is a number, {least} or more, not {value!r}")
         try:
             self._headers = {"User-Agent": f"tidesync/{_version()}", **(headers or {})}
@@ -101,10 +103,13 @@ class HttpTransport:
         except (TypeError, ValueError, AttributeError) as error:
             raise ConfigurationError("headers= maps names to text") from error
         if auth is not None and not isinstance(auth, httpx.Auth | str) and not callable(auth):
-            raise ConfigurationError(f"auth= is an httpx.Auth, a token or a function, not {type(auth).__name__}")
+            raise ConfigurationError(
+                f"auth= is an httpx.Auth, a token or a function, not {type(auth).__name__}"
+            )
         self._auth = auth if auth is None or isinstance(auth, httpx.Auth) else Tokens(auth)
         self._limits = Limits(timeout=timeout, retries=retries, max_reply_bytes=max_reply_bytes)
-        self._protocol, self._concurrency, self._overlap = protocol, concurrency, overlap
+        self._protocol: Protocol = protocol
+        self._concurrency, self._overlap = concurrency, overlap
         self._page_limit, self._given = page_limit, client
         self._lock = threading.Lock()
         self._client: httpx.Client | None = None
@@ -141,7 +146,11 @@ class HttpTransport:
         )
 
     def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
-        """Send each change with a request of its own, up to `concurrency` at once."""
+        """Send each change with a request of its own, up to `concurrency` at once.
+
+        A 2.0 server that adds columns by itself forgets some when several requests bring new ones at once:
+        there, a change goes alone as long as the remote was not seen to have all the columns that it sets.
+        """
         caller, wire = self._ready()
         forms = [self._form(change.table) for change in changes]
         stopped = threading.Event()
@@ -154,9 +163,20 @@ class HttpTransport:
                 stopped.set()
             return outcome
 
-        if len(changes) <= 1 or self._concurrency == 1:
-            return [one(change, form) for change, form in zip(changes, forms, strict=True)]
-        return list(self._workers().map(one, changes, forms))
+        def at(place: int) -> Outcome:
+            return one(changes[place], forms[place])
+
+        outcomes: list[Outcome | None] = [None] * len(changes)
+        together: list[int] = []
+        for place, (change, form) in enumerate(zip(changes, forms, strict=True)):
+            if self._goes_alone(change, form, len(changes)):
+                outcomes[place] = one(change, form)
+            else:
+                together.append(place)
+        answers = self._workers().map(at, together) if together else ()
+        for place, outcome in zip(together, answers, strict=True):
+            outcomes[place] = outcome
+        return [Untried() if outcome is None else outcome for outcome in outcomes]
 
     def pull(self, request: PullRequest, /) -> Page:
         """Read one page; see `pull.Reader` and `paging` for how."""
@@ -182,6 +202,11 @@ class HttpTransport:
             pool.shutdown()
         if client is not None and client is not self._given:
             client.close()
+
+    def _goes_alone(self, change: Change, form: Form, count: int) -> bool:
+        if count == 1 or self._concurrency == 1:
+            return True
+        return form.dialect == "2.0" and form.introduces(change.record or {}, change.fields)
 
     def _connected(self) -> Caller:
         if self._caller is None:
@@ -217,7 +242,7 @@ class HttpTransport:
         caller.dialect, caller.dialect_headers = "3.0", wire3.headers
         reply = Reply(404)
         for schema in tables:
-            reply = caller.budget().read(wire3.list(Form(schema, "3.0"), top=1))
+            reply = caller.budget().read(wire3.list(Form(schema, "3.0"), Wanted(top=1)))
             if reply.status != 404:
                 break
         if reply.ok:
@@ -228,7 +253,9 @@ class HttpTransport:
         if reply.status == 400 and ("API version" in said or "ZUMO-API-VERSION" in said.upper()):
             return _WIRES["2.0"]
         if not tables:
-            raise ProtocolError('without tables the protocol cannot be found out: say protocol="2.0" or "3.0"')
+            raise ProtocolError(
+                'without tables the protocol cannot be found out: say protocol="2.0" or "3.0"'
+            )
         raise refusal(reply, f"{identity_of(self._base)}/tables")
 
 

@@ -6,9 +6,9 @@
 | JSON | any JSON value | its JSON text: the server would store `[object Object]` | itself |
 | everything else | canonical | itself | itself |
 
-What comes back is made canonical again where a server is known to change the form and keep the value: dates of any
-offset and number of decimals, whole numbers in a FLOAT column, numbers in a DECIMAL column. What cannot be read stays
-as it is: the engine decides what to do with a value that does not fit its column.
+What comes back is made canonical again where a server is known to change the form and keep the value: dates
+of any offset and number of decimals, whole numbers in a FLOAT column, numbers in a DECIMAL column. What
+cannot be read stays as it is: the engine decides what to do with a value that does not fit its column.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import datetime
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from tidesync.errors import ConfigurationError, InvalidId, InvalidRecord
 from tidesync.records import Json, Record, Tombstone, check_record, same
@@ -33,6 +33,9 @@ SYSTEM: Final = {"version": "version", "createdAt": "created_at", "updatedAt": "
 """System columns on the wire, and their local names."""
 WIRE_SYSTEM: Final = {local: wire for wire, local in SYSTEM.items()} | {"id": "id"}
 RESERVED: Final = frozenset(name.lower() for name in ("id", "deleted", *SYSTEM))
+ESCAPE: Final = "~"
+DAWN: Final = "0001-01-01T00:00:00.000Z"
+DUSK: Final = "9999-12-31T23:59:59.999Z"
 SAFE_INT: Final = 2**53
 _NAME_2 = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
@@ -87,7 +90,7 @@ def shifted(wire: str, seconds: float) -> str:
     try:
         moment += datetime.timedelta(seconds=seconds)
     except OverflowError:
-        moment = (datetime.datetime.min if seconds < 0 else datetime.datetime.max).replace(tzinfo=datetime.UTC)
+        moment = datetime.datetime.fromisoformat(DAWN if seconds < 0 else DUSK)
     return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
@@ -136,7 +139,8 @@ class Form:
     """
 
     def __init__(self, schema: TableSchema, dialect: Dialect) -> None:
-        self.schema, self.dialect = schema, dialect
+        self.schema = schema
+        self.dialect: Dialect = dialect
         self.known: set[str] = set()
         self.exact_numbers = any(column.type is ColumnType.DECIMAL for column in schema.columns)
         self._readers: dict[str, tuple[str, Decode | None]] = {}
@@ -145,8 +149,8 @@ class Form:
             key = column.wire.lower()
             if key in RESERVED:
                 raise ConfigurationError(
-                    f"{schema.name}.{column.name} is called {column.wire!r} on the wire, which the remote reserves: "
-                    "rename it"
+                    f"{schema.name}.{column.name} is called {column.wire!r} on the wire, which the remote "
+                    "reserves: rename it"
                 )
             if key in folded:
                 raise ConfigurationError(
@@ -155,7 +159,6 @@ class Form:
                 )
             folded[key] = column.name
             self._readers[column.wire] = (column.name, _decoder(column.type, dialect))
-        self._hidden = {name for name in schema.by_name if name not in self._readers} | set(SYSTEM.values())
 
     def wire_name(self, field: str) -> str | None:
         """The wire name of a declared column, of id or of a system field; None for any other."""
@@ -176,26 +179,28 @@ class Form:
     def encode(self, record: Mapping[str, Json], fields: Iterable[str]) -> dict[str, Json]:
         """The fields of a record as the wire has them. Raises `Unsendable`."""
         return {
-            self._sent_name(field): self._sent_value(field, record[field]) for field in fields if field in record
+            self._sent_name(field): self._sent_value(field, record[field])
+            for field in fields
+            if field in record
         }
 
     def _sent_name(self, field: str) -> str:
-        column = self.schema.by_name.get(field)
-        if column is not None:
-            return column.wire
-        if field in self._readers or field in WIRE_SYSTEM or field.lower() in RESERVED:
+        if field in self.schema.by_name:
+            return self.schema.wire_name(field)
+        wire = field[1:] if _escaped(field[1:]) and field[0] == ESCAPE else self.schema.wire_name(field)
+        if field in WIRE_SYSTEM or wire.lower() in RESERVED:
             raise Unsendable(
                 "reserved-field",
-                f"{self.schema.name}.{field}: the remote has another meaning for this name: declare the column and "
-                "rename it",
+                f"{self.schema.name}.{field}: the remote has another meaning for this name: declare the "
+                "column and rename it",
             )
-        if self.dialect == "2.0" and not _NAME_2.match(field):
+        if self.dialect == "2.0" and not _NAME_2.match(wire):
             raise Unsendable(
                 "field-name",
                 f"{self.schema.name}.{field!r:.80}: the remote takes letters, digits and underscores only: "
                 "declare the column and rename it",
             )
-        return field
+        return wire
 
     def _sent_value(self, field: str, value: Json) -> Json:
         type = self.column_type(field)
@@ -214,16 +219,16 @@ class Form:
         if isinstance(value, int) and abs(value) > SAFE_INT:
             raise Unsendable(
                 "integer-precision",
-                f"{self.schema.name}.{field} holds an integer beyond 2**53, of which the remote would lose digits: "
-                "declare it as text or Decimal",
+                f"{self.schema.name}.{field} holds an integer beyond 2**53, of which the remote would lose "
+                "digits: declare it as text or Decimal",
             )
         return value
 
-    def read(self, row: object, sent: Record | None = None) -> tuple[str, Record | Tombstone]:
+    def read(self, row: Json, sent: Record | None = None) -> tuple[str, Record | Tombstone]:
         """The id and the copy that a row of the wire stands for; raises ValueError saying why it is none.
 
-        `sent` is what this client just wrote: where the server gives the same value back in another form (5 for
-        5.0, milliseconds for microseconds), the form that was sent is kept.
+        `sent` is what this client just wrote: where the server gives the same value back in another form (5
+        for 5.0, milliseconds for microseconds), the form that was sent is kept.
         """
         if not isinstance(row, dict):
             raise ValueError(f"it is {type_name(row)}, and must be an object")
@@ -240,8 +245,8 @@ class Form:
             if reader is not None:
                 name, decode = reader
                 record[name] = value if decode is None or value is None else decode(value)
-            elif key not in self._hidden and not key.startswith("__"):
-                record[key] = value
+            else:
+                record[ESCAPE + key if _escaped(key) else self.schema.local_name(key)] = value
         for wire, local in SYSTEM.items():
             if row.get(wire) is not None:
                 record[local] = row[wire] if wire == "version" else canonical_moment(row[wire])
@@ -254,6 +259,11 @@ class Form:
         if sent is not None:
             self._adopt(record, sent)
         return id, record
+
+    def introduces(self, record: Mapping[str, Json], fields: Iterable[str]) -> bool:
+        """Whether writing these fields may make the remote add a column."""
+        names = (field for field in fields if field != "id" and record.get(field) is not None)
+        return any(self.schema.wire_name(name) not in self.known for name in names)
 
     def note(self, row: Mapping[str, object]) -> None:
         """Remember the columns of a whole row: the server never leaves one out."""
@@ -277,6 +287,11 @@ class Form:
         return False
 
 
+def _escaped(wire: str) -> bool:
+    """Whether an undeclared field of the wire has a name that means something else here."""
+    return wire.startswith("__") or wire in ("created_at", "updated_at")
+
+
 def type_name(value: object) -> str:
     """What JSON calls a value, for messages."""
     if value is None:
@@ -288,17 +303,21 @@ def type_name(value: object) -> str:
     return "text" if isinstance(value, str) else "an array" if isinstance(value, list) else "an object"
 
 
-def settle_numbers(value: object, decimals: frozenset[str]) -> Json:
+def settle_numbers(value: Any, decimals: frozenset[str]) -> Json:
     """JSON that was parsed with Decimal: floats everywhere, but for the top-level keys that hold decimals."""
     if isinstance(value, Decimal):
         number = float(value)
         return number if math.isfinite(number) else math.inf
     if isinstance(value, list):
-        return [settle_numbers(item, decimals) for item in value]
+        return [settle_numbers(item, decimals) for item in cast("Sequence[Any]", value)]
     if isinstance(value, dict):
+        pairs = cast("dict[str, Any]", value)
         settled = {
-            key: str(item) if isinstance(item, Decimal) and key in decimals else settle_numbers(item, decimals)
-            for key, item in value.items()
+            key: str(item)
+            if isinstance(item, Decimal) and key in decimals
+            else settle_numbers(item, decimals)
+            for key, item in pairs.items()
         }
         return Twice(settled) if isinstance(value, Twice) else settled
-    return value  # type: ignore[return-value]  # JSON has no other values
+    plain: Json = value
+    return plain

@@ -18,9 +18,8 @@ import httpx
 
 from tidesync.errors import ConfigurationError, InvalidQuery, ProtocolError, RequestRefused
 from tidesync.records import Json
-from tidesync.values import ColumnType
-
 from tidesync.transports.http.values import Form, Twice, settle_numbers, type_name
+from tidesync.values import ColumnType
 
 NOTHING: Final = object()
 """The body of a request that has none (null is a body)."""
@@ -31,7 +30,7 @@ _ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """One HTTP request: `path` is percent-encoded and relative to the tables, `etag` a version for If-Match."""
+    """One HTTP request; `path` is percent-encoded and relative to the tables, `etag` goes to If-Match."""
 
     method: str
     path: str
@@ -57,6 +56,42 @@ class Reply:
     def ok(self) -> bool:
         """Whether the status says success."""
         return 200 <= self.status < 300
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """What a list should hold; `order` is of wire names, with True for descending."""
+
+    filter: str | None = None
+    order: Sequence[tuple[str, bool]] = ()
+    top: int
+    skip: int = 0
+    select: Sequence[str] | None = None
+    deleted: bool = False
+    total: bool = False
+    parameters: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+
+def list_request(form: Form, wanted: Wanted, *, count: tuple[str, str], deleted: tuple[str, str]) -> Request:
+    """The request for a list; `count` and `deleted` are the protocol's own parameters for them."""
+    found = [("$filter", wanted.filter)] if wanted.filter else []
+    if wanted.order:
+        keys = (f"{name} desc" if down else name for name, down in wanted.order)
+        found.append(("$orderby", ",".join(keys)))
+    found.append(("$top", str(wanted.top)))
+    if wanted.skip:
+        found.append(("$skip", str(wanted.skip)))
+    if wanted.select is not None:
+        found.append(("$select", ",".join(wanted.select)))
+    if wanted.total:
+        found.append(count)
+    if wanted.deleted:
+        found.append(deleted)
+    return Request(
+        method="GET",
+        path=table_path(form.schema.name),
+        parameters=[*found, *extra_parameters(wanted.parameters)],
+    )
 
 
 def table_path(table: str, id: str | None = None) -> str:
@@ -90,7 +125,9 @@ def extra_parameters(parameters: Mapping[str, str]) -> list[tuple[str, str]]:
     """The caller's own query parameters. Raises `InvalidQuery` for names that belong to the protocol."""
     for name in parameters:
         if name.startswith(("$", "__")) or not name:
-            raise InvalidQuery(f"the parameter {name!r} belongs to the protocol: choose a name without $ or __")
+            raise InvalidQuery(
+                f"the parameter {name!r} belongs to the protocol: choose a name without $ or __"
+            )
     return list(parameters.items())
 
 
@@ -114,8 +151,8 @@ def _integer(text: str) -> int | float:
 def from_json(body: bytes, form: Form | None = None) -> Json:
     """The JSON of a reply. Raises `ProtocolError`.
 
-    Numbers that no record can hold come out as infinities, repeated keys as `Twice`: each spoils its own record,
-    not the page.
+    Numbers that no record can hold come out as infinities, repeated keys as `Twice`: each spoils its own
+    record, not the page.
     """
     exact = form is not None and form.exact_numbers
     try:
@@ -150,7 +187,7 @@ def rows_of(value: Json) -> tuple[list[Json], int | None]:
         return value, None
     if isinstance(value, dict):
         for key in ("results", "items"):
-            rows = value.get(key)
+            rows: Json = value.get(key)
             if isinstance(rows, list):
                 count = value.get("count")
                 return rows, count if type(count) is int and count >= 0 else None
@@ -219,7 +256,7 @@ def clock_of(headers: httpx.Headers) -> str | None:
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds to wait, from Retry-After as seconds or as a date (read by the remote's own clock where it tells)."""
+    """Seconds to wait, from Retry-After; a date is read by the remote's own clock where it tells."""
     text = headers.get("retry-after")
     if text is None:
         return None
@@ -260,7 +297,9 @@ def base_url(text: str, allow_plain_http_to: Sequence[str] = ()) -> httpx.URL:
     if url.userinfo:
         raise ConfigurationError("the address carries a user name or password: pass them as auth= instead")
     if url.query or url.fragment:
-        raise ConfigurationError("the address of a remote has no query and no fragment: pass parameters with calls")
+        raise ConfigurationError(
+            "the address of a remote has no query and no fragment: pass parameters with calls"
+        )
     allowed = {host.lower() for host in allow_plain_http_to}
     if url.scheme == "http" and not _loopback(url.host) and url.host.lower() not in allowed:
         raise ConfigurationError(

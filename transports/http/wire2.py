@@ -1,7 +1,8 @@
 """Azure Mobile Apps 2.0: what is sent, and what the replies mean; pure.
 
-The server is described by what it does, not by what it promises: its `Link` header cannot be followed, a 404 hides
-tombstones (a list with `__includeDeleted` shows them), and an update with nothing to set is an error.
+The server is described by what it does, not by what it promises: its `Link` header cannot be followed, a
+404 hides tombstones (a list with `__includeDeleted` shows them), and an update with nothing to set is an
+error.
 """
 
 from __future__ import annotations
@@ -18,53 +19,35 @@ from tidesync.transports.http.wire import (
     NOTHING,
     Reply,
     Request,
+    Wanted,
     extra_parameters,
     from_json,
+    list_request,
     refusal,
     rows_of,
     table_path,
 )
 
+_COUNT: Final = ("$inlinecount", "allpages")
+_DELETED: Final = ("__includeDeleted", "true")  # matched with case, and any value counts
+
 
 class Wire2:
     """The 2.0 face of `Wire`."""
 
-    dialect: Final[Dialect] = "2.0"
-    headers: Final[Mapping[str, str]] = {"ZUMO-API-VERSION": "2.0.0"}
-    page_limit: Final = 1000
-    whole_updates: Final = False
+    dialect: Dialect = "2.0"
+    headers: Mapping[str, str] = {"ZUMO-API-VERSION": "2.0.0"}  # nobody writes to it
+    page_limit = 1000
+    whole_updates = False
 
-    def list(
-        self,
-        form: Form,
-        *,
-        filter: str | None = None,
-        order: Sequence[tuple[str, bool]] = (),
-        top: int,
-        skip: int = 0,
-        select: Sequence[str] | None = None,
-        deleted: bool = False,
-        total: bool = False,
-        extra: Mapping[str, str] | None = None,
-    ) -> Request:
-        parameters = [("$filter", filter)] if filter else []
-        if order:
-            parameters.append(("$orderby", ",".join(f"{name} desc" if down else name for name, down in order)))
-        parameters.append(("$top", str(top)))
-        if skip:
-            parameters.append(("$skip", str(skip)))
-        if select is not None:
-            parameters.append(("$select", ",".join(select)))
-        if total:
-            parameters.append(("$inlinecount", "allpages"))
-        if deleted:
-            parameters.append(("__includeDeleted", "true"))
-        parameters.extend(extra_parameters(extra or {}))
-        return Request(method="GET", path=table_path(form.schema.name), parameters=parameters)
+    def list(self, form: Form, wanted: Wanted) -> Request:
+        return list_request(form, wanted, count=_COUNT, deleted=_DELETED)
 
     def fetch(self, form: Form, id: str, extra: Mapping[str, str]) -> Request:
         # GET of one record says 404 of a tombstone too: a list tells it from nothing, with its version.
-        return self.list(form, filter=f"id eq {text_literal(id)}", top=2, deleted=True, extra=extra)
+        return self.list(
+            form, Wanted(filter=f"id eq {text_literal(id)}", top=2, deleted=True, parameters=extra)
+        )
 
     def fetched(self, form: Form, id: str, reply: Reply, sent: Record | None = None) -> Copy:
         if not reply.ok:
@@ -102,7 +85,13 @@ class Wire2:
             etag=version,
         )
 
-    def undelete(self, form: Form, change: Change, version: str | None, row: Mapping[str, Json]) -> Sequence[Request]:
+    def undelete(
+        self,
+        form: Form,
+        change: Change,
+        version: str | None,
+        row: Mapping[str, Json],  # noqa: ARG002  # another protocol needs it
+    ) -> Sequence[Request]:
         return (
             Request(
                 method="POST",
@@ -114,7 +103,7 @@ class Wire2:
         )
 
 
-def read_one(form: Form, row: object, sent: Record | None = None) -> Copy:
+def read_one(form: Form, row: Json, sent: Record | None = None) -> Copy:
     """The copy that a row stands for. Raises `ProtocolError`."""
     try:
         return form.read(row, sent)[1]

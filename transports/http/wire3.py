@@ -1,7 +1,8 @@
 """Datasync 3.0: what is sent, and what the replies mean; pure.
 
-An update is a PUT of the whole record: every server of the family takes it, while only some take PATCH. Undelete is
-where they differ: the newer ones take the whole record with `__includedeleted`, the older ones a patch of `deleted`.
+An update is a PUT of the whole record: every server of the family takes it, while only some take PATCH.
+Undelete is where they differ: the newer ones take the whole record with `__includedeleted`, the older ones
+a patch of `deleted`.
 """
 
 from __future__ import annotations
@@ -12,47 +13,32 @@ from typing import Final
 from tidesync.contracts.transport import Change
 from tidesync.records import Copy, Json, Record, Tombstone
 from tidesync.transports.http.values import SYSTEM, Dialect, Form
-from tidesync.transports.http.wire import Reply, Request, extra_parameters, from_json, refusal, table_path
+from tidesync.transports.http.wire import (
+    Reply,
+    Request,
+    Wanted,
+    extra_parameters,
+    from_json,
+    list_request,
+    refusal,
+    table_path,
+)
 from tidesync.transports.http.wire2 import read_one
 
+_COUNT: Final = ("$count", "true")
 _DELETED: Final = ("__includedeleted", "true")
 
 
 class Wire3:
     """The 3.0 face of `Wire`."""
 
-    dialect: Final[Dialect] = "3.0"
-    headers: Final[Mapping[str, str]] = {"ZUMO-API-VERSION": "3.0.0"}
-    page_limit: Final = 1000
-    whole_updates: Final = True
+    dialect: Dialect = "3.0"
+    headers: Mapping[str, str] = {"ZUMO-API-VERSION": "3.0.0"}  # nobody writes to it
+    page_limit = 1000
+    whole_updates = True
 
-    def list(
-        self,
-        form: Form,
-        *,
-        filter: str | None = None,
-        order: Sequence[tuple[str, bool]] = (),
-        top: int,
-        skip: int = 0,
-        select: Sequence[str] | None = None,
-        deleted: bool = False,
-        total: bool = False,
-        extra: Mapping[str, str] | None = None,
-    ) -> Request:
-        parameters = [("$filter", filter)] if filter else []
-        if order:
-            parameters.append(("$orderby", ",".join(f"{name} desc" if down else name for name, down in order)))
-        parameters.append(("$top", str(top)))
-        if skip:
-            parameters.append(("$skip", str(skip)))
-        if select is not None:
-            parameters.append(("$select", ",".join(select)))
-        if total:
-            parameters.append(("$count", "true"))
-        if deleted:
-            parameters.append(_DELETED)
-        parameters.extend(extra_parameters(extra or {}))
-        return Request(method="GET", path=table_path(form.schema.name), parameters=parameters)
+    def list(self, form: Form, wanted: Wanted) -> Request:
+        return list_request(form, wanted, count=_COUNT, deleted=_DELETED)
 
     def fetch(self, form: Form, id: str, extra: Mapping[str, str]) -> Request:
         return Request(
@@ -95,7 +81,9 @@ class Wire3:
             etag=version,
         )
 
-    def undelete(self, form: Form, change: Change, version: str | None, row: Mapping[str, Json]) -> Sequence[Request]:
+    def undelete(
+        self, form: Form, change: Change, version: str | None, row: Mapping[str, Json]
+    ) -> Sequence[Request]:
         path, extra = table_path(form.schema.name, change.record_id), extra_parameters(change.parameters)
         whole = {key: value for key, value in row.items() if key not in SYSTEM}
         return (
