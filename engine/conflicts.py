@@ -7,12 +7,13 @@ only if the record has not changed meanwhile; else it is asked again. It sees wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
 
 from tidesync.records import Copy, Record, alive, content_of
 
+T = TypeVar("T")
 Side: TypeAlias = Literal["local", "remote"]
 
 
@@ -36,6 +37,15 @@ class Conflict:
     def key(self) -> tuple[str, str]:
         """Table and record id."""
         return self.table, self.record_id
+
+    def as_objects(self, decode: Callable[[Record], T]) -> tuple[T | None, T | None, T | None]:
+        """Base, local and remote as objects, None where not alive: `c.as_objects(todos.from_record)`."""
+        base, remote = self.base, self.remote
+        return (
+            decode(base) if alive(base) else None,
+            None if self.local is None else decode(self.local),
+            decode(remote) if alive(remote) else None,
+        )
 
 
 @attrs.frozen

@@ -26,6 +26,7 @@ TidesyncError
 │   ├── RemoteUnavailable     timeout or 5xx, after the transport's own retries
 │   ├── Unauthorized          credentials refused, also after one refresh
 │   ├── RequestRefused        the remote understood, and refused (4xx)
+│   ├── RemoteConflict        the remote's record is not as expected (remote tables only)
 │   ├── ProtocolError         the reply is not what the protocol promises
 │   ├── ResyncRequired        the remote no longer honours the cursor
 │   └── RemoteChanged         another remote answers under the same address
@@ -43,7 +44,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tidesync.records import Record
+    from tidesync.records import Copy, Record
 
 
 class TidesyncError(Exception):
@@ -236,6 +237,14 @@ class RequestRefused(TransportError):
 
     def __init__(self, message: str, *, code: str) -> None:
         self.code = code
+        super().__init__(message)
+
+
+class RemoteConflict(TransportError):
+    """A remote table's write met another record than expected; `copy` is what the remote holds."""
+
+    def __init__(self, message: str, *, copy: Copy) -> None:
+        self.copy = copy
         super().__init__(message)
 
 

@@ -229,6 +229,10 @@ class Ledger:
         """The head changes: it gets a new revision, and is written at flush."""
         self.counters.revision += 1
         head.revision = self.counters.revision
+        self.save(head)
+
+    def save(self, head: Head) -> None:
+        """Write the head at flush; nothing that a user could have decided on has changed."""
         self._heads[head.key] = head
         self._touched[head.key] = head
         for entry in head.entries:

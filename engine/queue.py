@@ -135,7 +135,7 @@ class Queue:
                 for entry in head.entries:
                     if entry.blocker in left:
                         self._reblock(head, entry)
-                        self.ledger.touch(head)
+                        self.ledger.save(head)
         self.ledger.flush()
 
     def _reblock(self, head: Head, entry: Entry) -> None:
@@ -170,7 +170,7 @@ class Queue:
 
     def _show(self, head: Head) -> None:
         """The local record is what the newest operation says; with none left, the news, else the base."""
-        self.ledger.touch(head)
+        self.ledger.save(head)
         if not head.entries:
             copy = head.remote if head.remote is not None else head.base
             self.ledger.store_copy(head.table, head.record_id, copy)

@@ -65,17 +65,17 @@ class Session:
     """One opening of a store by one context.
 
     `nonce` makes operation ids unique between openings. `fits` says why a pulled record cannot be stored, or None.
-    `to_record` turns what a policy merged into a record.
+    `to_record(table, given, under)` turns what a policy merged into a record, over the fields of another.
     """
 
     tables: Mapping[str, TableSchema]
     nonce: str
-    holder: Callable[[], Holder]
     resolver: Resolver
     policy: Policy
     policies: Mapping[str, Policy]
     fits: Mapping[str, Callable[[Record], str | None]]
-    to_record: Callable[[str, Any], Record]
+    to_record: Callable[[str, Any, Record | None], Record]
+    holder: Callable[[], Holder]
     handler: SyncHandler | None = None
     page_size: int = 1000
     remote: TransportCapabilities | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from tidesync.conflicts import (
@@ -20,7 +21,8 @@ from tidesync.effects import Ask, Emit, Plan, Transact
 from tidesync.errors import InvalidRecord, UsageError
 from tidesync.events import ConflictFound, ConflictSettled, Event
 from tidesync.lease import Lease
-from tidesync.records import check_record, with_system
+from tidesync.queue import Queue
+from tidesync.records import Record, check_record, content_of, with_system
 from tidesync.rules import settle
 from tidesync.rules.chain import Head, current
 from tidesync.session import Session
@@ -61,14 +63,20 @@ def settle_conflict(session: Session, lease: Lease, table: str, record_id: str) 
 
 def _checked(session: Session, conflict: Conflict, answer: Any) -> Resolution:
     if isinstance(answer, Merge):
-        record = session.to_record(conflict.table, answer.record)
-        if record.get("id") != conflict.record_id:
-            raise InvalidRecord(conflict.table, "id", "str", f"a merge keeps the id {conflict.record_id!r}")
-        _ = check_record(conflict.table, record)
-        return Merge(record)
+        return Merge(merged_record(session.to_record, conflict, answer.record))
     if isinstance(answer, KeepLocal | KeepRemote | MergeFields | Defer | Drop):
         return answer
     raise UsageError(f"a policy answered {type(answer).__name__}: return KeepLocal(), KeepRemote(), Merge(record), Defer() or Drop()")
+
+
+def merged_record(to_record: Callable[[str, Any, Record | None], Record], conflict: Conflict, given: Any) -> Record:
+    """The record of a `Merge`, checked; fields that a class does not name are the remote's, else the local ones."""
+    under = content_of(conflict.remote) or conflict.local
+    record = to_record(conflict.table, given, under)
+    if record.get("id") != conflict.record_id:
+        raise InvalidRecord(conflict.table, "id", "str", f"a merge keeps the id {conflict.record_id!r}")
+    _ = check_record(conflict.table, record)
+    return record
 
 
 def conflict_of(head: Head) -> Conflict:
@@ -96,12 +104,19 @@ def _apply(
         return True, None, []
     if head.revision != conflict.revision:
         return False, None, []
-    before = list(head.entries)
-    if not settle.resolve(head, answer, queue.ledger.new_id):
+    if not apply_answer(queue, head, answer):
         return True, None, []
-    for entry in before:
+    return True, head.entries[0].key if head.entries else None, queue.close("resolution")
+
+
+def apply_answer(queue: Queue, head: Head, answer: Resolution) -> bool:
+    """Rewrite the record's operations as the answer says; False if it stays in conflict."""
+    entries = list(head.entries)
+    if not settle.resolve(head, answer, queue.ledger.new_id):
+        return False
+    for entry in entries:
         if entry not in head.entries:
             queue.ledger.remove(entry)
             queue.release(entry)
     queue.finish(head)
-    return True, head.entries[0].key if head.entries else None, queue.close("resolution")
+    return True

@@ -1,0 +1,78 @@
+"""Who holds a lease, by name, and whether the holder of a name has ended without letting go of it.
+
+A name says machine, boot, process and run. Only what can be known for certain counts as gone: a run of this
+process that is over, or a process of this machine that no longer exists. For everything else the lease's time decides.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import sys
+import threading
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+
+_runs = itertools.count(1)
+_alive: set[str] = set()
+_lock = threading.Lock()
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
+
+
+def _machine() -> str:
+    """This machine since it was started, as far as process numbers go: containers have their own."""
+    boot = _read("/proc/sys/kernel/random/boot_id") or platform.node()
+    try:
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return boot
+
+
+def _started(pid: int) -> str:
+    """When the process was started, in the kernel's own unit; empty where that cannot be told."""
+    status = _read(f"/proc/{pid}/stat")
+    return status.rpartition(")")[2].split()[19] if status else ""
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """The name of one run of a push, pull or purge; it counts as alive inside the block."""
+    pid = os.getpid()
+    name = "|".join((_machine(), str(pid), _started(pid), str(next(_runs))))
+    with _lock:
+        _alive.add(name)
+    try:
+        yield name
+    finally:
+        with _lock:
+            _alive.discard(name)
+
+
+def gone(name: str) -> bool:
+    """True only if the run of this name is known to be over."""
+    machine, _, rest = name.partition("|")
+    pid_text, _, rest = rest.partition("|")
+    started = rest.partition("|")[0]
+    if machine != _machine() or not pid_text.isdigit():
+        return False
+    pid = int(pid_text)
+    if pid == os.getpid():
+        with _lock:
+            return name not in _alive
+    if sys.platform == "win32":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return bool(started) and _started(pid) not in ("", started)

@@ -1,0 +1,98 @@
+"""Local writes on one queue: what a user's insert, update or delete does to records, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tidesync.errors import InvalidRecord, RecordExists, RecordNotFound, StaleRecord
+from tidesync.ledger import LINEAGE
+from tidesync.objects import Table
+from tidesync.queue import Queue
+from tidesync.records import Record, check_id, check_record, claim_minted, content_of, new_id, same
+from tidesync.rules.chain import record_key
+
+
+def prefetch(queue: Queue, table: str, ids: Sequence[str]) -> None:
+    """Read what writes to these records will need, all at once."""
+    queue.ledger.load_local(table, ids)
+    queue.ledger.load([record_key(table, id) for id in ids])
+
+
+def prepare(table: Table[Any], given: Any) -> tuple[Record, bool]:
+    """The record of an object, checked, and whether its id was made for this insert."""
+    record = table.to_record(given)
+    generated = False
+    if record.get("id") in (None, ""):
+        record = {**record, "id": new_id()}
+    _ = check_record(table.name, record)
+    generated = claim_minted(str(record["id"]))
+    return record, generated
+
+
+def insert(queue: Queue, table: Table[Any], record: Record, *, generated: bool) -> Record:
+    """Queue an insert; `RecordExists` if the local store has the id."""
+    id = str(record["id"])
+    if queue.ledger.local(table.name, id) is not None:
+        raise RecordExists(table.name, id)
+    queue.write(table.name, id, content_of(record), generated=generated)
+    return _stored(queue, table.name, id)
+
+
+def update(queue: Queue, table: Table[Any], given: Any) -> Record:
+    """Queue an update by a whole object; `StaleRecord` if it comes from a copy that foreign news has outdated."""
+    record = table.to_record(given)
+    id = check_id(table.name, record.get("id"))
+    stored = _existing(queue, table.name, id)
+    _refuse_stale(queue, table.name, id, record, stored)
+    return _replace(queue, table.name, id, stored, table.overlay(given, stored))
+
+
+def change(queue: Queue, table: Table[Any], id: str, changes: Record) -> Record:
+    """Queue an update of some fields."""
+    stored = _existing(queue, table.name, check_id(table.name, id))
+    return _replace(queue, table.name, id, stored, {**stored, **changes})
+
+
+def delete(queue: Queue, table: str, id: str, given: Record | None = None) -> None:
+    """Queue a delete; an object that carries a version is checked as for an update."""
+    stored = _existing(queue, table, check_id(table, id))
+    if given is not None:
+        _refuse_stale(queue, table, id, given, stored)
+    queue.write(table, id, None)
+
+
+def _replace(queue: Queue, table: str, id: str, stored: Record, record: Record) -> Record:
+    content, old = content_of(record), content_of(stored)
+    assert content is not None and old is not None
+    if record.get("id") != id:
+        raise InvalidRecord(table, "id", type(record.get("id")).__name__, "an id never changes: insert a new record")
+    _ = check_record(table, content)
+    if not same(content, old):
+        queue.write(table, id, content)
+    return _stored(queue, table, id)
+
+
+def _existing(queue: Queue, table: str, id: str) -> Record:
+    stored = queue.ledger.local(table, id)
+    if stored is None:
+        raise RecordNotFound(table, id)
+    return stored
+
+
+def _stored(queue: Queue, table: str, id: str) -> Record:
+    stored = queue.ledger.local(table, id)
+    assert stored is not None
+    return stored
+
+
+def _refuse_stale(queue: Queue, table: str, id: str, given: Record, stored: Record) -> None:
+    """Versions that differ from the stored one by our own pushes only are not stale."""
+    version, current = given.get("version"), stored.get("version")
+    if version is None or version == current:
+        return
+    row = queue.ledger.transaction.get(LINEAGE, [record_key(table, id)])[0]
+    own = row["versions"] if row is not None and row["current"] == current else []
+    assert isinstance(own, list)
+    if version not in own:
+        raise StaleRecord(table, id, given, stored)
