@@ -58,7 +58,7 @@ def sound(value: Any, depth: int = 0) -> bool:
     if depth >= DEPTH_LIMIT:
         return False
     items: Iterable[Any]
-    container = type(value)
+    container: type[object] = type(value)
     if container is dict:
         for key in value:
             if type(key) is not str or not key.isascii():
@@ -69,7 +69,7 @@ def sound(value: Any, depth: int = 0) -> bool:
     else:
         return False
     for item in items:
-        kind = type(item)
+        kind: type[object] = type(item)
         if kind is str:
             if not item.isascii():
                 return False

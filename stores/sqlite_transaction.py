@@ -6,6 +6,8 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import deepcopy
+from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,13 +20,14 @@ from tidesync.stores.checks import check_ids
 from tidesync.stores.sql.compile import Compiled, compile_query
 from tidesync.stores.sql.ddl import ODD, quoted
 from tidesync.stores.sql.migrations import Cursor
-from tidesync.stores.sql.rows import Codec, Decode
+from tidesync.stores.sql.rows import Codec, Decode, loads
 from tidesync.stores.sqlite_file import translated
 
 if TYPE_CHECKING:
     from tidesync.stores.sqlite import SQLiteStore
 
 _ID_CHUNKS: Final = (1, 8, 64, 512)
+_ID_OF: Final = itemgetter(0)
 _BATCHES: Final = (8, 64, 512)
 _inherited: list[object] = []
 """Connections of transactions that a fork cut off: the child must not even close them."""
@@ -134,10 +137,11 @@ class SQLiteTransaction:
         for start, size in _chunks(len(unique)):
             chunk = [*unique[start : start + size]]
             chunk += chunk[-1:] * (size - len(chunk))
-            for row in self._execute(codec.get(size), chunk):
-                found[row[0]] = row
-        decode = codec.decode
-        return [decode(found[id]) if id in found else None for id in ids]
+            rows = list(self._execute(codec.get(size), chunk))
+            found.update(zip(map(_ID_OF, rows), codec.decode(rows), strict=True))
+        if len(unique) < len(ids):
+            return [deepcopy(found.get(id)) for id in ids]
+        return [found.get(id) for id in ids]
 
     def _compile(self, codec: Codec, query: Query) -> Compiled:
         return compile_query(query, codec.layout, lambda: self._odd_columns(codec))
@@ -151,7 +155,7 @@ class SQLiteTransaction:
             sql = f"SELECT {mark} FROM {codec.table} WHERE {mark} > ? ORDER BY {mark} LIMIT 1"
             while row := self._execute(sql, (last,)).fetchone():
                 last = row[0]
-                names |= codec.marked(last)
+                names |= frozenset(loads(last))
             self._odd[table] = names
         return self._odd[table]
 
@@ -174,12 +178,14 @@ class SQLiteTransaction:
                         batch = []
                     else:
                         raise self._failed(error) from error
-                for row in batch:
-                    _ = self._codec(rows.table)
-                    yield decode(row)
+                store, generation = self._store, self._generation
+                for record in decode(batch):
+                    if not self._live or store.generation != generation:
+                        break
+                    yield record
+                _ = self._codec(rows.table)
                 if len(batch) < size:
                     break
-            _ = self._codec(rows.table)
         finally:
             if self._live:
                 _ = self._running.pop(rows, None)
@@ -195,10 +201,10 @@ class SQLiteTransaction:
 
     def put(self, table: str, records: Sequence[Record]) -> None:
         codec = self._codec(table, write=True)
-        rows = codec.encode(records)
+        insert, rows = codec.encode(records)
         _ = self._odd.pop(table, None)
         try:
-            _ = self._connection.executemany(codec.insert, rows)
+            _ = self._connection.executemany(insert, rows)
         except apsw.Error as error:
             raise self._failed(error) from error
 

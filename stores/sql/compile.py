@@ -31,7 +31,7 @@ from tidesync.query import (
 )
 from tidesync.records import INT_MAX, Json
 from tidesync.stores.checks import check_query
-from tidesync.stores.sql.ddl import MORE, Layout, StoredColumn, quoted
+from tidesync.stores.sql.ddl import REST, Layout, StoredColumn, quoted
 from tidesync.stores.sql.functions import FALSE, TRUE, Members, dump
 from tidesync.stores.sql.rows import SqlValue
 from tidesync.values import ColumnType
@@ -307,7 +307,7 @@ class _Compiler:
     def _field(self, field: str) -> str:
         column = _ID if field == "id" else self._layout.by_name.get(field)
         if column is None:
-            return f"tide_more({quoted(MORE)}, {self._bind(field)})"
+            return f"tide_more({quoted(REST)}, {self._bind(field)})"
         name = quoted(column.stored)
         if column.type is ColumnType.BOOLEAN:
             return f"CASE {name} WHEN 1 THEN {_SQL_TRUE} WHEN 0 THEN {_SQL_FALSE} ELSE {name} END"

@@ -25,9 +25,10 @@ FORMAT: Final = 1
 """Kept as `user_version`; a file with a higher one is `StoreTooNew`."""
 COLUMN_LIMIT: Final = 1_000
 
-MORE, NULLS, ODD = HIDDEN = ("__more", "__nulls", "__odd")
-"""Hidden columns: fields without a column, as a JSON object; columns whose NULL means the rarer of null and
-absent; columns whose BLOB is JSON of a value that SQLite has no such type for."""
+REST, ODD = HIDDEN = ("__rest", "__odd")
+"""Hidden columns. `REST` is NULL in the commonest case, else JSON of three: the fields without a column,
+as an object or null; the columns whose NULL means the rarer of null and absent; the columns that hold a value
+as JSON in a BLOB. `ODD` is the last of these alone, and NULL if there are none."""
 
 CATALOGUE: Final = 'CREATE TABLE "_tidesync" ("name" NOT NULL PRIMARY KEY, "layout") WITHOUT ROWID'
 COUNTER_SET: Final = (

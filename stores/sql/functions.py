@@ -117,9 +117,10 @@ def _compare(function: Callable[[Scalar, Scalar], bool]) -> Callable[..., SqlVal
     return apply
 
 
-def _more(text: Any, field: str) -> SqlValue:
-    """One of the fields that share a JSON object."""
-    return None if text is None else dump(loads(text).get(field))
+def _more(rest: Any, field: str) -> SqlValue:
+    """One of the fields that have no column."""
+    more = None if rest is None else loads(rest)[0]
+    return None if more is None else dump(more.get(field))
 
 
 SQL_FUNCTIONS: Final[dict[str, tuple[Callable[..., SqlValue], int]]] = {

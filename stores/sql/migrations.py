@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from tidesync.stores.sql.ddl import (
     COUNTER_SET,
     LAYOUT_SET,
     LAYOUTS,
-    MORE,
+    REST,
     Layout,
     StoredColumn,
     layout_of,
@@ -100,8 +101,8 @@ def _check_types(database: Database, before: Layout, after: Layout) -> None:
     for old, new in _retyped(before, after):
         columns, decode = codec.part((old.name,))
         rows = database.execute(f"SELECT {columns} FROM {codec.table} WHERE {quoted(old.stored)} IS NOT NULL")
-        for row in rows:
-            if not fits(new.type, decode(row).get(old.name)):
+        while batch := list(itertools.islice(rows, _BATCH)):
+            if not all(fits(new.type, record[old.name]) for record in decode(batch)):
                 raise SchemaMismatch(before.table, old.name, old.type.value, new.type.value)
 
 
@@ -110,7 +111,7 @@ def _move_values(database: Database, before: Layout, after: Layout) -> None:
     own = (ColumnType.BOOLEAN, ColumnType.JSON)
     moved = [quoted(old.stored) for old, new in _retyped(before, after) if old.type in own or new.type in own]
     if len(after.columns) > len(before.columns):
-        moved.append(quoted(MORE))
+        moved.append(quoted(REST))
     if not moved:
         return
     # The columns as the rows have them now: old types, and new columns that are still empty.
@@ -125,6 +126,6 @@ def _move_values(database: Database, before: Layout, after: Layout) -> None:
     last = ""
     rows: list[Row]
     while rows := list(database.execute(select, (last,))):
-        records = [reading.decode(row) for row in rows]
+        records = reading.decode(rows)
         last = str(records[-1]["id"])
-        _ = database.executemany(writing.insert, writing.encode(records))
+        _ = database.executemany(*writing.encode(records))

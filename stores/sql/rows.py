@@ -13,6 +13,7 @@ A BLOB is never a record's own value, because JSON has none. Fields without a co
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
@@ -21,16 +22,22 @@ from typing import Any, Final, TypeAlias
 
 from tidesync.records import INT_MAX, INT_MIN, Json, Record
 from tidesync.stores.checks import check_row, sound
-from tidesync.stores.sql.ddl import HIDDEN, Layout, StoredColumn, quoted
+from tidesync.stores.sql.ddl import ODD, REST, Layout, StoredColumn, quoted
 from tidesync.values import ColumnType
 
 SqlValue: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = Sequence[SqlValue]
-Decode: TypeAlias = Callable[[Row], Record]
+Decode: TypeAlias = Callable[[Sequence[Row]], list[Record]]
+Marks: TypeAlias = tuple[frozenset[str], frozenset[str]]
 
 _SCALARS: Final = frozenset((type(None), bool, int, float, str))
+_NESTED: Final = frozenset((list, dict))
 _NATIVE: Final = frozenset((type(None), int, float, str))
 _SHAPES_LIMIT: Final = 1_000
+_MANY: Final = 8
+_ID: Final = StoredColumn("id", ColumnType.STRING, "id")
+_REST_OF: Final = itemgetter(-1)
+_NOTHING: Final[tuple[None, frozenset[str], frozenset[str]]] = (None, frozenset(), frozenset())
 
 dumps: Final[Callable[[Json], str]] = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
@@ -42,8 +49,12 @@ def _blob(value: Json) -> bytes:
     return dumps(value).encode()
 
 
-def _from_blob(value: Any) -> Json:
-    decoded: Json = loads(value.decode())
+def _from_json(value: Any) -> Json:
+    decoded: Json = value
+    if type(value) is str:
+        decoded = loads(value)
+    elif type(value) is bytes:
+        decoded = loads(value.decode())
     return decoded
 
 
@@ -58,10 +69,39 @@ def _convert(column: StoredColumn, kind: type) -> Callable[[Json], SqlValue] | N
     return None if kind in _NATIVE else _blob
 
 
+def _native(column: StoredColumn, values: list[Any]) -> Sequence[SqlValue] | None:
+    """The values as the column takes them; None unless all are native, sound, and need no mark."""
+    kinds = set(map(type, values))
+    if column is _ID:
+        return values if kinds == {str} and "".join(values).isascii() and all(values) else None
+    if type(None) in kinds:
+        if column.absent:
+            return None
+        kinds.discard(type(None))
+        present = [value for value in values if value is not None]
+    else:
+        present = values
+    if column.type is ColumnType.JSON:
+        if kinds <= _NESTED and all(map(sound, present)):
+            return [None if value is None else dumps(value) for value in values]
+    elif kinds == {str}:
+        if column.type is not ColumnType.BOOLEAN and "".join(present).isascii():
+            return values
+    elif kinds == {bool}:
+        if column.type is ColumnType.BOOLEAN:
+            return values
+    elif kinds == {int}:
+        if column.type is not ColumnType.BOOLEAN and min(present) >= INT_MIN and max(present) <= INT_MAX:
+            return values
+    elif kinds == {float} and column.type is not ColumnType.BOOLEAN and all(map(isfinite, present)):
+        return values
+    return None if kinds else values
+
+
 class _Shape:
     """What to do with records that have the same fields, in the same order, with values of the same types."""
 
-    __slots__ = ("convert", "extra", "floats", "ints", "nested", "nulls", "odd", "texts")
+    __slots__ = ("convert", "extra", "floats", "ints", "marks", "nested", "odd", "texts")
 
     def __init__(self, layout: Layout, record: Record) -> None:
         kinds = {field: type(value) for field, value in record.items()}
@@ -84,7 +124,7 @@ class _Shape:
                 self.convert.append((index, convert))
                 if convert is _blob and column.type is not ColumnType.JSON:
                     odd.append(column.name)
-        self.nulls = dumps(nulls) if nulls else None
+        self.marks = f",{dumps(nulls)},{dumps(odd)}]" if nulls or odd or self.extra else None
         self.odd = dumps(odd) if odd else None
 
 
@@ -95,18 +135,51 @@ class Codec:
         self.layout = layout
         self.table = quoted(layout.stored)
         self._names = ("id", *(column.name for column in layout.columns))
-        self.columns = ", ".join(map(quoted, ("id", *(c.stored for c in layout.columns), *HIDDEN)))
-        places = ", ".join("?" * (len(self._names) + len(HIDDEN)))
-        self.insert = f"INSERT OR REPLACE INTO {self.table} ({self.columns}) VALUES ({places})"
+        self.columns = ", ".join(map(quoted, ("id", *(c.stored for c in layout.columns), REST)))
+        self._insert = self._insertion([*self._names, REST, ODD])
         self.decode = self._decoder(layout.columns)
         self._shapes: dict[tuple[object, ...], _Shape] = {}
-        self._marks: dict[SqlValue, frozenset[str]] = {}
+        self._marks: dict[str, Marks] = {}
         self._gets: dict[int, str] = {}
         self._parts: dict[tuple[str, ...], tuple[str, Decode]] = {}
 
-    def encode(self, records: Iterable[Record]) -> list[Row]:
-        """The rows to insert. Raises `InvalidId`, or `InvalidRecord` naming the field."""
-        return [self._encode(record) for record in records]
+    def encode(self, records: Sequence[Record]) -> tuple[str, Iterable[Row]]:
+        """A statement and the rows to insert with it.
+
+        All is checked before this returns. Raises `InvalidId`, or `InvalidRecord` naming the field.
+        """
+        if len(records) >= _MANY:
+            columns = self._encode_columns(records)
+            if columns is not None:
+                return columns
+        return self._insert, [self._encode(record) for record in records]
+
+    def _insertion(self, names: Sequence[str]) -> str:
+        by_name = self.layout.by_name
+        stored = [quoted(by_name[name].stored if name in by_name else name) for name in names]
+        places = ", ".join("?" * len(stored))
+        return f"INSERT OR REPLACE INTO {self.table} ({', '.join(stored)}) VALUES ({places})"
+
+    def _encode_columns(self, records: Sequence[Record]) -> tuple[str, Iterable[Row]] | None:
+        """Column by column, which is quicker; None unless all have the same fields and native values."""
+        try:
+            (fields,) = set(map(tuple, records))
+        except (ValueError, TypeError):
+            return None
+        if set(map(type, records)) != {dict} or "id" not in fields:
+            return None
+        columns: list[Sequence[Any]] = []
+        for field in fields:
+            column = _ID if field == "id" else self.layout.by_name.get(field)
+            encoded = None if column is None else _native(column, [record[field] for record in records])
+            if encoded is None:
+                return None
+            columns.append(encoded)
+        missing = [c.name for c in self.layout.columns if not c.absent and c.name not in fields]
+        if missing:
+            marks = f"[null,{dumps(missing)},[]]"
+            return self._insertion([*fields, REST]), zip(*columns, itertools.repeat(marks), strict=False)
+        return self._insertion(fields), zip(*columns, strict=True)
 
     def _encode(self, record: Record) -> Row:
         if type(record) is not dict:
@@ -117,11 +190,13 @@ class Codec:
             shape = self._new_shape(key, record)
         if not self._is_sound(record, shape):
             _ = check_row(self.layout.table, record)
-        row: list[Any] = [*map(record.get, self._names), None, shape.nulls, shape.odd]
+        row: list[Any] = [*map(record.get, self._names), None, shape.odd]
         for index, convert in shape.convert:
             row[index] = convert(row[index])
         if shape.extra:
-            row[-3] = dumps({field: record[field] for field in shape.extra})
+            row[-2] = f"[{dumps({field: record[field] for field in shape.extra})}{shape.marks}"
+        elif shape.marks:
+            row[-2] = f"[null{shape.marks}"
         return row
 
     @staticmethod
@@ -158,61 +233,59 @@ class Codec:
         if found is None:
             wanted = set(fields)
             columns = tuple(column for column in self.layout.columns if column.name in wanted)
+            names = ", ".join(map(quoted, ("id", *(column.stored for column in columns), REST)))
             unknown = wanted - self.layout.by_name.keys() - {"id"}
-            hidden = [quoted(name) for name in HIDDEN]
-            names = ['"id"', *(quoted(column.stored) for column in columns), *hidden]
-            if not unknown:
-                names[-3] = "NULL"
             if len(self._parts) >= _SHAPES_LIMIT:
                 self._parts = {}
-            found = self._parts[fields] = (", ".join(names), self._decoder(columns, unknown))
+            found = self._parts[fields] = (names, self._decoder(columns, unknown))
         return found
 
     def _decoder(self, columns: tuple[StoredColumn, ...], unknown: set[str] | None = None) -> Decode:
-        """Decode rows of id, these columns and the hidden ones; of unknown fields those asked for, or all."""
+        """Decode rows of id, these columns and `REST`; of unknown fields those asked for, or all."""
         names = ("id", *(column.name for column in columns))
         booleans = [column.name for column in columns if column.type is ColumnType.BOOLEAN]
         nested = [column.name for column in columns if column.type is ColumnType.JSON]
         absent = [column.name for column in columns if column.absent]
         known = frozenset(names)
-        tail = itemgetter(-3, -2, -1)
 
-        def decode(row: Row) -> Record:
-            record: Any = dict(zip(names, row, strict=False))
+        def decode(rows: Sequence[Row]) -> list[Record]:
+            records: list[Any] = list(map(dict, map(zip, itertools.repeat(names), rows)))
             for name in booleans:
-                if (value := record[name]) is not None:
-                    record[name] = value == 1 if type(value) is int else value
+                for record in records:
+                    if type(value := record[name]) is int:
+                        record[name] = value == 1
             for name in nested:
-                value = record[name]
-                if type(value) is str:
-                    record[name] = loads(value)
-                elif type(value) is bytes:
-                    record[name] = _from_blob(value)
-            more, nulls, odd = tail(row)
-            marks = self.marked(nulls) if nulls is not None else ()
+                for record in records:
+                    if (value := record[name]) is not None:
+                        record[name] = _from_json(value)
+            if absent or any(map(_REST_OF, rows)):
+                for record, row in zip(records, rows, strict=True):
+                    complete(record, row[-1])
+            return records
+
+        def complete(record: Any, rest: Any) -> None:
+            more, nulls, odd = _NOTHING if rest is None else self._rest(rest)
             for name in absent:
-                if record[name] is None and name not in marks:
+                if record[name] is None and name not in nulls:
                     del record[name]
-            for name in marks:
-                if name in known and name not in absent:
+            for name in nulls & known:
+                if name not in absent:
                     del record[name]
-            if odd is not None:
-                for name in self.marked(odd) & known:
-                    record[name] = _from_blob(record[name])
+            for name in odd & known:
+                record[name] = _from_json(record[name])
             if more is not None:
-                others: Record = loads(more)
-                record.update(
-                    others if unknown is None else {key: others[key] for key in unknown & others.keys()}
-                )
-            return record  # type: ignore[no-any-return]  # built field by field above
+                record.update(more if unknown is None else {key: more[key] for key in unknown & more.keys()})
 
         return decode
 
-    def marked(self, text: SqlValue) -> frozenset[str]:
-        """The names in a mark, one of the hidden columns `NULLS` and `ODD`."""
+    def _rest(self, text: str) -> tuple[Record | None, frozenset[str], frozenset[str]]:
         found = self._marks.get(text)
-        if found is None:
+        if found is not None:
+            return None, *found
+        more, nulls, odd = loads(text)
+        marks = frozenset(nulls), frozenset(odd)
+        if more is None:
             if len(self._marks) >= _SHAPES_LIMIT:
                 self._marks = {}
-            found = self._marks[text] = frozenset(loads(str(text)))
-        return found
+            self._marks[text] = marks
+        return more, *marks
