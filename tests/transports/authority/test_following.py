@@ -75,6 +75,7 @@ def test_a_cursor_brings_only_what_came_after_it(authority: Authority) -> None:
     _ = applied(authority, change("insert", "l", table="list"))
     page = pull(authority, cursor)
     assert ([], False) == (page.records, page.more)
+    assert {"identity": "remote", "table": "item", "sequence": 3} == page.cursor
     _ = applied(authority, update("i00", text="x"))
     assert ["i00"] == ids(pull(authority, cursor)) == ids(pull(authority, page.cursor))
 

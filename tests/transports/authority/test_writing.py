@@ -249,6 +249,7 @@ def test_what_was_pushed_is_the_remotes_own(authority: Authority) -> None:
     assert alive(outcome.copy)
     received = outcome.copy["tags"]
     assert isinstance(received, list)
+    assert ["x"] == received
     received.append("received later")
     assert ["x"] == held(authority, "a")["tags"]
 
@@ -312,6 +313,15 @@ def test_a_reference_may_be_null_or_unchanged(strict: Authority) -> None:
     _ = applied(strict, update("a", text="x"), update("a", list_id=None), change("delete", "l", table="list"))
     _ = applied(strict, update("a", text="y"), insert("b", list_id=None), insert("c"))
     assert ["a", "b", "c"] == sorted(live(strict))
+
+
+def test_references_from_before_they_were_enforced_do_no_harm(make: MakeAuthority) -> None:
+    """Where references were not enforced before, a dangling one stays until it is written."""
+    _ = applied(make(), insert("a", list_id="none"))
+    authority = make(foreign_keys=True)
+    _ = applied(authority, update("a", text="x"))
+    assert ["foreign_key"] == refused(authority, update("a", text="y", list_id="none"))
+    _ = applied(authority, update("a", list_id=None))
 
 
 def test_a_record_that_is_named_is_not_deleted(strict: Authority) -> None:
