@@ -20,7 +20,7 @@ from tidesync.contracts.transport import (
     PullRequest,
 )
 from tidesync.query import Query
-from tidesync.records import Json, Record, Tombstone
+from tidesync.records import Json, Record, alive
 from tidesync.schema import Column, TableSchema
 from tidesync.transports.authority import Authority
 from tidesync.values import ColumnType
@@ -141,8 +141,11 @@ class Follower:
         return self.held
 
 
+def held(authority: Authority, id: str, table: str = "item") -> Record:
+    copy = authority.get(table, id)
+    assert alive(copy)
+    return copy
+
+
 def live(authority: Authority, table: str = "item") -> dict[str, Record]:
     return {str(record["id"]): record for record in authority.records(table)}
-
-
-ANY_TOMBSTONE = Tombstone(None)
