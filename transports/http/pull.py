@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
@@ -14,12 +15,22 @@ from tidesync.predicate import matcher
 from tidesync.records import Json, Record, Tombstone
 from tidesync.transports.http.dialect import Wire
 from tidesync.transports.http.odata import Split, any_of, both, ordering, split, text_literal
-from tidesync.transports.http.paging import Order, Walk, advance, begin, condition, walk_of
+from tidesync.transports.http.paging import Walk, advance, begin, condition, walk_of
 from tidesync.transports.http.values import SYSTEM, Form, canonical_moment
-from tidesync.transports.http.wire import Reply, Request, Wanted, clock_of, from_json, refusal, rows_of
+from tidesync.transports.http.wire import (
+    Reply,
+    Request,
+    Wanted,
+    clock_of,
+    from_json,
+    message_of,
+    refusal,
+    rows_of,
+)
 
 RAW_LIMIT: Final = 10_000
 IDS: Final = 30
+_TOO_MANY: Final = re.compile(r"more than (\d{1,9}) records")
 IDS_LENGTH: Final = 2_000
 
 
@@ -31,13 +42,18 @@ class Call(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Rows:
-    """A list reply, read. `steps`: id and updatedAt of every row that has an id, in order, for the cursor."""
+    """A list reply, read.
+
+    `steps`: id and updatedAt of every row that has an id, in order, for the cursor. `whole`: the records
+    have all their fields.
+    """
 
     records: list[Record]
     tombstones: dict[str, Tombstone]
     junk: list[Junk]
     steps: list[tuple[str, str | None]]
     raw: int
+    whole: bool
     total: int | None
     clock: str | None
 
@@ -65,7 +81,11 @@ class Reader:
         position, first = begin(request.cursor, request.overlap)
         sent = self._split(request)
         bounds, order = condition(position, self.wire.dialect)
-        rows = self._list(request, both(sent.text, bounds), order, self._top(request.limit))
+        rows = self._list(
+            request,
+            Wanted(filter=both(sent.text, bounds), order=order, top=self._top(request.limit)),
+            exact=sent.exact,
+        )
         clock = rows.clock if first else position.clock
         after, more = advance(position, rows.steps, clock)
         if rows.raw and not rows.steps:
@@ -100,7 +120,11 @@ class Reader:
             keys = [*keys, *([] if any(name == "id" for name, _ in keys) else [("id", False)])]
         elif walk.after is not None:
             bounds, skip = f"id gt {text_literal(walk.after)}", 0
-        rows = self._list(request, both(sent.text, bounds), keys or [("id", False)], top, skip)
+        rows = self._list(
+            request,
+            Wanted(filter=both(sent.text, bounds), order=keys or [("id", False)], top=top, skip=skip),
+            exact=sent.exact,
+        )
         if not keys and rows.steps and rows.steps[-1][0] == walk.after:
             raise ProtocolError(
                 f"{query.table}: the remote gives the same page again: it does not filter by id"
@@ -109,7 +133,7 @@ class Reader:
             raise ProtocolError(
                 f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on"
             )
-        matches = matcher(query.where)
+        matches = matcher(query.where if rows.whole else None)
         found = [record for record in rows.records if matches(record)]
         passed = 0 if sent.exact else min(len(found), query.skip - walk.passed)
         found = found[passed:][:left] if left is not None else found[passed:]
@@ -137,7 +161,9 @@ class Reader:
         if not wanted:
             return Page(total=0 if request.total else None)
         rows = self._list(
-            attrs.evolve(request, total=False), any_of(ids[done:end]), [("id", False)], len(wanted)
+            attrs.evolve(request, total=False),
+            Wanted(filter=any_of(ids[done:end]), order=[("id", False)], top=len(wanted)),
+            exact=False,
         )
         matches = matcher(request.query.where)
         records = [record for record in rows.records if record["id"] in wanted and matches(record)]
@@ -172,39 +198,38 @@ class Reader:
                 if isinstance(row, dict):
                     self.form.note(row)
 
-    def _selected(self, request: PullRequest) -> tuple[list[str] | None, tuple[str, ...] | None]:
-        """What to ask for, and what to keep. Only columns that the remote has may be named."""
-        fields = request.fields if request.fields is not None else request.query.fields
-        if fields is None:
-            return None, None
+    def _selected(self, request: PullRequest, *, exact: bool) -> list[str] | None:
+        """What to ask for, None for all: only columns that the remote has may be named.
+
+        Where the condition is looked at here, records must come whole.
+        """
+        fields = _fields(request)
+        if fields is None or (request.query.where is not None and not exact):
+            return None
         names = [self.form.wire_name(field) for field in fields if field not in ("id", "version")]
         wanted = ["id", "version", "updatedAt", "deleted", *(name for name in names if name is not None)]
         known = self.form.known if self.wire.dialect == "2.0" else set(wanted)
         whole = None in names or not known.issuperset(wanted)
-        return None if whole else list(dict.fromkeys(wanted)), ("version", *fields)
+        return None if whole else list(dict.fromkeys(wanted))
 
-    def _list(self, request: PullRequest, filter: str | None, order: Order, top: int, skip: int = 0) -> Rows:
-        query = request.query
-        counted = query.skip == 0 and query.take is None
-        select, _ = self._selected(request)
-        reply = self.call.read(
-            self.wire.list(
-                self.form,
-                Wanted(
-                    filter=filter,
-                    order=order,
-                    top=top,
-                    skip=skip,
-                    select=select,
-                    deleted=request.deleted and counted,
-                    total=request.total,
-                    parameters=request.parameters,
-                ),
-            )
+    def _list(self, request: PullRequest, wanted: Wanted, *, exact: bool) -> Rows:
+        """A list; a server that allows fewer records at once is asked again for so many."""
+        counted = request.query.skip == 0 and request.query.take is None
+        wanted = attrs.evolve(
+            wanted,
+            select=self._selected(request, exact=exact),
+            deleted=request.deleted and counted,
+            total=request.total,
+            parameters=request.parameters,
         )
+        reply = self.call.read(self.wire.list(self.form, wanted))
+        fewer = _TOO_MANY.search(message_of(reply)) if reply.status == 400 else None
+        if fewer and 0 < int(fewer[1]) < wanted.top:
+            wanted = attrs.evolve(wanted, top=int(fewer[1]))
+            reply = self.call.read(self.wire.list(self.form, wanted))
         if not reply.ok:
-            raise refusal(reply, query.table)
-        return self._rows(reply, whole=select is None)
+            raise refusal(reply, request.query.table)
+        return self._rows(reply, whole=wanted.select is None)
 
     def _rows(self, reply: Reply, *, whole: bool) -> Rows:
         raw, total = rows_of(from_json(reply.body, self.form))
@@ -235,15 +260,17 @@ class Reader:
             junk=junk,
             steps=steps,
             raw=len(raw),
+            whole=whole,
             total=total,
             clock=clock_of(reply.headers),
         )
 
     def _page(self, request: PullRequest, rows: Rows, *, cursor: Json, more: bool, exact: bool) -> Page:
-        _, kept = self._selected(request)
+        fields = _fields(request)
         records: Sequence[Record] = rows.records
-        if kept is not None and exact:
-            records = [{key: record[key] for key in ("id", *kept) if key in record} for record in records]
+        if fields is not None and exact:
+            kept = ("id", "version", *fields)
+            records = [{key: record[key] for key in kept if key in record} for record in records]
         tombstones: Mapping[str, Tombstone] = rows.tombstones if request.deleted else {}
         return Page(
             records=records,
@@ -255,6 +282,10 @@ class Reader:
             clock=rows.clock,
             junk=rows.junk,
         )
+
+
+def _fields(request: PullRequest) -> tuple[str, ...] | None:
+    return request.fields if request.fields is not None else request.query.fields
 
 
 def _raw(row: object) -> str:

@@ -128,7 +128,7 @@ class HttpTransport:
             wire = self._wire or (
                 self._discovered(caller, tables) if self._protocol == "auto" else _WIRES[self._protocol]
             )
-            forms = {schema.name: Form(schema, wire.dialect) for schema in tables}
+            forms = {schema.name: self._kept(schema, wire.dialect) for schema in tables}
             caller.dialect, caller.dialect_headers = wire.dialect, wire.headers
             self._wire, self._forms = wire, {**self._forms, **forms}
         return TransportCapabilities(
@@ -207,6 +207,11 @@ class HttpTransport:
         if count == 1 or self._concurrency == 1:
             return True
         return form.dialect == "2.0" and form.introduces(change.record or {}, change.fields)
+
+    def _kept(self, schema: TableSchema, dialect: Dialect) -> Form:
+        """The form of a table, with what was learnt of the remote's columns since the last open."""
+        form = self._forms.get(schema.name)
+        return form if form and form.schema == schema and form.dialect == dialect else Form(schema, dialect)
 
     def _connected(self) -> Caller:
         if self._caller is None:
