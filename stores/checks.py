@@ -1,4 +1,4 @@
-"""What every store checks before it takes something: rows, ids, queries, and changed column types.
+"""What every store checks before it takes something: rows, ids, and changed column types.
 
 These are the fast halves of `tidesync.records`: they only say whether something is wrong, and leave it to
 `check_id` and `check_json` to say what.
@@ -6,17 +6,13 @@ These are the fast halves of `tidesync.records`: they only say whether something
 
 from __future__ import annotations
 
-import binascii
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
-from typing import Any, Final
+from typing import Any
 
-from tidesync.errors import InvalidId, InvalidQuery, InvalidRecord
-from tidesync.predicate import decimal_of
-from tidesync.query import Query
+from tidesync.errors import InvalidId, InvalidRecord
 from tidesync.records import DEPTH_LIMIT, INT_MAX, INT_MIN, Json, Record, check_id, check_json
-from tidesync.values import ColumnType
+from tidesync.values import DECODERS, ColumnType
 
 
 def check_row(table: str, record: Record) -> bool:
@@ -95,41 +91,11 @@ def check_ids(table: str, ids: Sequence[str]) -> None:
                 check_json(table, "id", id)
 
 
-def check_query(query: Query) -> None:
-    """Raise `InvalidQuery` unless skip and take are counts."""
-    if query.skip < 0 or (query.take is not None and query.take < 0):
-        raise InvalidQuery(f"{query.table}: skip and take count records and cannot be negative")
-
-
-def _text(pattern: str) -> Callable[[Json], bool]:
-    matches = re.compile(pattern, re.ASCII).fullmatch
-    return lambda value: type(value) is str and matches(value) is not None
-
-
-def _base64(value: Json) -> bool:
-    try:
-        return type(value) is str and len(binascii.a2b_base64(value, strict_mode=True)) >= 0
-    except ValueError:
-        return False
-
-
-_DATE = r"\d{4}-\d\d-\d\d"
-_TIME = r"\d\d:\d\d:\d\d\.\d{6}"
-_FITS: Final[dict[ColumnType, Callable[[Json], bool]]] = {
-    ColumnType.STRING: lambda value: type(value) is str,
-    ColumnType.INTEGER: lambda value: type(value) is int,
-    ColumnType.FLOAT: lambda value: type(value) in (int, float),
-    ColumnType.BOOLEAN: lambda value: type(value) is bool,
-    ColumnType.DATETIME: _text(f"{_DATE}T{_TIME}Z"),
-    ColumnType.DATE: _text(_DATE),
-    ColumnType.TIME: _text(_TIME),
-    ColumnType.DECIMAL: lambda value: type(value) is str and decimal_of(value) is not None,
-    ColumnType.UUID: _text("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
-    ColumnType.ENUM: lambda value: type(value) in (str, int),
-    ColumnType.BYTES: _base64,
-}
-
-
 def fits(type: ColumnType, value: Json) -> bool:
     """Whether a stored value is one that a column of this type can give back. Null always is."""
-    return value is None or type not in _FITS or _FITS[type](value)
+    if value is not None:
+        try:
+            _ = DECODERS[type](value)
+        except ValueError:
+            return False
+    return True

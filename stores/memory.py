@@ -13,7 +13,7 @@ from tidesync.predicate import matcher, ordered, project
 from tidesync.query import And, Compare, Expr, Field, Query, Value
 from tidesync.records import Json, Record
 from tidesync.schema import TableSchema
-from tidesync.stores.checks import check_ids, check_query, check_row, fits
+from tidesync.stores.checks import check_ids, check_row, fits
 from tidesync.stores.turns import Turns
 from tidesync.values import ColumnType
 
@@ -83,7 +83,6 @@ class MemoryStore:
         """The compiled condition of a query; a query object that comes again is not compiled again."""
         found = self._compiled.get(id(query))
         if found is None:
-            check_query(query)
             if len(self._compiled) >= _COMPILED_LIMIT:
                 self._compiled = {}
             # Queries that compare equal may mean different things (1 and true), so identity is the key.

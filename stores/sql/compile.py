@@ -29,8 +29,7 @@ from tidesync.query import (
     Query,
     Value,
 )
-from tidesync.records import INT_MAX, Json
-from tidesync.stores.checks import check_query
+from tidesync.records import Json
 from tidesync.stores.sql.ddl import REST, Layout, StoredColumn, quoted
 from tidesync.stores.sql.functions import FALSE, TRUE, Members, dump
 from tidesync.stores.sql.rows import SqlValue
@@ -77,7 +76,6 @@ class Compiled:
 
 def compile_query(query: Query, layout: Layout, odd: OddColumns) -> Compiled:
     """The query as SQL. Raises `InvalidQuery` for what has no meaning."""
-    check_query(query)
     where, by = _Compiler(layout), _Compiler(layout)
     condition = "" if query.where is None else f" WHERE {where.condition(query.where)}"
     order = ", ".join((*by.keys(query.order, where.native_ranges, odd), '"id"'))
@@ -85,7 +83,7 @@ def compile_query(query: Query, layout: Layout, odd: OddColumns) -> Compiled:
     numbers: tuple[int, ...] = ()
     if query.skip or query.take is not None:
         limit = " LIMIT ? OFFSET ?"
-        numbers = (-1 if query.take is None else min(query.take, INT_MAX), min(query.skip, INT_MAX))
+        numbers = (-1 if query.take is None else query.take, query.skip)
     return Compiled(
         condition,
         f" ORDER BY {order}",
