@@ -1,0 +1,108 @@
+"""Running many worlds, and telling the story of one."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing import Pool
+
+from tests.simulation.profiles import PROFILES, Profile
+from tests.simulation.tapes import Tapes, tapes_of
+from tests.simulation.world import World
+
+CHUNK = 100
+CHECK_EVERY = 16
+"""One run in so many checks its system tables after every transaction, not only in the end."""
+
+
+def play(profile: Profile, tapes: Tapes, *, checking: bool = False) -> dict[str, str]:
+    """One run: what went wrong, by kind."""
+    return World(profile, tapes, checking=checking).run()
+
+
+def tell(profile: Profile, tapes: Tapes) -> list[str]:
+    """One run, told."""
+    story: list[str] = []
+    _ = World(profile, tapes, story=story, checking=True).run()
+    return story
+
+
+def many(profile: Profile, seeds: Iterable[int]) -> list[tuple[int, dict[str, str]]]:
+    """The seeds that fail, and how."""
+    found = []
+    for seed in seeds:
+        problems = play(profile, tapes_of(profile.name, seed, profile.steps), checking=seed % CHECK_EVERY == 0)
+        if problems:
+            found.append((seed, problems))
+    return found
+
+
+def _chunk(work: tuple[str, int, int]) -> tuple[str, int, list[tuple[int, dict[str, str]]]]:
+    name, start, end = work
+    return name, end - start, many(PROFILES[name], range(start, end))
+
+
+def _work(names: Sequence[str], runs: int, start: int = 0) -> Iterator[tuple[str, int, int]]:
+    each = -(-runs // len(names))
+    for begin in range(start, start + each, CHUNK):
+        for name in names:
+            yield name, begin, min(begin + CHUNK, start + each)
+
+
+def run(names: Sequence[str], runs: int, jobs: int, start: int = 0, minutes: float | None = None) -> int:
+    """Run them all, and print what failed, with the smallest seed of each kind."""
+    began, done, failures = time.monotonic(), 0, 0
+    found: dict[tuple[str, str], list[int]] = {}
+    told = began
+    with Pool(jobs) as pool:
+        for name, count, failed in pool.imap_unordered(_chunk, _work(names, runs, start)):
+            done += count
+            for seed, problems in failed:
+                failures += 1
+                for kind, detail in problems.items():
+                    seeds = found.setdefault((name, kind), [])
+                    if len(seeds) < 3:
+                        print(f"{name} seed {seed}: {kind} {detail}"[:300], flush=True)
+                    seeds.append(seed)
+            now = time.monotonic()
+            if now - told > 60:
+                told = now
+                print(f"{done} runs, {done / (now - began):.0f} a second, {failures} failed", flush=True)
+            if minutes is not None and now - began > minutes * 60:
+                pool.terminate()
+                break
+    spent = time.monotonic() - began
+    for (name, kind), seeds in sorted(found.items()):
+        print(f"{name}: {kind}: {len(seeds)}, first {min(seeds)}")
+    print(f"{done} runs of {len(names)} profiles in {spent:.0f} s, {done / spent:.0f} a second; {failures} failed; seeds from {start}")
+    return 1 if failures else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, runs in (("run", 20_000), ("soak", 5_000_000)):
+        command = commands.add_parser(name)
+        command.add_argument("--runs", type=int, default=runs)
+        command.add_argument("--profile", action="append", choices=sorted(PROFILES))
+        command.add_argument("--jobs", type=int, default=2)
+        command.add_argument("--start", type=int, default=0, help="the first seed: soaks go on where one ended")
+        command.add_argument("--minutes", type=float, default=None)
+    for name in ("trace", "shrink"):
+        command = commands.add_parser(name)
+        command.add_argument("profile", choices=sorted(PROFILES))
+        command.add_argument("seed", type=int)
+    given = parser.parse_args(arguments)
+    if given.command in ("run", "soak"):
+        return run(given.profile or list(PROFILES), given.runs, given.jobs, given.start, given.minutes)
+    profile = PROFILES[given.profile]
+    tapes = tapes_of(profile.name, given.seed, profile.steps)
+    if given.command == "shrink":
+        from tests.simulation.shrink import shrunk
+
+        tapes = shrunk(profile, tapes)
+        print(f"# {len(tapes.schedule)} steps, {sum(entry is not None for entry in tapes.workload)} edits")
+    print("\n".join(tell(profile, tapes)))
+    return 0

@@ -1,0 +1,415 @@
+"""A device: one store, and the contexts that are open on it, each running a plan effect by effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
+from tests.simulation.invariants import broken
+from tests.simulation.story import changes_of, queue_of, told
+from tests.simulation.tapes import Draw
+from tidesync.conflicts import (
+    Conflict,
+    Defer,
+    Drop,
+    Merge,
+    Policy,
+    Resolution,
+    conflicting_fields,
+    defer,
+    keep_local,
+    keep_remote,
+    merge_fields,
+)
+from tidesync.effects import Ask, Effect, Emit, Exchange, OpenRemote, Plan, PullPage, PushChanges, Transact, Wait
+from tidesync.errors import (
+    LeaseLost,
+    NotReachable,
+    PurgeBlocked,
+    RemoteUnavailable,
+    SyncBusy,
+    TidesyncError,
+    Unauthorized,
+)
+from tidesync.lease import Holder
+from tidesync.ledger import HEADS, OPERATIONS, SYSTEM_TABLES
+from tidesync.plans.pull import Pull, pull
+from tidesync.plans.purge import purge
+from tidesync.plans.push import push
+from tidesync.query import Query
+from tidesync.queue import Queue
+from tidesync.records import Record, content_of
+from tidesync.reports import PushFailed
+from tidesync.rules.chain import Entry, Head
+from tidesync.rules.merge import merge_contents
+from tidesync.session import Session
+from tidesync.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LEASE_LIFE, PATIENCE = 40.0, 0.1
+EXPECTED = (PushFailed, NotReachable, RemoteUnavailable, Unauthorized, SyncBusy, LeaseLost, PurgeBlocked)
+"""How a push, pull or purge may end when the world is as bad as this one."""
+
+
+class WatchedQueue(Queue):
+    """The queue, followed by the edits that its operations are made of: `edits` by the operation's key."""
+
+    edits: dict[str, tuple[int, ...]]
+
+    def _fold(self, head: Head, old: Entry, new: Entry) -> bool:
+        folded = super()._fold(head, old, new)
+        if folded:
+            self.edits[old.key] = self.edits.get(old.key, ()) + self.edits.get(new.key, ())
+        return folded
+
+
+class WatchedSession(Session):
+    """A session whose queues are watched."""
+
+    edits: dict[str, tuple[int, ...]]
+
+    def queue(self, transaction: Any, now: float) -> Queue:
+        """The queue, watched."""
+        queue = WatchedQueue(super().queue(transaction, now).ledger)
+        queue.edits = self.edits
+        return queue
+
+
+def custom(conflict: Conflict) -> Resolution:
+    """A policy of an application's own: the same as merging by field, said as a record."""
+    local, remote = content_of(conflict.local), content_of(conflict.remote)
+    if remote is None:
+        return Drop()
+    if local is None:
+        return keep_local(conflict)
+    _ = conflicting_fields(conflict)
+    return Merge(merge_contents(content_of(conflict.base), local, remote))
+
+
+def policy_of(name: str) -> Policy:
+    """A policy by the name that profiles use."""
+    how, _, prefer = name.partition("/")
+    if how == "merge":
+        return merge_fields("local" if prefer == "local" else "remote")
+    return {"keep_local": keep_local, "keep_remote": keep_remote, "defer": defer, "custom": custom}[how]
+
+
+def deferring(conflict: Conflict) -> Resolution:
+    """Defers, when asked."""
+    return Defer("later")
+
+
+class Device:
+    """One store with its contexts."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world, self.number = world, number
+        profile = world.profile
+        self.store = MemoryStore()
+        self.store.open([*SYSTEM_TABLES, *world.tables.values()])
+        self.edits: dict[str, tuple[int, ...]] = {}
+        self.living: set[str] = set()
+        self.known: set[tuple[str, str]] = set()
+        self.policy_name = profile.policies[number % len(profile.policies)]
+        self.contexts = [Context(self, index) for index in range(profile.contexts)]
+
+    # ---- what there is
+
+    def locals(self) -> dict[tuple[str, str], Record]:
+        """All local records."""
+        tables = self.store.tables
+        return {(name, id): row for name in self.world.tables for id, row in tables[name].items()}
+
+    @property
+    def queued(self) -> int:
+        """How many operations wait."""
+        return len(self.store.tables[OPERATIONS])
+
+    def check(self) -> None:
+        """The system tables are sound."""
+        for sentence in broken(self.store, self.world.tables):
+            self.world.problem(f"unsound tables: {sentence}", f"device {self.number}")
+
+    # ---- the user
+
+    def write(self, table: str, id: str, content: Record | None, edit: int, *, generated: bool = False) -> None:
+        """A local write."""
+        world, session = self.world, self.contexts[0].session
+        with self.store.transaction(write=True) as transaction:
+            queue = session.queue(transaction, world.now)
+            queue.write(table, id, content, generated=generated)
+            head = queue.ledger.head(table, id)
+            _ = queue.close("local")
+        if head is not None and head.entries:
+            key = head.entries[-1].key
+            self.edits[key] = (*self.edits.get(key, ()), edit)
+        if world.story is not None:
+            what = "deletes" if content is None else "inserts" if generated else "writes"
+            world.say(f"device {self.number} {what} {id} {told(content) if content else ''} -> {queue_of(head)}")
+        self.committed()
+
+    def discard(self, table: str, id: str) -> None:
+        """All that is queued for a record is dropped, also what is in flight."""
+        with self.store.transaction(write=True) as transaction:
+            queue = self.contexts[0].session.queue(transaction, self.world.now)
+            head = queue.ledger.head(table, id)
+            if head is not None:
+                queue.discard(head)
+            _ = queue.close("resolution")
+        self.world.say(f"device {self.number} discards what is queued for {id}")
+        self.committed()
+
+    def committed(self) -> None:
+        """After every transaction."""
+        if self.world.checking:
+            self.check()
+
+    def resolve_deferred(self, now: bool) -> None:
+        """From now on conflicts are settled, or deferred again."""
+        if self.policy_name.startswith("defer"):
+            chosen = policy_of("merge/" + self.policy_name.partition("/")[2]) if now else self.deferring
+            for context in self.contexts:
+                context.session.policy = chosen
+
+    @property
+    def deferring(self) -> Policy:
+        """Half of the devices defer without being asked, half when asked."""
+        return defer if self.number % 2 else deferring
+
+
+class Context:
+    """One open context: a session and the plan that it runs."""
+
+    def __init__(self, device: Device, index: int) -> None:
+        self.device, self.index, self.lives = device, index, 0
+        self.world = device.world
+        self.plan: Plan[Any] | None = None
+        self.effect: Effect[Any] | None = None
+        self.exchange: Generator[Call, Reply, Any] | None = None
+        self.call: Call | None = None
+        self.reply: tuple[Reply] | None = None
+        self.title = ""
+        self.reopen()
+
+    def reopen(self) -> None:
+        """A new life: whatever was in memory is gone."""
+        device, world = self.device, self.world
+        self.plan = self.effect = self.exchange = self.call = self.reply = None
+        device.living.discard(self.name)
+        self.lives += 1
+        device.living.add(self.name)
+        name, living = self.name, device.living
+        policy = device.deferring if device.policy_name.startswith("defer") else policy_of(device.policy_name)
+        self.session = WatchedSession(
+            tables=world.tables, nonce=f"d{device.number}{name}", resolver=None, policy=policy, policies={},  # type: ignore[arg-type]
+            holder=lambda: Holder(name, LEASE_LIFE, PATIENCE, lambda other: other not in living),
+            fits=world.fits, to_record=lambda table, record: record, page_size=world.profile.page,
+        )  # fmt: skip
+        self.session.edits = device.edits
+
+    @property
+    def name(self) -> str:
+        """This life's name."""
+        return f"{'abc'[self.index]}{self.lives}"
+
+    def say(self, text: str) -> None:
+        """A line of the story."""
+        if self.world.story is not None:
+            mark = f"/{'abc'[self.index]}" if len(self.device.contexts) > 1 else ""
+            self.world.say(f"device {self.device.number}{mark} {text}")
+
+    def kill(self) -> None:
+        """Gone, in the middle of whatever it did; and back."""
+        if self.plan is not None:
+            self.say(f"is killed in its {self.title}")
+            self.plan.close()
+        self.reopen()
+
+    # ---- plans
+
+    def start(self, title: str, plan: Plan[Any]) -> None:
+        """Begin a plan, up to its first effect."""
+        self.plan, self.title = plan, title
+        self.say(f"begins to {title}")
+        self.resume(plan.send, None)
+
+    def push(self) -> None:
+        """Begin a push."""
+        self.start("push", push(self.session))
+
+    def pull(self, table: str, *, first: bool, named: bool = True) -> None:
+        """Begin a pull."""
+        wanted = Pull(
+            query=Query(table), key=None, decode=lambda key: None, name="all" if named else None,
+            push="context" if first else "none",
+        )  # fmt: skip
+        self.start(f"pull {table}", pull(self.session, wanted))
+
+    def purge(self, table: str) -> None:
+        """Begin a purge."""
+        self.start(f"purge {table}", purge(self.session, Query(table)))
+
+    def begin(self, draw: Draw) -> None:
+        """Begin something."""
+        profile = self.world.profile
+        what = draw.below(100)
+        table = "item" if draw.below(3) else "list"
+        if what < 45:
+            self.push()
+        elif profile.purges and what < 55:
+            self.purge(table)
+        else:
+            named = not profile.listings or draw.below(2) == 0
+            self.pull(table, first=draw.below(2) == 0, named=named)
+
+    def run(self) -> None:
+        """Drive the plan to its end, with nothing in its way."""
+        quiet = self.world.quiet
+        for _ in range(600):
+            if self.plan is None:
+                return
+            self.advance(quiet)
+        self.world.problem(f"a {self.title.split()[0]} does not end")
+        self.kill()
+
+    # ---- effects
+
+    def advance(self, draw: Draw) -> None:
+        """Perform one effect, or half of an exchange."""
+        if self.plan is None:
+            self.begin(draw)
+            if self.plan is None:
+                return
+        effect, plan = self.effect, self.plan
+        if isinstance(effect, Transact):
+            try:
+                with self.device.store.transaction(write=True) as transaction:
+                    answer = effect.step(transaction, self.world.now)
+            except TidesyncError as error:
+                self.resume(plan.throw, error)
+            else:
+                self.device.committed()
+                self.resume(plan.send, answer)
+        elif isinstance(effect, Exchange):
+            self.travel(draw)
+        elif isinstance(effect, Ask):
+            self.ask(effect)
+        elif isinstance(effect, Wait):
+            self.world.now += effect.seconds
+            self.resume(plan.send, None)
+        else:
+            raise TypeError(f"nobody performs {effect}")
+
+    def resume(self, go_on: Callable[[Any], Effect[Any]], answer: Any) -> None:
+        """On to the next effect that does something."""
+        try:
+            effect = go_on(answer)
+            while isinstance(effect, Emit):
+                assert self.plan is not None
+                effect = self.plan.send(None)
+            self.effect = effect
+        except StopIteration:
+            self.end("ends")
+        except EXPECTED as error:
+            self.end(f"ends: {error}")
+        except Exception as error:
+            self.world.crash(error)
+            self.end("crashes")
+
+    def end(self, how: str) -> None:
+        """The plan is over."""
+        self.say(f"{self.title} {how}")
+        self.plan = self.effect = self.exchange = self.call = self.reply = None
+        self.world.ended(self.device)
+
+    def ask(self, effect: Ask) -> None:
+        """A conflict: a record that only one device ever wrote has none."""
+        conflict = effect.conflict
+        answer = effect.policy(conflict)
+        if self.world.story is not None:
+            self.say(
+                f"is in conflict over {conflict.record_id}: base {told(conflict.base)}, local {told(conflict.local)}, "
+                f"remote {told(conflict.remote)} -> {type(answer).__name__}"
+            )
+        assert self.plan is not None
+        self.resume(self.plan.send, answer)
+
+    def travel(self, draw: Draw) -> None:
+        """A request arrives, or its reply does; or not."""
+        world, faults = self.world, self.world.faults
+        if self.call is None:
+            self.set_out()
+            if self.call is None:
+                return
+        call = self.call
+        if self.reply is None:
+            fate = draw.below(100) if faults else 100
+            if fate < 6:
+                answer = self.lost(REFUSED, "is refused")
+            elif fate < 14:
+                answer = self.lost(UNKNOWN, "is lost")
+            elif fate < 18:
+                answer = self.lost(UNKNOWN, "times out on its way")
+                if call.writes is not None:
+                    world.late.append((self.device.number, call))
+            elif fate < 19:
+                answer = self.lost(DENIED, "is denied")
+            else:
+                self.reply = (call.run(draw),)
+                if world.story is not None:
+                    self.say(f"   {call.name} arrives; answer: {told(self.reply[0])}")
+                return
+        else:
+            answer, self.reply = self.reply[0], None
+            if faults and draw.below(100) < 18:
+                answer = self.lost(UNKNOWN, "has its reply lost")
+        self.hear(answer)
+
+    def lost(self, how: Reply, text: str) -> Reply:
+        """A line about a fault."""
+        if self.world.story is not None and self.call is not None:
+            self.say(f"   {self.call.name} {text}")
+        return how
+
+    def set_out(self) -> None:
+        """The first request of an exchange."""
+        link, effect = self.world.link, self.effect
+        if isinstance(effect, PushChanges):
+            if self.world.story is not None:
+                self.say(f"sends {changes_of(effect.changes)}")
+            self.world.carried(self.device, effect.changes)
+            self.exchange = link.push(effect.changes)
+        elif isinstance(effect, PullPage):
+            self.exchange = link.pull(effect.request)
+        elif isinstance(effect, OpenRemote):
+            self.exchange = link.open()
+        else:
+            raise TypeError(f"nobody performs {effect}")
+        self.hear(None)
+
+    def hear(self, answer: Reply) -> None:
+        """A reply, or what stands for it: on to the next request, or the exchange is over."""
+        exchange, plan = self.exchange, self.plan
+        assert exchange is not None and plan is not None
+        try:
+            self.call = exchange.send(answer)
+        except StopIteration as stop:
+            self.exchange = self.call = None
+            if self.world.story is not None:
+                self.say(f"   hears {told(stop.value)}")
+            self.resume(plan.send, stop.value)
+        except TidesyncError as error:
+            self.exchange = self.call = None
+            self.resume(plan.throw, error)
+
+
+def heads_in_conflict(store: MemoryStore) -> list[tuple[str, str]]:
+    """Table and id of every record whose conflict waits."""
+    found = []
+    for row in store.tables[HEADS].values():
+        if row["remote"] is not None and store.tables[OPERATIONS][row["entries"][0]]["state"] != "attempted":  # type: ignore[index]
+            found.append((str(row["table"]), str(row["record_id"])))
+    return found

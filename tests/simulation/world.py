@@ -1,0 +1,331 @@
+"""The world around some devices: users, a network, a remote, time; and what must be true in the end.
+
+Each device writes only its own fields, so that the truth is known. A run is a function of a profile and two tapes.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from tests.simulation.calls import Call
+from tests.simulation.device import Device, heads_in_conflict
+from tests.simulation.embedded import EmbeddedLink, WatchedAuthority
+from tests.simulation.plain import PlainLink, PlainRemote
+from tests.simulation.profiles import Profile
+from tests.simulation.story import told
+from tests.simulation.tapes import Draw, Tapes
+from tidesync.contracts.transport import Absent, Change
+from tidesync.ledger import OPERATIONS
+from tidesync.records import Record
+from tidesync.schema import Column, TableSchema
+
+FIELDS = {"item": ("f0", "f1", "f2", "ref"), "list": ("f0", "f1", "f2")}
+ROUNDS = 8
+"""Pushes and pulls of every device after which all must agree, once the network works."""
+_SYSTEM = ("version", "created_at", "updated_at", "_sequence", "_deleted")
+Key = tuple[str, str]
+
+
+def tables_of(profile: Profile) -> dict[str, TableSchema]:
+    """The two tables, and what they say about references."""
+    references = {"declared": {"ref": "list"}, "none": {}, "undeclared": None}[profile.references]
+    item = TableSchema("item", tuple(map(Column, FIELDS["item"])), references, concurrency=profile.concurrency)
+    none = None if profile.references == "undeclared" else {}
+    return {"list": TableSchema("list", tuple(map(Column, FIELDS["list"])), none, concurrency=profile.concurrency), "item": item}
+
+
+_TABLES: dict[str, dict[str, TableSchema]] = {}
+
+
+class Endless(Draw):
+    """Decisions while nothing is left to chance: a fixed walk."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.state = 12345
+
+    def below(self, bound: int) -> int:
+        """The next."""
+        self.state = (self.state * 1103515245 + 12345) % 2147483648
+        return (self.state >> 8) % bound
+
+
+class World:
+    """One run."""
+
+    def __init__(self, profile: Profile, tapes: Tapes, *, story: list[str] | None = None, checking: bool = False) -> None:
+        self.profile, self.tapes, self.story, self.checking = profile, tapes, story, checking
+        self.problems: dict[str, str] = {}
+        self.now, self.faults, self.edit, self.rounds = 1000.0, False, 0, 0
+        self.quiet = Endless()
+        if profile.name not in _TABLES:
+            _TABLES[profile.name] = tables_of(profile)
+        self.tables = _TABLES[profile.name]
+        self.fits = {name: _fits for name in self.tables}
+        self.keys: list[Key] = [("list", "P"), ("item", "A"), ("item", "B"), ("list", "Q")][: profile.records]
+        self.late: list[tuple[int, Call]] = []
+        self.last: dict[tuple[Key, str], Any] = {}
+        self.intended: dict[Key, Record | None] = {}
+        self.writers: dict[Key, set[int]] = {}
+        self.created: set[Key] = set()
+        self.effects: dict[int, str] = {}
+        self.edits_of: dict[str, tuple[int, ...]] = {}
+        self.open_remote()
+        self.devices = [Device(self, number) for number in range(profile.devices)]
+        self.contexts = [context for device in self.devices for context in device.contexts]
+
+    def open_remote(self) -> None:
+        """The remote, and the way to it."""
+        profile, tables = self.profile, list(self.tables.values())
+        if profile.foreign_keys and profile.references == "undeclared":
+            tables = list(tables_of(_DECLARED).values())
+        if profile.remote == "authority":
+            authority = WatchedAuthority(tables, foreign_keys=profile.foreign_keys, batch=profile.batch, watch=self)
+            self.remote: Any = authority
+            self.link: Any = EmbeddedLink(authority)
+        else:
+            self.remote = PlainRemote(tables, foreign_keys=profile.foreign_keys, lag=profile.lag, watch=self)
+            self.link = PlainLink(self.remote, profile.batch)
+
+    # ---- what is noticed
+
+    def say(self, text: str) -> None:
+        """A line of the story."""
+        if self.story is not None and text:
+            self.story.append(text)
+
+    def problem(self, kind: str, detail: str = "") -> None:
+        """Something that must not be."""
+        self.problems.setdefault(kind, detail)
+        self.say(f"!! {kind} {detail}")
+
+    def crash(self, error: Exception) -> None:
+        """An exception that nobody announced."""
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        self.problem(f"crash {type(error).__name__}", f"{error} at {where.name}:{where.lineno}")
+        if self.story is not None:
+            self.story.extend(traceback.format_exception(error))
+
+    def carried(self, device: Device, changes: Sequence[Any]) -> None:
+        """Changes leave a device: what edits they are made of is fixed from now on."""
+        rows = device.store.tables[OPERATIONS].values()
+        for change in changes:
+            if change.id not in self.edits_of:
+                key = next((str(row["id"]) for row in rows if row["operation"] == change.id), "")
+                self.edits_of[change.id] = device.edits.get(key, ())
+
+    def took(self, change: Any) -> None:
+        """A change takes effect at the remote: each edit in it may do so once."""
+        for edit in self.edits_of.get(change.id, ()):
+            if edit in self.effects and self.profile.once:
+                self.problem("applied twice", f"edit {edit}, as {self.effects[edit]} and as {change.id}")
+            self.effects[edit] = change.id
+
+    def foreign_key(self, what: Any) -> None:
+        """The remote's foreign keys refused something."""
+        if self.profile.law:
+            self.problem("foreign key", f"{what}")
+
+    def ended(self, device: Device) -> None:
+        """A plan ended: no conflict may be left that is none."""
+        for key in heads_in_conflict(device.store):
+            if len(self.writers.get(key, ())) <= 1 and not self.profile.discards:
+                self.problem("false conflict", f"{key[1]} on device {device.number}")
+
+    # ---- the run
+
+    def run(self) -> dict[str, str]:
+        """All of it; returns what went wrong, by kind."""
+        if self.profile.seeded:
+            self.seed()
+        self.faults = True
+        made = 0
+        for number in self.tapes.schedule:
+            draw = Draw(number)
+            context = self.contexts[draw.below(len(self.contexts))]
+            what = draw.below(100)
+            self.now += 0.5
+            if what < self.profile.edits:
+                entry = self.tapes.workload[made] if made < len(self.tapes.workload) else None
+                made += 1
+                if entry is not None:
+                    self.user(context.device, Draw(entry))
+            elif what < self.profile.edits + 3:
+                context.kill()
+            elif what < self.profile.edits + 6 and self.late:
+                self.arrive_late(draw)
+            else:
+                context.advance(draw)
+            if self.problems:
+                return self.problems
+        self.settle_down()
+        if not self.problems:
+            self.judge()
+        return self.problems
+
+    def seed(self) -> None:
+        """The remote has records already, and the devices pulled them."""
+        for key in self.keys:
+            content: Record = {"id": key[1], **_blank(key[0])}
+            change = Change(
+                id=f"seed-{key[1]}", table=key[0], record_id=key[1], kind="insert", record=content,
+                fields=tuple(_blank(key[0])), expected=Absent(),
+            )  # fmt: skip
+            if isinstance(self.remote, PlainRemote):
+                _ = self.remote.put(key, content, False, self.quiet)
+            else:
+                _ = self.remote.take([change])
+        self.created = set(self.keys)
+        for context in self.contexts:
+            for table in self.tables:
+                context.pull(table, first=False)
+                context.run()
+
+    def arrive_late(self, draw: Draw) -> None:
+        """A request that timed out arrives after all; nobody hears the reply."""
+        number, call = self.late.pop(0)
+        answer = call.run(draw)
+        if self.story is not None:
+            self.say(f"a request of device {number} arrives late: {call.name}; nobody hears {told(answer)}")
+
+    # ---- the user
+
+    def user(self, device: Device, draw: Draw) -> None:
+        """One edit, if there is one to make."""
+        profile, number = self.profile, device.number
+        key = draw.one(self.keys)
+        table, id = key
+        first_owner, field = 0, f"f{number}"
+        have = device.store.tables[table].get(id)
+        if have is not None:
+            device.known.add(key)
+        self.edit += 1
+        if number >= profile.writers:
+            return
+        if profile.discards and draw.below(100) < 15:
+            device.discard(table, id)
+            return
+        deletes = profile.deletes == "anybody" or (profile.deletes == "first" and number == 0)
+        if have is None:
+            if key in self.created and not (deletes and (profile.collide or key in device.known)):
+                return
+            if key not in self.created and number != first_owner:
+                return
+            fresh = key not in self.created
+            self.created.add(key)
+            content: Record = {"id": id, **_blank(table), field: self.value(key, field, draw)}
+            if table == "item" and number == 0:
+                content["ref"] = self.target(device, draw)
+                self.last[key, "ref"] = content["ref"]
+            self.wrote(device, key, content, generated=fresh)
+        elif deletes and draw.below(100) < 30:
+            named = (row.get("ref") == id for row in device.store.tables["item"].values())
+            if not (profile.foreign_keys and table == "list" and any(named)):
+                self.wrote(device, key, None)
+        else:
+            content = {name: value for name, value in have.items() if name not in _SYSTEM}
+            if table == "item" and number == 0 and draw.below(2):
+                content["ref"] = self.target(device, draw)
+                self.last[key, "ref"] = content["ref"]
+            else:
+                content[field] = self.value(key, field, draw)
+            if content != {name: value for name, value in have.items() if name not in _SYSTEM}:
+                self.wrote(device, key, content)
+
+    def wrote(self, device: Device, key: Key, content: Record | None, *, generated: bool = False) -> None:
+        """The edit is made."""
+        self.writers.setdefault(key, set()).add(device.number)
+        self.intended[key] = content
+        device.write(*key, content, self.edit, generated=generated)
+
+    def target(self, device: Device, draw: Draw) -> str | None:
+        """A list to point at, or none."""
+        return draw.one([None, *(id for table, id in self.keys if table == "list" and id in device.store.tables["list"])])
+
+    def value(self, key: Key, field: str, draw: Draw) -> Any:
+        """A new value of a device's own field."""
+        value = "BAD" if draw.below(100) < self.profile.bad else draw.below(4)
+        self.last[key, field] = value
+        return value
+
+    # ---- the end
+
+    def settle_down(self) -> None:
+        """The network works, what was late arrives, BAD is mended, deferred conflicts are settled; all push and pull."""
+        self.say("-- from here on nothing fails")
+        self.faults = False
+        for context in self.contexts:
+            context.kill()
+        while self.late:
+            self.arrive_late(self.quiet)
+        for round_ in range(ROUNDS):
+            self.rounds = round_ + 1
+            for device in self.devices:
+                context = device.contexts[0]
+                self.mend(device)
+                device.resolve_deferred(round_ > 0)
+                if device.queued:
+                    context.push()
+                    context.run()
+                for table in self.tables:
+                    context.pull(table, first=False)
+                    context.run()
+            if self.problems or self.agreed():
+                return
+
+    def mend(self, device: Device) -> None:
+        """What the remote would refuse is replaced by what it takes."""
+        field = f"f{device.number}"
+        for key, record in list(device.locals().items()):
+            if record[field] == "BAD":
+                self.edit += 1
+                self.last[key, field] = 7
+                content = {name: value for name, value in record.items() if name not in _SYSTEM}
+                self.wrote(device, key, {**content, field: 7})
+
+    def agreed(self) -> bool:
+        """Whether all hold the same, and nothing waits."""
+        there = self.remote.alive()
+        wanted = {key: _seen(row) for key, row in there.items()}
+        return all(
+            not device.queued and wanted == {key: _seen(row) for key, row in device.locals().items()} for device in self.devices
+        )
+
+    def judge(self) -> None:
+        """What must be true in the end."""
+        there: dict[Key, Record] = {key: _seen(row) for key, row in self.remote.alive().items()}
+        for device in self.devices:
+            device.check()
+            here = {key: _seen(row) for key, row in device.locals().items()}
+            if device.queued:
+                states = sorted({str(row["state"]) for row in device.store.tables[OPERATIONS].values()})
+                self.problem("stuck", f"device {device.number}: {', '.join(states)} after {self.rounds} rounds")
+            elif here != there:
+                self.problem("diverged", f"device {device.number} holds {here}, the remote {there}")
+        if self.profile.truth == "fields":
+            for (key, field), value in self.last.items():
+                if there.get(key, {}).get(field, "no record") != value:
+                    self.problem("lost write", f"{key[1]}.{field} should be {value}: {there.get(key)}")
+        elif self.profile.truth == "records":
+            for key, content in self.intended.items():
+                found = there.get(key)
+                if (found and {name: value for name, value in found.items() if name != "version"}) != content:
+                    self.problem("lost write", f"{key[1]} should be {content}, and is {found}")
+
+
+_DECLARED = Profile(name="declared")
+
+
+def _fits(record: Record) -> str | None:
+    return None
+
+
+def _blank(table: str) -> Record:
+    return {field: None if field == "ref" else 0 for field in FIELDS[table]}
+
+
+def _seen(row: Record) -> Record:
+    """What must be equal everywhere: the content and the version."""
+    return {name: value for name, value in row.items() if name not in _SYSTEM[1:]}
