@@ -28,6 +28,7 @@ class Queue:
         self.unblocked: list[str] = []
         self.blockers: dict[str, str] = {}
         self._released: dict[str, None] = {}
+        self._newest: Entry | None = None
 
     # ---- local writes
 
@@ -40,6 +41,7 @@ class Queue:
         sequence = ledger.new_sequence()
         entry = Entry(f"{sequence:016x}", sequence, ledger.new_id(), table, record_id, content, generated, created=ledger.now)
         kind = kind_between(current(head), content)
+        self._newest = entry  # nothing can wait for it yet
         head.entries.append(entry)
         ledger.touch(head)
         if len(head.entries) > 1 and self._fold(head, head.entries[-2], entry):
@@ -56,12 +58,9 @@ class Queue:
         """Collapse two neighbours of one record into the older; False if they must both stay."""
         if not may_collapse(old.state):
             return False
-        where = place(
-            old.state,
-            new.content,
-            new_depends=self._depends(head, new, old.sequence, new.sequence),
-            old_depends=self._depends(head, old, old.sequence, new.sequence),
-        )
+        new_depends = self._depends(head, new, old.sequence, new.sequence)
+        old_depends = new_depends and self._depends(head, old, old.sequence, new.sequence)
+        where = place(old.state, new.content, old_depends=old_depends, new_depends=new_depends)
         if where == "both":
             return False
         start = before(head, old)
@@ -82,7 +81,8 @@ class Queue:
     def _remove(self, head: Head, entry: Entry) -> None:
         head.entries.remove(entry)
         self.ledger.remove(entry)
-        self.release(entry)
+        if entry is not self._newest:
+            self.release(entry)
 
     # ---- order
 
