@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import final
 
+from tidesync.constants import CONSTANTS, any_constant
 from tidesync.errors import InvalidQuery, UnknownColumn
-from tidesync.expressions import CONSTANTS, NUMBERS, Expression, any_constant, condition
+from tidesync.expressions import NUMBERS, Expression, condition
 from tidesync.query import Expr, Field, Order, all_of
 from tidesync.schema import TableSchema
 from tidesync.values import ColumnType, Encode, name_of
@@ -17,14 +18,16 @@ from tidesync.values import ColumnType, Encode, name_of
 class Columns:
     """The handles of a table: `todos.c.text`, or `todos.c["text"]` where the name is no Python name.
 
-    `id`, `version`, `created_at` and `updated_at` are among them. If `open`, the item form also takes fields that no
-    column declares. `UnknownColumn` says what was probably meant.
+    `id`, `version`, `created_at` and `updated_at` are among them. If `undeclared`, the item form also takes
+    fields that no column declares. `UnknownColumn` says what was probably meant.
     """
 
-    __slots__ = ("__handles", "__open", "__table")
+    __slots__ = ("__handles", "__table", "__undeclared")
 
-    def __init__(self, schema: TableSchema, encoders: Mapping[str, Encode], *, open: bool = False) -> None:
-        self.__table, self.__open = schema.name, open
+    def __init__(
+        self, schema: TableSchema, encoders: Mapping[str, Encode], *, undeclared: bool = False
+    ) -> None:
+        self.__table, self.__undeclared = schema.name, undeclared
         types = {
             "id": ColumnType.STRING,
             **{column.name: column.type for column in schema.columns},
@@ -46,7 +49,7 @@ class Columns:
             raise UnknownColumn(self.__table, name, suggestion(name, self.__handles)) from None
 
     def __getitem__(self, name: str) -> Expression:
-        if self.__open and name not in self.__handles:
+        if self.__undeclared and name not in self.__handles:
             return Expression(Field(name), ColumnType.ANY, f"{self.__table}.{name}", any_constant)
         return getattr(self, name)  # type: ignore[no-any-return]
 

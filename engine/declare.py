@@ -1,4 +1,4 @@
-"""`table()`: from a class, or from a name and columns, to a `Table[T]` that knows how its objects are records."""
+"""`table()`: from a class, or from a name and columns, to a `Table[T]`, which turns objects into records."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias, TypeVar, overload
+from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
-from tidesync.codecs import Codec, UnsupportedAnnotation, bare_annotation, codec_of
+from tidesync.codecs import Codec, UnsupportedAnnotation, bare_annotation
 from tidesync.errors import ConfigurationError
 from tidesync.objects import Slot, Table
 from tidesync.records import SYSTEM_FIELDS
 from tidesync.schema import RESERVED, Column, Concurrency, TableSchema
+from tidesync.structures import codec_of
 from tidesync.values import ColumnType
 
 T = TypeVar("T")
@@ -64,12 +65,13 @@ def table(
 ) -> Table[Any]:
     """A table of the objects of an attrs class or dataclass, or of dicts with these columns.
 
-    `table(TodoItem)` is named "todoitem" unless `name` says otherwise; `table("todoitem", {"text": str})` takes and
-    returns dicts. `references={"list_id": lists}` says which columns name records of which tables: `{}` that none
-    does, None nothing at all. `rename="camel"` maps created_on to createdOn on the wire; a mapping or a callable is
-    taken too. `indexes` are tuples of columns (a bare name is an index of one). `concurrency` is "optimistic" or
-    "last-write-wins". A class needs `id: str`, and may declare `version: str | None`, `created_at` and `updated_at`:
-    `datetime | None`. Raises `ConfigurationError`, naming class and field.
+    `table(TodoItem)` is named "todoitem" unless `name` says otherwise; `table("todoitem", {"text": str})`
+    takes and returns dicts. `references={"list_id": lists}` says which columns name records of which tables:
+    `{}` that none does, None nothing at all. `rename="camel"` maps created_on to createdOn on the wire; a
+    mapping or a callable is taken too. `indexes` are tuples of columns (a bare name is an index of one).
+    `concurrency` is "optimistic" or "last-write-wins". A class needs `id: str`, and may declare
+    `version: str | None`, `created_at` and `updated_at`: `datetime | None`. Raises `ConfigurationError`,
+    naming class and field.
     """
     if isinstance(cls_or_name, str):
         where, table_name, cls = f"table {cls_or_name!r}", name or cls_or_name, dict
@@ -80,7 +82,7 @@ def table(
         slots = _slots_of_columns(where, columns)
         system: dict[str, str] = {}
     else:
-        if not isinstance(cls_or_name, type):
+        if not isinstance(cls_or_name, type):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"table() takes a class or a name, not {cls_or_name!r:.60}")
         cls = cls_or_name
         where, table_name = cls.__qualname__, name if name is not None else cls.__name__.lower()
@@ -119,7 +121,7 @@ def _targets(where: str, references: References | None) -> Mapping[str, str] | N
         return None
     targets: dict[str, str] = {}
     for field, target in references.items():
-        if not isinstance(target, Table | str):
+        if not isinstance(target, Table | str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
                 f"{where}.{field} must reference a table or a table's name, not {target!r:.60}"
             )
@@ -145,15 +147,18 @@ def _wire_names(where: str, names: Sequence[str], rename: Rename | None) -> dict
         return {name: name for name in names}
     if rename == "camel":
         rename = camel
-    if isinstance(rename, Mapping):
-        unknown = sorted(set(rename) - set(names))
-        if unknown:
-            raise ConfigurationError(f"{where}: rename names {', '.join(unknown)}, which is no column")
-        wire = {name: rename.get(name, name) for name in names}
-    elif callable(rename):
+    if isinstance(rename, str) or not (callable(rename) or isinstance(cast(object, rename), Mapping)):
+        raise ConfigurationError(
+            f"{where}: rename must be 'camel', a mapping or a callable, not {rename!r:.60}"
+        )
+    if callable(rename):
         wire = {name: rename(name) for name in names}
     else:
-        raise ConfigurationError(f"{where}: rename must be 'camel', a mapping or a callable, not {rename!r}")
+        given: Mapping[Any, Any] = cast(Any, rename)
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise ConfigurationError(f"{where}: rename names {', '.join(unknown)}, which is no column")
+        wire = {name: given.get(name, name) for name in names}
     for name, renamed in wire.items():
         if not isinstance(renamed, str) or not renamed:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"{where}.{name} must have a text as its wire name, not {renamed!r}")
@@ -197,7 +202,8 @@ def _check_system(where: str, name: str, annotation: object) -> None:
     wanted = _SYSTEM_TYPES[name]
     if bare_annotation(annotation) != (wanted, True):
         raise ConfigurationError(
-            f"{where}.{name} is the remote's: declare it as `{wanted.__name__} | None = None`, or call your own differently"
+            f"{where}.{name} is the remote's: declare it as `{wanted.__name__} | None = None`, or give "
+            "your own field another name"
         )
 
 
@@ -206,7 +212,7 @@ def _check_system(where: str, name: str, annotation: object) -> None:
 
 @attrs.frozen
 class _Attribute:
-    """One field of a class: what its constructor calls it, its type, its default (`NOTHING` if there is none)."""
+    """One field of a class: what the constructor calls it, its type, its default (or `NOTHING`)."""
 
     name: str
     alias: str
@@ -235,7 +241,7 @@ def _slots_of_class(cls: type[Any]) -> tuple[list[Slot], dict[str, str]]:
             continue
         codec = _codec(where, name, annotation)
         if attribute.default is None:
-            codec = codec_of(annotation | None) if isinstance(annotation, type) else codec
+            codec = attrs.evolve(codec, nullable=True)
         slots.append(Slot.of(name, attribute.alias, codec, required=attribute.default is attrs.NOTHING))
     return slots, system
 
@@ -276,7 +282,7 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
         return typing.get_type_hints(cls, include_extras=True)
     except NameError as error:
         raise ConfigurationError(
-            f"{cls.__qualname__}: the annotation {error.name!r} cannot be found: define it at the top of the module"
+            f"{cls.__qualname__}: the annotation {error.name!r} cannot be found: define it in the module"
         ) from error
     except (TypeError, SyntaxError) as error:
         raise ConfigurationError(f"{cls.__qualname__}: an annotation cannot be read: {error}") from error
@@ -300,7 +306,7 @@ def _check_constructor(cls: type[Any], attributes: Sequence[_Attribute]) -> None
         )
         if required and parameter.name not in aliases:
             raise ConfigurationError(
-                f"{cls.__qualname__}() requires {parameter.name!r}, which is no field: a record could not be read back"
+                f"{cls.__qualname__}() requires {parameter.name!r}, which is no field: give it a default"
             )
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     missing = aliases - {parameter.name for parameter in parameters}

@@ -1,6 +1,6 @@
 """Column handles: `todos.c.text.contains("milk") & ~todos.c.complete`, frozen into the AST of query.py.
 
-A constant is checked and encoded where it is written: `InvalidQuery` names the column, its type and the value's.
+A constant is checked and encoded where it is written: `InvalidQuery` names the column and both types.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final, NoReturn, final
 
 import attrs
 
+from tidesync.constants import CONSTANTS
 from tidesync.errors import InvalidQuery
 from tidesync.query import (
     And,
@@ -30,18 +31,10 @@ from tidesync.query import (
     Value,
 )
 from tidesync.records import Json
-from tidesync.values import (
-    ENCODERS,
-    ColumnType,
-    Encode,
-    Misfit,
-    encode_float,
-    encode_integer,
-    encode_string,
-    name_of,
-)
+from tidesync.values import ColumnType, Encode, Misfit, name_of
 
 NUMBERS: Final = frozenset({ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.DECIMAL})
+_BINARY: Final = frozenset({ColumnType.INTEGER, ColumnType.FLOAT})
 _NUMERIC: Final = NUMBERS | {ColumnType.ANY}
 _TEXTS: Final = frozenset({ColumnType.STRING, ColumnType.UUID, ColumnType.ENUM})
 _TEXTUAL: Final = frozenset({ColumnType.STRING, ColumnType.ANY})
@@ -104,7 +97,7 @@ class Expression:
         """Holds where the field equals one of the values; nowhere if there are none."""
         self._queried()
         if isinstance(values, str | bytes | Mapping):
-            raise InvalidQuery(f"{self.label}.is_in() takes a list of values, not {name_of(values)}")
+            raise InvalidQuery(f"{self.label}.is_in() takes a list of values, not one of them")
         given = list(values)
         if any(isinstance(value, Expression) for value in given) or (
             self.type is ColumnType.DECIMAL and not isinstance(self.expr, Field)
@@ -311,7 +304,8 @@ class Expression:
 
     def _operand(self, other: object) -> Expr:
         if not isinstance(other, Expression):
-            return Value(self._constant(other), self.type)
+            constant = self._constant(other)
+            return Value(constant, self.type if self.type not in _BINARY else _number_type(constant))
         other._queried()
         types = {self.type, other.type}
         if len(types) == 1 or ColumnType.ANY in types or types <= NUMBERS or types <= _TEXTS:
@@ -329,31 +323,6 @@ class Expression:
             raise InvalidQuery(
                 f"{self.label} is {self.type.value}, and cannot be compared with a {name_of(value)}: {error}"
             ) from error
-
-
-def _number(value: object) -> Json:
-    if isinstance(value, Decimal):
-        raise Misfit("the column is no decimal: give an int or a float")
-    return encode_float(value) if isinstance(value, float) else encode_integer(value)
-
-
-def any_constant(value: object) -> Json:
-    """A constant for a field whose type nobody declared."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return encode_string(value)
-    if isinstance(value, int | float):
-        return _number(value)
-    raise Misfit("the field is undeclared: give a str, int, float or bool, or declare the column")
-
-
-CONSTANTS: Final[dict[ColumnType, Encode]] = {
-    **ENCODERS,
-    ColumnType.INTEGER: _number,
-    ColumnType.FLOAT: _number,
-    ColumnType.ANY: any_constant,
-}
 
 
 def _computed(expr: Expr, type: ColumnType, label: str) -> Expression:
@@ -383,7 +352,7 @@ def _items(kind: type[And | Or], value: object) -> tuple[Expr, ...]:
 
 
 def condition(value: object) -> Expr:
-    """The AST of a condition; `TypeError` for what Python made of a comparison before a column could see it."""
+    """The AST of a condition; `TypeError` for what Python made of a comparison before a column saw it."""
     if isinstance(value, Expression):
         if value.type not in _CONDITIONS:
             raise InvalidQuery(
@@ -392,8 +361,8 @@ def condition(value: object) -> Expr:
         return value.expr
     if isinstance(value, bool):
         raise TypeError(
-            f"{value} is no condition: it says the same of every record. If it was a comparison, its left or right "
-            "side must be a column handle, such as todos.c.complete; leave where() out to select all records"
+            f"{value} is no condition: it says the same of every record. If it was a comparison, one of its "
+            "sides must be a column handle, such as todos.c.complete; leave where() out to select all records"
         )
     if isinstance(value, _AST):
         return value

@@ -1,8 +1,9 @@
-"""`Table[T]`: how objects become records, and records objects, without losing what the class does not name."""
+"""`Table[T]`: how objects become records, and come back, without losing what the class does not name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, Generic, NoReturn, TypeVar, cast, final
 
@@ -32,7 +33,7 @@ _ABSENT: Final = object()
 
 @attrs.frozen
 class Slot:
-    """One column and the attribute of the class behind it. `codec.nullable`: the attribute itself may be None."""
+    """One column and the attribute behind it. `codec.nullable`: the attribute itself may be None."""
 
     name: str
     alias: str
@@ -51,7 +52,8 @@ class Slot:
 class Table(Generic[T]):
     """A declared table: made by `table()`, given to a context, and the key to its sync table.
 
-    `schema` is what stores and transports see, `cls` the class of its objects (dict where columns were given).
+    `schema` is what stores and transports see, `cls` the class of its objects (dict where columns were
+    given), `c` the column handles.
     """
 
     schema: TableSchema
@@ -65,7 +67,7 @@ class Table(Generic[T]):
     def __attrs_post_init__(self) -> None:
         encoders: dict[str, Encode] = {slot.name: _constant(slot.codec) for slot in self._slots}
         set_once = partial(object.__setattr__, self)
-        set_once("c", Columns(self.schema, encoders, open=self.untyped))
+        set_once("c", Columns(self.schema, encoders, undeclared=self.untyped))
         set_once("_by_name", {slot.name: slot for slot in self._slots})
         set_once(
             "_fits",
@@ -88,7 +90,7 @@ class Table(Generic[T]):
     # -- objects to records
 
     def to_record(self, obj: T | Mapping[str, object]) -> Record:
-        """The canonical record of an object, or of a dict of fields; `id` is left out while it is empty or None.
+        """The canonical record of an object, or of a dict; `id` is left out while it is empty or None.
 
         System fields that the object carries come along, since `version` says which copy it was read from.
         Raises `InvalidRecord` naming the field, `InvalidId`.
@@ -104,13 +106,11 @@ class Table(Generic[T]):
     def changes(self, **fields: object) -> Record:
         """The canonical form of some fields, for `update(id, **fields)`.
 
-        Raises `UnknownColumn` with what was probably meant, and `InvalidRecord` for a value that does not fit.
+        Raises `UnknownColumn` with what was probably meant, `InvalidRecord` for a value that does not fit.
         """
-        for name in fields:
+        for name, value in fields.items():
             if name == "id" or name in SYSTEM_FIELDS:
-                raise InvalidRecord(
-                    self.name, name, name_of(fields[name]), "it is not a field that can be changed"
-                )
+                raise InvalidRecord(self.name, name, name_of(value), "it is not a field that can be changed")
             if name not in self._by_name and not self.untyped:
                 raise UnknownColumn(self.name, name, suggestion(name, self._by_name))
         return self._of_mapping(fields)
@@ -118,8 +118,9 @@ class Table(Generic[T]):
     def overlay(self, obj: T | Mapping[str, object], stored: Record) -> Record:
         """The whole record that results when an object, or some fields, are written over a stored record.
 
-        What the object does not name survives, at any depth; what it leaves as it would be read from `stored` keeps
-        the stored JSON exactly, and stays absent where it was absent. Id and system fields are those of `stored`.
+        What the object does not name survives, at any depth. What it leaves as it would be read from `stored`
+        keeps the stored JSON exactly, and stays absent where it was absent. Id and system fields are those of
+        `stored`. Raises as `to_record` does.
         """
         if isinstance(obj, self.cls) and not self.untyped:
             after = self._of_object(obj)
@@ -134,7 +135,7 @@ class Table(Generic[T]):
         for name in ("id", *SYSTEM_FIELDS):
             for record in (before, after):
                 _ = record.pop(name, None)
-        return cast(Record, _patched(stored, before, after))
+        return dict(cast(Record, _patched(stored, before, after)))
 
     def _of_object(self, obj: Any) -> Record:
         record: Record = {}
@@ -228,7 +229,7 @@ class Table(Generic[T]):
             arguments[slot.alias] = self._decoded(slot, cast(Json, value))
         for name, alias in self._system.items():
             value = record.get(name)
-            arguments[alias] = decode_datetime(value) if value is not None and name != "version" else value
+            arguments[alias] = value if value is None or name == "version" else self._instant(name, value)
         try:
             return self.cls(**arguments)
         except Exception as error:
@@ -255,6 +256,12 @@ class Table(Generic[T]):
         """The Python value of one field of a record; what is undeclared, or does not fit, stays JSON."""
         return self._dict_of({name: value})[name]
 
+    def _instant(self, name: str, value: Json) -> datetime:
+        try:
+            return decode_datetime(value)
+        except Misfit as error:
+            self._refuse(name, value, error)
+
     def _decoded(self, slot: Slot, value: Json) -> Any:
         try:
             return decoded(slot.codec, value)
@@ -279,7 +286,7 @@ class Table(Generic[T]):
     def fits(self, record: Record) -> str | None:
         """Why a record does not fit the declared columns, naming field and type; None if it does.
 
-        It wants canonical JSON, and takes well under a microsecond per column: it is asked of every pulled record.
+        It wants canonical JSON, and takes well under a microsecond per column: every pulled record is asked.
         """
         for name, kinds in self._fits:
             value = record.get(name, _ABSENT)
@@ -298,7 +305,7 @@ class Table(Generic[T]):
         return f"{self.name}.{name}: a value of type {name_of(value)} does not fit a column of type {column}"
 
     def canonical(self, record: Record) -> Record:
-        """The record with declared columns in canonical form, where they are the same value in another spelling."""
+        """The record with its columns in canonical form, where they spelt the same value differently."""
         return {
             name: canonical(slot.codec.type, value)
             if (slot := self._by_name.get(name)) is not None
@@ -363,7 +370,7 @@ def _patched(stored: Json, before: Json, after: Json) -> Json:
 
 
 def _patched_list(stored: list[Any], before: list[Any], after: list[Any]) -> Json:
-    """Items that are still there keep their stored form wherever they went; one edited in its place is patched."""
+    """Items still there keep their stored form wherever they went; one edited in place is patched."""
     if len(stored) != len(before):
         return after
     left = list(range(len(before)))

@@ -17,7 +17,17 @@ import heapq
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import (
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+)
 from typing import Any, Final, TypeAlias
 
 from tidesync.query import (
@@ -43,7 +53,14 @@ Scalar: TypeAlias = Any
 Evaluate: TypeAlias = Callable[[Record], Scalar]
 
 NULL, BOOLEAN, NUMBER, TEXT, STRUCTURE = range(5)
-_KINDS: Final = {type(None): NULL, bool: BOOLEAN, int: NUMBER, float: NUMBER, Decimal: NUMBER, str: TEXT}
+_KINDS: Final[dict[Any, int]] = {
+    type(None): NULL,
+    bool: BOOLEAN,
+    int: NUMBER,
+    float: NUMBER,
+    Decimal: NUMBER,
+    str: TEXT,
+}
 
 
 def kind_of(value: Scalar) -> int:
@@ -74,7 +91,7 @@ _COMPARE: Final[dict[str, Callable[[Scalar, Scalar], bool]]] = {
 
 
 def _number(value: Scalar) -> Scalar:
-    """The result of a computation as a query may see it: 64-bit integers, finite floats, decimals; else null."""
+    """A result as a query may see it: 64-bit integers (floats beyond), finite floats, decimals; else null."""
     if type(value) is int and not INT_MIN <= value <= INT_MAX:
         value = float(value)
     if type(value) is float and not math.isfinite(value):
@@ -87,7 +104,7 @@ def _number(value: Scalar) -> Scalar:
 def _remainder(a: Scalar, b: Scalar) -> Scalar:
     if type(a) is int and type(b) is int:
         return a - b * (abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1))
-    return a % b if type(a) is Decimal else math.fmod(a, b)
+    return math.fmod(a, b)
 
 
 _ARITHMETIC: Final[dict[str, Callable[[Scalar, Scalar], Scalar]]] = {
@@ -97,22 +114,44 @@ _ARITHMETIC: Final[dict[str, Callable[[Scalar, Scalar], Scalar]]] = {
     "div": lambda a, b: a / b,
     "mod": _remainder,
 }
+_CONTEXT: Final = Context(
+    prec=50, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
+)
+_DECIMAL_ARITHMETIC: Final[dict[str, Callable[[Decimal, Decimal], Decimal]]] = {
+    "add": _CONTEXT.add,
+    "sub": _CONTEXT.subtract,
+    "mul": _CONTEXT.multiply,
+    "div": _CONTEXT.divide,
+    "mod": _CONTEXT.remainder,
+}
 
 
 def arithmetic(op: str, a: Scalar, b: Scalar) -> Scalar:
-    """`a op b` on numbers; a remainder has the sign of `a`; null by zero, or where an operand is no number."""
+    """`a op b` on numbers; a remainder has the sign of `a`; null by zero, or where an operand is no number.
+
+    Decimals are computed to 50 digits, whatever the thread's own decimal context says.
+    """
     if kind_of(a) != NUMBER or kind_of(b) != NUMBER or (b == 0 and op in ("div", "mod")):
         return None
-    if type(a) is not type(b) and Decimal in (type(a), type(b)):
-        a, b = Decimal(a), Decimal(b)
+    if Decimal in (type(a), type(b)):
+        return _decimal_arithmetic(op, Decimal(a), Decimal(b))
     try:
         return _number(_ARITHMETIC[op](a, b))
     except (OverflowError, ArithmeticError):
         return None
 
 
+def _decimal_arithmetic(op: str, a: Decimal, b: Decimal) -> Scalar:
+    try:
+        return _number(_DECIMAL_ARITHMETIC[op](a, b))
+    except ArithmeticError:
+        return None
+
+
 def negate(a: Scalar) -> Scalar:
     """`-a`, null where it is no number."""
+    if type(a) is Decimal:
+        return a.copy_negate()
     return _number(-a) if kind_of(a) == NUMBER else None
 
 
@@ -132,18 +171,20 @@ def _on_text(function: Callable[..., Scalar], otherwise: Scalar = None) -> Calla
     return lambda *arguments: function(*arguments) if all(type(a) is str for a in arguments) else otherwise
 
 
-def _on_number(function: Callable[[Scalar], Scalar]) -> Callable[[Scalar], Scalar]:
-    def apply(value: Scalar) -> Scalar:
-        if kind_of(value) != NUMBER or type(value) is int:
-            return value if type(value) is int else None
-        return float(function(value)) if type(value) is float else Decimal(function(value))
+def _whole(on_float: Callable[[float], int], rounding: str) -> Callable[[Scalar], Scalar]:
+    def whole(value: Scalar) -> Scalar:
+        if type(value) is float:
+            return float(on_float(value))
+        if type(value) is Decimal:
+            return value.to_integral_value(rounding)
+        return value if type(value) is int else None
 
-    return apply
+    return whole
 
 
-def _round(value: Scalar) -> Scalar:
+def _round(value: float) -> int:
     down = math.floor(abs(value))
-    size = down + 1 if abs(value) - down >= type(value)("0.5") else down
+    size = down + 1 if abs(value) - down >= 0.5 else down
     return -size if value < 0 else size
 
 
@@ -156,9 +197,9 @@ FUNCTIONS: Final[dict[str, Callable[..., Scalar]]] = {
     "contains": _on_text(str.__contains__, otherwise=False),
     "startswith": _on_text(str.startswith, otherwise=False),
     "endswith": _on_text(str.endswith, otherwise=False),
-    "round": _on_number(_round),
-    "floor": _on_number(math.floor),
-    "ceiling": _on_number(math.ceil),
+    "round": _whole(_round, ROUND_HALF_UP),
+    "floor": _whole(math.floor, ROUND_FLOOR),
+    "ceiling": _whole(math.ceil, ROUND_CEILING),
     **{name: _part(index) for index, name in enumerate(_PARTS, start=1)},
 }
 """Functions on values, by name. A store may call them from its own language."""
@@ -179,6 +220,17 @@ def _decimal(expr: Expr) -> bool:
     return isinstance(expr, Field | Value) and expr.type is ColumnType.DECIMAL
 
 
+def _member(item: Evaluate, values: list[Scalar]) -> Evaluate:
+    wanted = {(kind_of(value), value) for value in values if kind_of(value) != STRUCTURE}
+
+    def member(record: Record) -> bool:
+        value = item(record)
+        kind = kind_of(value)
+        return kind != STRUCTURE and (kind, value) in wanted
+
+    return member
+
+
 def evaluator(expr: Expr) -> Evaluate:
     """Compile an expression to a function from a record to its value."""
     match expr:
@@ -188,14 +240,13 @@ def evaluator(expr: Expr) -> Evaluate:
             return lambda record: record.get(name)
         case Value(value):
             constant = decimal_of(value) if _decimal(expr) else value
-            return lambda record: constant
+            return lambda _: constant
         case Compare(op, left, right):
             compare, a, b = _COMPARE[op], evaluator(left), evaluator(right)
             return lambda record: compare(a(record), b(record))
         case In(item, values):
             a = evaluator(item)
-            wanted = [decimal_of(value) if _decimal(item) else value for value in values]
-            return lambda record: any(equal(a(record), value) for value in wanted)
+            return _member(a, [decimal_of(value) if _decimal(item) else value for value in values])
         case And(items):
             parts = [evaluator(item) for item in items]
             return lambda record: all(part(record) is True for part in parts)
@@ -219,7 +270,7 @@ def evaluator(expr: Expr) -> Evaluate:
 def matcher(where: Expr | None) -> Callable[[Record], bool]:
     """Compile a condition to a function that says whether a record matches; None matches all."""
     if where is None:
-        return lambda record: True
+        return lambda _: True
     value = evaluator(where)
     return lambda record: value(record) is True
 

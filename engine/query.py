@@ -5,11 +5,12 @@ Nodes compare with `==` like any value. Operators (`<`, `&`, `~`) live on the ha
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
-from tidesync.records import Json
+from tidesync.errors import InvalidQuery
+from tidesync.records import INT_MAX, Json
 from tidesync.values import ColumnType
 
 CompareOp: TypeAlias = Literal["eq", "ne", "lt", "le", "gt", "ge"]
@@ -19,9 +20,9 @@ Function: TypeAlias = Literal[
     "year", "month", "day", "hour", "minute", "second", "round", "floor", "ceiling",
 ]  # fmt: skip
 ARITY: Final[dict[Function, int]] = {
-    "lower": 1, "upper": 1, "length": 1, "trim": 1, "concat": 2, "contains": 2, "startswith": 2, "endswith": 2,
-    "year": 1, "month": 1, "day": 1, "hour": 1, "minute": 1, "second": 1, "round": 1, "floor": 1, "ceiling": 1,
-}  # fmt: skip
+    **dict.fromkeys(get_args(Function), 1),
+    **dict.fromkeys(("concat", "contains", "startswith", "endswith"), 2),
+}
 
 
 @attrs.frozen
@@ -42,7 +43,7 @@ class Value:
 
 @attrs.frozen
 class Compare:
-    """`left op right`. Null equals null; an ordering comparison with null, or between kinds of value, is false."""
+    """`left op right`. Null equals null; null, or another kind of value, is neither less nor greater."""
 
     op: CompareOp
     left: Expr
@@ -80,7 +81,7 @@ class Not:
 
 @attrs.frozen
 class Arithmetic:
-    """`left op right` on numbers; null where an operand is not a number, or by zero; `div` is real division."""
+    """`left op right` on numbers; null where an operand is no number, or by zero; `div` is real division."""
 
     op: ArithmeticOp
     left: Expr
@@ -117,8 +118,9 @@ class Order:
 class Query:
     """Which records of a table, in which order, and which part of them.
 
-    `where` is None for all. Ties of `order` break on id, ascending. `skip` and `take` count records.
-    `fields` None means whole records; else `id` comes always. `total` asks for the count without skip and take.
+    `where` is None for all. Ties of `order` break on id, ascending. `skip` and `take` count records, and are
+    not negative (`InvalidQuery`). `fields` None means whole records; else `id` comes always. `total` asks for
+    the count without skip and take.
     """
 
     table: str
@@ -128,6 +130,13 @@ class Query:
     take: int | None = None
     fields: tuple[str, ...] | None = None
     total: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        for name, number in (("skip", self.skip), ("take", self.take)):
+            if number is None and name == "take":
+                continue
+            if type(number) is not int or not 0 <= number <= INT_MAX:
+                raise InvalidQuery(f"{name} counts records: it must be an int from 0 on, not {number!r:.40}")
 
 
 def all_of(*items: Expr | None) -> Expr | None:

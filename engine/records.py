@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, TypeGuard
 
 import attrs
 
 from tidesync.errors import InvalidId, InvalidRecord
 
-Json: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any]
+Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 Record: TypeAlias = dict[str, Json]
 
 SYSTEM_FIELDS: Final = ("version", "created_at", "updated_at")
@@ -81,7 +82,7 @@ def same(a: Json, b: Json) -> bool:
         assert isinstance(b, list)
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, float):
-        return a == b and math.copysign(1.0, a) == math.copysign(1.0, b)  # type: ignore[arg-type]  # type(b) is type(a)
+        return a == b and repr(a) == repr(b)  # -0.0 equals 0.0, and is written differently
     return a == b
 
 
@@ -122,62 +123,87 @@ def check_id(table: str, id: object) -> str:
         raise InvalidId(table, id, "it is empty")
     if len(id) > ID_LIMIT:
         raise InvalidId(table, id, f"it has {len(id)} characters, and {ID_LIMIT} is the limit")
-    for character in id:
-        point = ord(character)
-        if point < 0x20 or 0x7F <= point <= 0x9F:
-            raise InvalidId(table, id, f"it holds the control character U+{point:04X}")
-        if 0xD800 <= point <= 0xDFFF:
+    found = _ILLEGAL_IN_ID.search(id)
+    if found is not None:
+        point = ord(found[0])
+        if point >= 0xD800:
             raise InvalidId(table, id, "it holds a lone surrogate")
+        raise InvalidId(table, id, f"it holds the control character U+{point:04X}")
     return id
 
 
-def check_json(table: str, field: str, value: object, depth: int = 0) -> None:
+_ILLEGAL_IN_ID = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def check_json(table: str, field: str, value: object) -> None:
     """Raise `InvalidRecord` unless the value is JSON that every store and transport can carry.
 
     Legal: null, bool, integers of signed 64 bits, finite floats, text without lone surrogates, lists
     and objects with text keys, at most 64 levels deep.
     """
-    kind = type(value)
-    if value is None or kind is bool:
-        return
-    if kind is str:
-        if not value.isascii() and _has_surrogate(value):  # type: ignore[attr-defined]  # kind is str
-            raise InvalidRecord(table, field, "str", "it holds a lone surrogate, which no encoding can carry")
-    elif kind is int:
-        if not INT_MIN <= value <= INT_MAX:  # type: ignore[operator]  # kind is int
-            raise InvalidRecord(table, field, "int", "it does not fit 64 bits: store it as text")
-    elif kind is float:
-        if not math.isfinite(value):  # type: ignore[arg-type]  # kind is float
-            raise InvalidRecord(table, field, "float", f"{value} is not JSON: use None")
-    elif depth >= DEPTH_LIMIT:
-        raise InvalidRecord(table, field, kind.__name__, f"it is nested deeper than {DEPTH_LIMIT} levels")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            check_json(table, f"{field}[{index}]", item, depth + 1)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidRecord(
-                    table, field, kind.__name__, f"its key {key!r} is {type(key).__name__}, and must be str"
-                )
-            check_json(table, field, key)
-            check_json(table, f"{field}.{key}", item, depth + 1)
-    else:
-        raise InvalidRecord(
-            table, field, kind.__name__, "it is not JSON: use null, bool, int, float, str, list or dict"
-        )
+    fault = _fault(value, 0)
+    if fault is not None:
+        raise InvalidRecord(table, field + fault.path, fault.value_type, fault.reason)
 
 
-def check_record(table: str, record: Mapping[str, object]) -> str:
+def check_record(table: str, record: Mapping[Any, object]) -> str:
     """Check a whole record, its id included, and return the id."""
     id = check_id(table, record.get("id"))
     for field, value in record.items():
-        if not isinstance(field, str):
+        if type(field) is not str:
             raise InvalidRecord(table, repr(field), type(field).__name__, "a field name must be str")
-        if type(value) in (bool, type(None)):
-            continue
+        if not field.isascii() and _has_surrogate(field):
+            raise InvalidRecord(table, ascii(field), "str", "the field's name holds a lone surrogate")
         check_json(table, field, value)
     return id
+
+
+@attrs.frozen
+class _Fault:
+    """Where in a value something is not JSON, of which Python type it is, and why not."""
+
+    path: str
+    value_type: str
+    reason: str
+
+
+def _fault(value: Any, depth: int) -> _Fault | None:
+    raw, kind = value, value.__class__
+    if value is None or kind is bool:
+        return None
+    if kind is str:
+        if value.isascii() or not _has_surrogate(value):
+            return None
+        return _Fault("", "str", "it holds a lone surrogate, which no encoding can carry")
+    if kind is int:
+        return (
+            None
+            if INT_MIN <= value <= INT_MAX
+            else _Fault("", "int", "it does not fit 64 bits: store it as text")
+        )
+    if kind is float:
+        return None if math.isfinite(value) else _Fault("", "float", f"{value} is not JSON: use None")
+    if not isinstance(value, list | dict):
+        return _Fault("", kind.__name__, "it is not JSON: use null, bool, int, float, str, list or dict")
+    if depth >= DEPTH_LIMIT:
+        return _Fault("", kind.__name__, f"it is nested deeper than {DEPTH_LIMIT} levels")
+    steps: Iterable[tuple[Any, Any]]
+    if isinstance(value, dict):
+        fields: dict[Any, Any] = raw
+        for key in fields:
+            if type(key) is not str:
+                return _Fault("", kind.__name__, f"its key {key!r} is {type(key).__name__}, and must be str")
+            if not key.isascii() and _has_surrogate(key):
+                return _Fault("", "str", f"its key {key!a} holds a lone surrogate")
+        steps = fields.items()
+    else:
+        items: list[Any] = raw
+        steps = enumerate(items)
+    for step, item in steps:
+        fault = _fault(item, depth + 1)
+        if fault is not None:
+            return attrs.evolve(fault, path=(f"[{step}]" if type(step) is int else f".{step}") + fault.path)
+    return None
 
 
 def _has_surrogate(text: str) -> bool:

@@ -36,7 +36,7 @@ class Column:
     def __attrs_post_init__(self) -> None:
         if not COLUMN_NAME.match(self.name) or self.name.startswith("__"):
             raise ConfigurationError(
-                f"{self.name!r} cannot be a column name: letters, digits and underscores, 63 at most, no leading __"
+                f"{self.name!r} cannot be a column name: letters, digits and _, 63 at most, no __ first"
             )
 
 
@@ -58,11 +58,11 @@ class TableSchema:
     def __attrs_post_init__(self) -> None:
         if not TABLE_NAME.match(self.name):
             raise ConfigurationError(
-                f"{self.name!r} cannot be a table name: letters, digits and underscores, 63 at most, a letter first"
+                f"{self.name!r} cannot be a table name: letters, digits and _, 63 at most, a letter first"
             )
         if self.concurrency not in get_args(Concurrency):
             raise ConfigurationError(
-                f"{self.name}: concurrency is {self.concurrency!r}: it must be 'optimistic' or 'last-write-wins'"
+                f"{self.name}: concurrency is 'optimistic' or 'last-write-wins', not {self.concurrency!r}"
             )
         self._check_names("columns", (column.name for column in self.columns), fold=True)
         self._check_names("wire names", (column.wire for column in self.columns), fold=False)
@@ -91,7 +91,7 @@ class TableSchema:
     def _check_column(self, what: str, field: str) -> None:
         if field not in self.by_name:
             raise ConfigurationError(
-                f"{self.name}: {what} name {field!r}, which is no column; columns: {', '.join(self.by_name) or 'none'}"
+                f"{self.name}: {what} name {field!r}, and its columns are {', '.join(self.by_name) or 'none'}"
             )
 
     @cached_property
@@ -113,8 +113,8 @@ class TableSchema:
     def from_wire(self, record: Record) -> Record:
         """The record under its local names. Only declared columns are renamed.
 
-        An undeclared field that has the local name of a renamed column on the wire gets a `~` in front, so that
-        both survive. A change of declaration is `new.from_wire(old.to_wire(record))`, and loses nothing.
+        An undeclared field that has the local name of a renamed column on the wire gets a `~` in front, so
+        that both survive. A change of declaration is `new.from_wire(old.to_wire(record))`, and loses nothing.
         """
         return (
             record if not self._renamed else {self.local_name(wire): value for wire, value in record.items()}

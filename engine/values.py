@@ -13,9 +13,9 @@
 | JSON | list, dict, nested class | itself | not queried inside |
 | ANY | any JSON value | itself | by type, then value |
 
-`encode` is strict: what it takes is what the column holds. `decode` also reads other spellings of the same value
-(an offset instead of Z, fewer digits, a number for a DECIMAL), because a field that was unknown until the
-class named it is stored as the remote sent it. `canonical` turns those spellings into the one above.
+`encode` is strict: what it takes is what the column holds. `decode` also reads other spellings of the same
+value (an offset instead of Z, fewer digits, a number for a DECIMAL), because a field that was unknown until
+the class named it is stored as the remote sent it. `canonical` turns those spellings into the one above.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from math import isfinite
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
+
+import attrs
 
 from tidesync.errors import InvalidRecord
 from tidesync.records import INT_MAX, INT_MIN, Json, check_json
@@ -62,7 +64,7 @@ class Misfit(ValueError):
 
 
 def encode(type: ColumnType, value: object, *, table: str = "", field: str = "value") -> Json:
-    """The canonical JSON form of a value; None is null. `InvalidRecord` if a column of the type cannot hold it."""
+    """The canonical JSON form of a value (None is null); `InvalidRecord` if the type cannot hold it."""
     try:
         return None if value is None else ENCODERS[type](value)
     except Misfit as error:
@@ -207,7 +209,7 @@ def scalar(value: object) -> Json:
 
 def encode_bytes(value: object) -> Json:
     """Base64 text (RFC 4648, padded)."""
-    if not isinstance(value, bytes | bytearray | memoryview):
+    if not isinstance(value, bytes | bytearray):
         raise Misfit("the column holds bytes: give bytes")
     return b64encode(value).decode("ascii")
 
@@ -226,8 +228,8 @@ def encode_json(value: object) -> Json:
 def copy_json(value: Any) -> Json:
     """A deep copy of legal JSON."""
     if isinstance(value, dict):
-        return {key: copy_json(item) for key, item in value.items()}
-    return [copy_json(item) for item in value] if isinstance(value, list) else value
+        return {key: copy_json(item) for key, item in cast("dict[str, Json]", value).items()}
+    return [copy_json(item) for item in cast("list[Json]", value)] if isinstance(value, list) else value
 
 
 ENCODERS: Final[dict[ColumnType, Encode]] = {
@@ -250,13 +252,27 @@ ENCODERS: Final[dict[ColumnType, Encode]] = {
 
 # -- decode: JSON to Python -----------------------------------------------------------------------------
 
+
+@attrs.frozen
+class _Shape:
+    """How the canonical text of a type looks, and what reads it (`ValueError` for the 31st of February)."""
+
+    pattern: re.Pattern[str]
+    parse: Callable[[str], object]
+
+
+_DAY, _CLOCK = r"\d{4}-\d\d-\d\d", r"(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{6}"
+_HEX = "[0-9a-f]"
 _CANONICAL: Final = {
-    ColumnType.DATETIME: re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII),
-    ColumnType.DATE: re.compile(r"\d{4}-\d\d-\d\d", re.ASCII),
-    ColumnType.TIME: re.compile(r"\d\d:\d\d:\d\d\.\d{6}", re.ASCII),
-    ColumnType.UUID: re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
+    ColumnType.DATETIME: _Shape(re.compile(f"{_DAY}T{_CLOCK}Z", re.ASCII), datetime.fromisoformat),
+    ColumnType.DATE: _Shape(re.compile(_DAY, re.ASCII), date.fromisoformat),
+    ColumnType.TIME: _Shape(re.compile(_CLOCK, re.ASCII), time.fromisoformat),
+    ColumnType.UUID: _Shape(re.compile(f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"), str),
 }
-_INSTANT: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
+_INSTANT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII
+)
+_CLOCK_TIME: Final = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)(?:(:[0-5]\d)(\.\d+)?)?", re.ASCII)
 
 
 def _text(value: object, what: str) -> str:
@@ -274,39 +290,39 @@ def decode_float(value: object) -> float:
 
 def decode_datetime(value: object) -> datetime:
     """An aware datetime in UTC, from ISO 8601 text with a zone; digits beyond microseconds are cut off."""
-    found = _INSTANT.fullmatch(_text(value, "instants"))
-    if found is None:
-        raise Misfit("it is not an instant such as 2026-11-20T03:45:05.507000Z")
-    day, clock, fraction, zone = found.groups()
+    text = _text(value, "instants")
     try:
-        return datetime.fromisoformat(f"{day}T{clock}{(fraction or '.')[:7]:0<7}{zone.upper()}").astimezone(
-            UTC
-        )
-    except (ValueError, OverflowError):
-        raise Misfit("there is no such instant") from None
+        if _CANONICAL[ColumnType.DATETIME].pattern.fullmatch(text):
+            return datetime.fromisoformat(text)
+        found = _INSTANT.fullmatch(text)
+        if found is None:
+            raise Misfit("it is not an instant such as 2026-11-20T03:45:05.507000Z")
+        day, clock, fraction, zone = found.groups()
+        return datetime.fromisoformat(f"{day}T{clock}{_micros(fraction)}{zone.upper()}").astimezone(UTC)
+    except OverflowError:
+        raise Misfit("in UTC it is outside the years 1 to 9999") from None
+    except ValueError as error:
+        raise error if isinstance(error, Misfit) else Misfit("there is no such instant") from None
 
 
 def decode_date(value: object) -> date:
     """A date."""
     text = _text(value, "dates")
-    try:
-        if _CANONICAL[ColumnType.DATE].fullmatch(text):
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
+    if is_canonical(ColumnType.DATE, text):
+        return date.fromisoformat(text)
     raise Misfit("it is not a date such as 2026-11-20")
 
 
 def decode_time(value: object) -> time:
-    """A naive time of day."""
-    text = _text(value, "times of day")
-    try:
-        found = re.fullmatch(r"(\d\d:\d\d(?::\d\d)?)(\.\d+)?", text, re.ASCII)
-        if found:
-            return time.fromisoformat(found[1] + (found[2] or "")[:7].ljust(7, "0") if found[2] else found[1])
-    except ValueError:
-        pass
-    raise Misfit("it is not a time such as 03:45:05.507000")
+    """A naive time of day; seconds may be missing, digits beyond microseconds are cut off."""
+    found = _CLOCK_TIME.fullmatch(_text(value, "times of day"))
+    if found is None:
+        raise Misfit("it is not a time such as 03:45:05.507000")
+    return time.fromisoformat(f"{found[1]}{found[2] or ':00'}{_micros(found[3])}")
+
+
+def _micros(fraction: str | None) -> str:
+    return (fraction or ".")[:7].ljust(7, "0")
 
 
 def decode_decimal(value: object) -> Decimal:
@@ -325,7 +341,7 @@ def decode_decimal(value: object) -> Decimal:
 def decode_uuid(value: object) -> UUID:
     """A UUID, from its text in either case."""
     text = _text(value, "UUIDs")
-    if _CANONICAL[ColumnType.UUID].fullmatch(text.lower()) is None:
+    if not is_canonical(ColumnType.UUID, text.lower()):
         raise Misfit("it is not a UUID such as 0190a6f2-7c1e-7a3b-8f00-1234567890ab")
     return UUID(text)
 
@@ -351,23 +367,29 @@ DECODERS: Final[dict[ColumnType, Decode]] = {
 }
 """From JSON (never null) to the Python value, by type; `Misfit` if it stands for none."""
 
+_RESPELT: Final = frozenset({ColumnType.DECIMAL, ColumnType.BYTES})
 _SPELT_ONE_WAY: Final = frozenset(
-    {
-        ColumnType.STRING, ColumnType.INTEGER, ColumnType.BOOLEAN, ColumnType.ENUM, ColumnType.JSON, ColumnType.ANY,
-    }
-)  # fmt: skip
+    (
+        ColumnType.STRING,
+        ColumnType.INTEGER,
+        ColumnType.BOOLEAN,
+        ColumnType.ENUM,
+        ColumnType.JSON,
+        ColumnType.ANY,
+    )
+)
 
 
 def is_canonical(type: ColumnType, value: Json) -> bool:
     """Whether JSON (not null) is the form that a column of the type holds; cheap, for every pulled record."""
     shape = _CANONICAL.get(type)
-    if shape is not None and (value.__class__ is not str or shape.fullmatch(value) is None):
-        return False
     try:
-        decoded = DECODERS[type](value)
-    except Misfit:
+        if shape is None:
+            decoded = DECODERS[type](value)
+            return type not in _RESPELT or ENCODERS[type](decoded) == value
+        if not isinstance(value, str) or shape.pattern.fullmatch(value) is None:
+            return False
+        _ = shape.parse(value)
+    except ValueError:  # Misfit is one
         return False
-    return shape is not None or type not in _RESPELT or ENCODERS[type](decoded) == value
-
-
-_RESPELT: Final = frozenset({ColumnType.DECIMAL, ColumnType.BYTES})
+    return True
