@@ -18,13 +18,22 @@ CHECK_EVERY = 16
 
 def play(profile: Profile, tapes: Tapes, *, checking: bool = False) -> dict[str, str]:
     """One run: what went wrong, by kind."""
-    return World(profile, tapes, checking=checking).run()
+    world = World(profile, tapes, checking=checking)
+    try:
+        return world.run()
+    except Exception as error:
+        world.crash(error)
+        return world.problems
 
 
 def tell(profile: Profile, tapes: Tapes) -> list[str]:
     """One run, told."""
     story: list[str] = []
-    _ = World(profile, tapes, story=story, checking=True).run()
+    world = World(profile, tapes, story=story, checking=True)
+    try:
+        _ = world.run()
+    except Exception as error:
+        world.crash(error)
     return story
 
 

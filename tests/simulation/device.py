@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
 from tests.simulation.invariants import broken
+from tests.simulation.store import QuickStore
 from tests.simulation.story import changes_of, queue_of, told
 from tests.simulation.tapes import Draw
 from tidesync.conflicts import (
@@ -22,7 +23,18 @@ from tidesync.conflicts import (
     keep_remote,
     merge_fields,
 )
-from tidesync.effects import Ask, Effect, Emit, Exchange, OpenRemote, Plan, PullPage, PushChanges, Transact, Wait
+from tidesync.effects import (
+    Ask,
+    Effect,
+    Emit,
+    Exchange,
+    OpenRemote,
+    Plan,
+    PullPage,
+    PushChanges,
+    Transact,
+    Wait,
+)
 from tidesync.errors import (
     LeaseLost,
     NotReachable,
@@ -108,7 +120,7 @@ class Device:
     def __init__(self, world: World, number: int) -> None:
         self.world, self.number = world, number
         profile = world.profile
-        self.store = MemoryStore()
+        self.store = MemoryStore() if world.checking else QuickStore()
         self.store.open([*SYSTEM_TABLES, *world.tables.values()])
         self.edits: dict[str, tuple[int, ...]] = {}
         self.living: set[str] = set()
@@ -131,7 +143,7 @@ class Device:
     def check(self) -> None:
         """The system tables are sound."""
         for sentence in broken(self.store, self.world.tables):
-            self.world.problem(f"unsound tables: {sentence}", f"device {self.number}")
+            self.world.problem("unsound tables", f"device {self.number}: {sentence}")
 
     # ---- the user
 
@@ -206,7 +218,7 @@ class Context:
         self.session = WatchedSession(
             tables=world.tables, nonce=f"d{device.number}{name}", resolver=None, policy=policy, policies={},  # type: ignore[arg-type]
             holder=lambda: Holder(name, LEASE_LIFE, PATIENCE, lambda other: other not in living),
-            fits=world.fits, to_record=lambda table, record: record, page_size=world.profile.page,
+            fits=world.fits, to_record=lambda table, record, under: {**(under or {}), **record}, page_size=world.profile.page,
         )  # fmt: skip
         self.session.edits = device.edits
 
@@ -288,7 +300,7 @@ class Context:
             try:
                 with self.device.store.transaction(write=True) as transaction:
                     answer = effect.step(transaction, self.world.now)
-            except TidesyncError as error:
+            except Exception as error:
                 self.resume(plan.throw, error)
             else:
                 self.device.committed()

@@ -7,9 +7,8 @@ from typing import Any
 
 from tidesync.ledger import EDGES, HEADS, META, OPERATIONS, decode_entry, lane_of
 from tidesync.records import decode_copy
-from tidesync.rules.chain import Head, kind_of
+from tidesync.rules.chain import Head, before, kind_of
 from tidesync.rules.collapse import vanishes
-from tidesync.rules.chain import before
 from tidesync.rules.order import names
 from tidesync.schema import TableSchema
 from tidesync.stores.memory import MemoryStore

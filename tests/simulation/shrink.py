@@ -14,7 +14,12 @@ NOTHING = 99 * 6
 
 def failure(profile: Profile, tapes: Tapes) -> str | None:
     """How a run fails first, if it does."""
-    problems = World(profile, tapes, checking=True).run()
+    world = World(profile, tapes, checking=True)
+    try:
+        problems = world.run()
+    except Exception as error:
+        world.crash(error)
+        problems = world.problems
     return next(iter(problems), None)
 
 
