@@ -7,7 +7,8 @@ often as histories lead to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -24,12 +25,13 @@ from tidesync.contracts.transport import (
     Version,
 )
 from tidesync.ledger import EDGES, HEADS, META, OPERATIONS, SYSTEM_TABLES, Ledger
-from tidesync.query import Query
+from tidesync.query import And, Compare, Field, Query, Value
 from tidesync.queue import Queue
 from tidesync.records import Copy, Record, Tombstone, alive, content_of, version_of
 from tidesync.schema import Column, TableSchema
 from tidesync.sending import Run, Sent, mark, settle_all
 from tidesync.stores.memory import MemoryStore
+from tidesync.values import ColumnType
 
 Key: TypeAlias = tuple[str, str]
 Contents: TypeAlias = dict[Key, Record]
@@ -108,12 +110,36 @@ def _holds(expected: Expected, now: Copy) -> bool:
 # ---- the device
 
 
+class QuickStore(MemoryStore):
+    """The memory store, with the plain conditions that the engine asks for compiled without a tree walk."""
+
+    def matches(self, query: Query) -> Callable[[Record], bool]:
+        """As in the memory store: plain comparisons of text and numbers with values that are never null."""
+        where = query.where
+        items = where.items if isinstance(where, And) else (where,)
+        tests: list[tuple[str, Any, Any]] = []
+        for item in items:
+            match item:
+                case Compare(sign, Field(field, kind), Value(value)) if sign in SIGNS and kind in PLAIN:
+                    tests.append((field, SIGNS[sign], value))
+                case _:
+                    return super().matches(query)
+        if len(tests) == 1:
+            ((field, test, value),) = tests
+            return lambda row: test(row[field], value)
+        return lambda row: all(test(row[field], value) for field, test, value in tests)
+
+
+SIGNS = {"eq": operator.eq, "gt": operator.gt, "lt": operator.lt, "le": operator.le}
+PLAIN = (ColumnType.STRING, ColumnType.INTEGER)
+
+
 class Device:
     """The real queue on a memory store whose state can be taken down and put back."""
 
     def __init__(self, *, declared: bool) -> None:
         self.schemas = schemas(declared=declared)
-        self.store = MemoryStore()
+        self.store = QuickStore()
         self.store.open([*SYSTEM_TABLES, *self.schemas.values()])
 
     def taken_down(self) -> dict[str, dict[str, Record]]:
@@ -214,22 +240,46 @@ def classic_accepted(steps: tuple[Step, ...], held: Contents) -> bool:
 
 @attrs.define
 class Counts:
-    """Cases that were checked, and what the classic table would have made of them."""
+    """What was explored: cases (histories with their points of loss), the states they lead to, operations sent."""
 
     cases: int = 0
-    classic_refused: int = 0
-    sent: int = 0
     states: int = 0
-
-    def add(self, other: Counts) -> None:
-        """Add what was counted elsewhere; states are counted where they are met."""
-        self.cases += other.cases
-        self.classic_refused += other.classic_refused
-        self.sent += other.sent
+    sent: int = 0
+    classic_refused: int = 0
 
 
 class Broken(AssertionError):
     """A history that breaks the law."""
+
+
+State: TypeAlias = dict[str, dict[str, Record]]
+
+
+@attrs.frozen(eq=False)
+class Point:
+    """Where a history has led to. `classic` None: the classic queue has gone another way."""
+
+    state: State
+    remote: Remote
+    held: Contents
+    classic: tuple[Step, ...] | None
+    pushed: bool
+    story: tuple[str, ...]
+
+    def after(self, story: str, **changes: Any) -> Point:
+        """One step further."""
+        return attrs.evolve(self, story=(*self.story, story), **changes)
+
+
+@attrs.define(eq=False)
+class Node:
+    """All points with one future. `point` is kept until the node was expanded."""
+
+    point: Point | None
+    sent: int
+    classic_refused: bool
+    cuts: list[Node] | None = None
+    edits: list[Node] | None = None
 
 
 class Explorer:
@@ -239,30 +289,47 @@ class Explorer:
         self.keys, self.remembers = tuple(keys), remembers
         self.device = Device(declared=declared)
         self.empty = self.device.taken_down()
-        self.known: dict[tuple[Any, ...], Counts] = {}
-        self.path: list[str] = []
-        self.states = 0
+        self.nodes: dict[tuple[Any, ...], Node] = {}
         self.texts = 0
+
+    def explore(self, edits: int) -> Counts:
+        """All histories of up to so many edits, from every beginning."""
+        counts = Counts()
+        layer: dict[Node, int] = {}
+        for held in self.beginnings():
+            node = self._node(self._begin(held))
+            layer[node] = layer.get(node, 0) + 1
+        for level in range(edits + 1):
+            for node, times in list(layer.items()):
+                for cut in self._cuts_of(node):
+                    layer[cut] = layer.get(cut, 0) + times
+            following: dict[Node, int] = {}
+            for node, times in layer.items():
+                counts.cases += times
+                counts.sent += times * node.sent
+                counts.classic_refused += times * node.classic_refused
+                for further in self._edits_of(node) if level < edits else ():
+                    following[further] = following.get(further, 0) + times
+                if level == edits:
+                    node.point = None
+            layer = following
+        counts.states = len(self.nodes)
+        return counts
 
     def beginnings(self) -> Iterator[Contents]:
         """Every state that foreign keys allow, each once for records that can change places."""
-        seen: set[tuple[Any, ...]] = set()
+        seen: set[str] = set()
         lists = [key for key in self.keys if key[0] == "lists"]
-        options = [[None, *([None] if key[0] == "lists" else [None, *(name for _, name in lists)])] for key in self.keys]
+        options = [[None, *(name for _, name in lists)] if key[0] == "items" else [None] for key in self.keys]
         for there, named in product(product((False, True), repeat=len(self.keys)), product(*options)):
-            held: Contents = {}
-            for key, here, name in zip(self.keys, there, named, strict=True):
-                if here:
-                    held[key] = new_record(key, name)
-            if any(refuses(held, key, record) for key, record in held.items()):
-                continue
+            records = zip(self.keys, there, named, strict=True)
+            held: Contents = {key: new_record(key, name) for key, here, name in records if here}
             alike = _alike(held, lists)
-            if alike not in seen:
+            if alike not in seen and not any(refuses(held, key, record) for key, record in held.items()):
                 seen.add(alike)
                 yield held
 
-    def explore(self, held: Contents, edits: int) -> Counts:
-        """All histories of up to so many edits that begin with this state on device and remote."""
+    def _begin(self, held: Contents) -> Point:
         rows: dict[Key, Copy] = {key: {**record, "version": str(n)} for n, (key, record) in enumerate(held.items(), 1)}
         self.device.put_back(self.empty)
         with self.device.store.transaction(write=True) as transaction:
@@ -270,69 +337,45 @@ class Explorer:
                 assert alive(copy)
                 transaction.put(table, [copy])
         remote = Remote(rows, self.remembers, {}, len(rows))
-        self.path = [f"begin {held}"]
-        return self._unpushed(self.device.taken_down(), remote, held, (), edits)
+        return Point(self.device.taken_down(), remote, held, (), False, (f"begin {held}",))
 
-    def _unpushed(
-        self, state: dict[str, dict[str, Record]], remote: Remote, held: Contents, steps: tuple[Step, ...], edits: int
-    ) -> Counts:
-        """Nothing was pushed yet: push whole, or lose an acknowledgement, or edit on."""
-        key = (0, edits, canonical(state, remote, steps))
-        if (found := self.known.get(key)) is not None:
-            return found
-        self.states += 1
-        counts = Counts()
-        self._push_whole(state, remote, held, steps, counts)
-        for after, further, left, story in self._cuts(state, remote, steps):
-            self.path.append(story)
-            counts.add(self._pushed(after, further, held, left, edits))
-            _ = self.path.pop()
-        if edits:
-            for after, further, queue in self._edits(state, held, steps):
-                assert queue is not None
-                counts.add(self._unpushed(after, remote, further, queue, edits - 1))
-        self.known[key] = counts
-        return counts
+    def _node(self, point: Point) -> Node:
+        key = canonical(point)
+        node = self.nodes.get(key)
+        if node is None:
+            node = self.nodes[key] = self._push_whole(point)
+        return node
 
-    def _pushed(
-        self,
-        state: dict[str, dict[str, Record]],
-        remote: Remote,
-        held: Contents,
-        steps: tuple[Step, ...] | None,
-        edits: int,
-    ) -> Counts:
-        """An acknowledgement was lost: push whole, or edit on."""
-        key = (1, edits, canonical(state, remote, steps))
-        if (found := self.known.get(key)) is not None:
-            return found
-        self.states += 1
-        counts = Counts()
-        self._push_whole(state, remote, held, steps, counts)
-        if edits:
-            for after, further, queue in self._edits(state, held, steps):
-                counts.add(self._pushed(after, remote, further, queue, edits - 1))
-        self.known[key] = counts
-        return counts
+    def _cuts_of(self, node: Node) -> list[Node]:
+        if node.cuts is None:
+            assert node.point is not None
+            node.cuts = [self._node(point) for point in self._cut(node.point)]
+        return node.cuts
 
-    def _edits(
-        self, state: dict[str, dict[str, Record]], held: Contents, steps: tuple[Step, ...] | None
-    ) -> Iterator[tuple[dict[str, dict[str, Record]], Contents, tuple[Step, ...] | None]]:
+    def _edits_of(self, node: Node) -> list[Node]:
+        if node.edits is None:
+            assert node.point is not None
+            node.edits = [self._node(point) for point in self._edit(node.point)]
+            node.point = None
+        return node.edits
+
+    def _edit(self, point: Point) -> Iterator[Point]:
         """Every edit that a remote would take, had it taken the whole history uncollapsed."""
         for key in self.keys:
-            for new in self._steps_of(key, held):
-                if refuses(held, key, new):
+            for new in self._steps_of(key, point.held):
+                if refuses(point.held, key, new):
                     continue
-                self.path.append(f"{'/'.join(key)} := {new}")
-                self.device.put_back(state)
+                self.device.put_back(point.state)
                 self.device.write(key, new)
-                further = {other: record for other, record in held.items() if other != key}
+                held = {other: record for other, record in point.held.items() if other != key}
                 if new is not None:
-                    further[key] = new
-                self._equal("the device shows its edits", further, self.device.contents())
-                queue = None if steps is None else classic(steps, key, held.get(key), new)
-                yield self.device.taken_down(), further, queue
-                _ = self.path.pop()
+                    held[key] = new
+                queue = None if point.classic is None else classic(point.classic, key, point.held.get(key), new)
+                after = point.after(
+                    f"{'/'.join(key)} := {new}", state=self.device.taken_down(), held=held, classic=queue
+                )
+                self._equal(after, "the device shows its edits", held, self.device.contents())
+                yield after
 
     def _steps_of(self, key: Key, held: Contents) -> Iterator[Record | None]:
         lists = [name for table, name in self.keys if table == "lists"] if key[0] == "items" else []
@@ -347,72 +390,59 @@ class Explorer:
                 yield {**now, "list": name}
         yield None
 
-    def _cuts(
-        self, state: dict[str, dict[str, Record]], remote: Remote, steps: tuple[Step, ...]
-    ) -> Iterator[tuple[dict[str, dict[str, Record]], Remote, tuple[Step, ...] | None, str]]:
+    def _cut(self, point: Point) -> Iterator[Point]:
         """A first push, one operation at a time, cut after each: the last one arrived, or did not."""
-        self.device.put_back(state)
+        self.device.put_back(point.state)
         run = self.device.begin(max_changes=1)
-        left: tuple[Step, ...] | None = steps
-        number = 0
+        left, remote = point.classic, point.remote
         while batch := self.device.mark(run):
-            number += 1
             (sent,) = batch
+            told = f"{sent.change.kind} {sent.change.table}/{sent.change.record_id}"
             marked = self.device.taken_down()
             frozen = None if left is None else classic_sent(left, sent, acknowledged=False)
-            yield marked, remote, frozen, f"send {number}: lost {sent.change}"
+            yield point.after(f"{told} is lost", state=marked, remote=remote, classic=frozen, pushed=True)
             remote, outcome = remote.take(sent.change)
-            if self._took_effect(sent.change, outcome):
-                yield marked, remote, frozen, f"send {number}: arrived, answer lost {sent.change}"
+            if self._took_effect(point, sent.change, outcome):
+                yield point.after(f"{told} arrives, its answer is lost", state=marked, remote=remote, classic=frozen, pushed=True)
                 left = None if left is None else classic_sent(left, sent, acknowledged=True)
             self.device.put_back(marked)
             self.device.settle(batch, [outcome], run)
 
-    def _push_whole(
-        self,
-        state: dict[str, dict[str, Record]],
-        remote: Remote,
-        held: Contents,
-        steps: tuple[Step, ...] | None,
-        counts: Counts,
-    ) -> None:
+    def _push_whole(self, point: Point) -> Node:
         """The law itself: the collapsed queue is accepted whole, in any order within a batch, and all end equal."""
-        self.device.put_back(state)
-        begun = remote.contents
+        self.device.put_back(point.state)
+        remote, sent = point.remote, 0
         run = self.device.begin(max_changes=5)
-        sent = 0
         while batch := self.device.mark(run):
             outcomes: list[Outcome] = []
             for each in reversed(batch):
                 remote, outcome = remote.take(each.change)
-                sent += self._took_effect(each.change, outcome)
+                sent += self._took_effect(point, each.change, outcome)
                 outcomes.append(outcome)
             self.device.settle(batch, outcomes[::-1], run)
         tables = self.device.store.tables
-        self._equal("the queue is empty", {}, {**tables[OPERATIONS], **tables[HEADS], **tables[EDGES]})
-        self._equal("the remote ends as after the uncollapsed history", held, remote.contents)
-        self._equal("the device ends equal", held, self.device.contents())
-        counts.cases += 1
-        counts.sent += sent
-        if steps is not None and classic_accepted(steps, begun):
-            if sent > len(steps):
-                raise Broken(f"{sent} operations were sent, the classic table sends {len(steps)}: {self.path}")
-        else:
-            counts.classic_refused += 1
+        self._equal(point, "the queue is empty", {}, {**tables[OPERATIONS], **tables[HEADS], **tables[EDGES]})
+        self._equal(point, "the remote ends as after the uncollapsed history", point.held, remote.contents)
+        self._equal(point, "the device ends equal", point.held, self.device.contents())
+        accepted = point.classic is not None and classic_accepted(point.classic, point.remote.contents)
+        if accepted and point.classic is not None and sent > len(point.classic):
+            raise Broken(f"{sent} operations were sent, the classic table sends {len(point.classic)}: {point.story}")
+        refused = point.classic is not None and not accepted
+        return Node(point, sent, refused, cuts=[] if point.pushed else None)
 
-    def _took_effect(self, change: Change, outcome: Outcome) -> bool:
+    def _took_effect(self, point: Point, change: Change, outcome: Outcome) -> bool:
         """True where the change is in effect now. It may also meet a grave that the device had forgotten, and go on."""
         grave = change.kind == "insert" and change.expected == Absent() and isinstance(outcome, Conflicted)
         if grave and isinstance(outcome.copy, Tombstone):  # type: ignore[union-attr]  # grave says so
             return False
         echo = not self.remembers and change.attempts > 1 and isinstance(outcome, Conflicted)
         if not isinstance(outcome, Applied) and not echo:
-            raise Broken(f"{change} met {outcome}: {self.path}")
+            raise Broken(f"{change} met {outcome}: {point.story}")
         return True
 
-    def _equal(self, what: str, expected: object, actual: object) -> None:
+    def _equal(self, point: Point, what: str, expected: object, actual: object) -> None:
         if expected != actual:
-            raise Broken(f"{what}: {expected} is not {actual}: {self.path}")
+            raise Broken(f"{what}: {expected} is not {actual}: {point.story}")
 
 
 def new_record(key: Key, name: str | None) -> Record:
@@ -420,57 +450,89 @@ def new_record(key: Key, name: str | None) -> Record:
     return {"id": key[1], "text": "t0", **({"list": name} if key[0] == "items" else {})}
 
 
-def _alike(held: Contents, lists: Sequence[Key]) -> tuple[Any, ...]:
+def _alike(held: Contents, lists: Sequence[Key]) -> str:
     """The same for states that differ only in which of two like records is which."""
     items = sorted(str(record["list"]) for (table, _), record in held.items() if table == "items")
     if len(lists) == 1:
-        return (lists[0] in held, tuple(items))
+        return f"{lists[0] in held} {items}"
     named = {record["list"] for (table, _), record in held.items() if table == "items"}
-    return (len(items), sorted((key in held, key[1] in named) for key in lists).__repr__())
+    return f"{len(items)} {sorted((key in held, key[1] in named) for key in lists)}"
 
 
-def canonical(state: Mapping[str, dict[str, Record]], remote: Remote, steps: tuple[Step, ...] | None) -> tuple[Any, ...]:
-    """What the future depends on: names of values, versions and places are given anew in order of appearance."""
+def canonical(point: Point) -> tuple[Any, ...]:
+    """What the future depends on: values, versions, places and like records are named anew in order of appearance."""
+    state, remote = point.state, point.remote
+    rows: list[Any] = sorted(state[OPERATIONS].values(), key=lambda row: row["sequence"])  # type: ignore[arg-type, return-value]
     names: dict[object, int] = {}
+    alias = _aliases(point, rows)
 
-    def name(value: object) -> object:
-        return value if value is None else names.setdefault(value, len(names))
+    def name(kind: str, value: object) -> object:
+        return None if value is None else names.setdefault((kind, value), len(names))
 
-    def shown(copy: Record | None) -> object:
+    def shown(copy: Any) -> object:
         if copy is None:
             return None
-        return (name(("t", copy["text"])), copy.get("list"), name(("v", copy.get("version"))))
+        named = copy.get("list")
+        return name("text", copy["text"]), alias.get(named, named), name("version", copy.get("version"))
 
     def seen(copy: Any) -> object:
         if copy is None:
             return None
-        return shown(copy["record"]) if "record" in copy else ("gone", name(("v", copy["tombstone"])))
+        return shown(copy["record"]) if "record" in copy else ("gone", name("version", copy["tombstone"]))
 
-    rows = sorted(state[OPERATIONS].values(), key=lambda row: row["sequence"])  # type: ignore[arg-type, return-value]
+    def key(text: str) -> str:
+        table, _, id = text.partition("/")
+        return f"{table}/{alias.get(id, id)}"
+
+    def target(text: str) -> object:
+        return name("text", text[2:]) if text.startswith("*/t") else key(text)
+
     place = {row["id"]: index for index, row in enumerate(rows)}
     number = {row["sequence"]: index for index, row in enumerate(rows)}
     operations = tuple(
         (
-            row["table"], row["record_id"], row["kind"], shown(row["content"]), row["state"], row["attempts"],  # type: ignore[arg-type]
-            str(row["fields"]), name(("e", str(row["expected"]))) if row["expected"] else None, row["sent_kind"],
+            alias[row["record_id"]], row["kind"], shown(row["content"]), row["state"], row["attempts"], str(row["fields"]),
+            name("expected", str(row["expected"]) if row["expected"] else None), row["sent_kind"],
             None if row["blocker"] is None else place.get(row["blocker"], "left"), row["operation"] in remote.seen,
-            str(row["names"]),
+            len(row["names"]),
         )
         for row in rows
     )  # fmt: skip
+    order = sorted(alias, key=lambda id: alias[id])
+    table = {id: "items" if id in "AB" else "lists" for id in alias}
     heads = tuple(
-        (key, seen(row["base"]), seen(row["remote"]), tuple(place[each] for each in row["entries"]))  # type: ignore[union-attr]
-        for key, row in sorted(state[HEADS].items())
-    )
-    edges = tuple(sorted((row["target"], number.get(row["sequence"], -1)) for row in state[EDGES].values()))  # type: ignore[type-var]
-    shown_here = tuple(
-        (table, id, shown(row)) for table in ("items", "lists") for id, row in sorted(state[table].items())
-    )
+        None if (row := state[HEADS].get(f"{table[id]}/{id}")) is None
+        else (seen(row["base"]), seen(row["remote"]), tuple(place[each] for each in row["entries"]))  # type: ignore[union-attr]
+        for id in order
+    )  # fmt: skip
+    here = tuple(shown(state[table[id]].get(id)) for id in order)
     there = tuple(
-        (key, shown(copy) if alive(copy) else ("gone", name(("v", version_of(copy)))))
-        for key, copy in sorted(remote.rows.items())
+        shown(copy) if not isinstance(copy, Tombstone) else ("gone", name("version", copy.version))
+        for copy in (remote.rows.get((table[id], id)) for id in order)
     )
-    old = None if steps is None else tuple((step.key, shown(step.old), shown(step.new), step.frozen) for step in steps)
+    old = None
+    if point.classic is not None:
+        old = tuple((alias[step.key[1]], shown(step.old), shown(step.new), step.frozen) for step in point.classic)
+    edges = sorted((number.get(row["sequence"], -1), str(target(str(row["target"])))) for row in state[EDGES].values())  # type: ignore[call-overload]
     counters = state[META].get("counters")
     pending = counters["value"][2] if counters is not None else 0  # type: ignore[index]
-    return operations, heads, edges, shown_here, there, old, pending
+    return operations, heads, tuple(edges), here, there, old, pending, point.pushed
+
+
+def _aliases(point: Point, rows: Sequence[Any]) -> dict[str, str]:
+    """Names for the records, the same for two states that differ only in which of two like records is which."""
+    far = len(rows)
+
+    def rank(key: Key) -> tuple[Any, ...]:
+        table, id = key
+        touched = next((index for index, row in enumerate(rows) if row["record_id"] == id), far)
+        named = next((i for i, row in enumerate(rows) if row["content"] and row["content"].get("list") == id), far)
+        there = point.remote.rows.get(key)
+        local = point.state[table].get(id)
+        kept = any(alive(copy) and copy.get("list") == id for copy in point.remote.rows.values())
+        local_name = "" if local is None or local.get("list") is None else "named"
+        return table, touched, named, local is None, there is None, alive(there), kept, local_name
+
+    keys = [*{*point.remote.rows, *(("items", id) for id in "AB"), *(("lists", id) for id in "LM")}]
+    ranked = sorted(sorted(keys), key=rank)
+    return {id: f"{table}{index}" for index, (table, id) in enumerate(ranked)}
