@@ -1,0 +1,116 @@
+"""Where the demo happens: two tables, a remote, and devices that reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from tidesync import Selection, SyncContext, Table, table
+from tidesync.contracts.transport import Rejected, Transport
+from tidesync.records import Record
+from tidesync.stores.sqlite import SQLiteStore
+from tidesync.transports.authority import Authority
+from tidesync.transports.loopback import LoopbackTransport
+
+Protocol: TypeAlias = Literal["auto", "2.0", "3.0"]
+Wrap: TypeAlias = Callable[[Transport], Transport]
+
+PAGE: Final = 50
+"""Records in one page of a pull, so that bars move in steps."""
+EXCHANGE: Final = 25
+"""Operations that the built-in remote takes in one exchange, for the same reason."""
+
+
+@attrs.define
+class TodoList:
+    """A list of tasks. `version` is the remote's."""
+
+    id: str
+    title: str
+    version: str | None = None
+
+
+@attrs.define
+class TodoTask:
+    """A task, in a list or in none."""
+
+    id: str
+    text: str
+    list_id: str | None = None
+    complete: bool = False
+    version: str | None = None
+
+
+LISTS: Final = table(TodoList, references={})
+TASKS: Final = table(TodoTask, references={"list_id": LISTS})
+TABLES: Final[tuple[Table[Any], ...]] = (LISTS, TASKS)
+
+
+class _Remote(Authority):
+    """The built-in remote, with a rule of its own: a list has a title."""
+
+    def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
+        del old
+        if table == LISTS.name and new is not None and new.get("title") == "":
+            return Rejected("title_missing", "a list needs a title")
+        return None
+
+
+@attrs.frozen
+class Place:
+    """One run of the demo: a folder for its files, and a word that all its ids begin with.
+
+    `url` None is the built-in remote, a SQLite file in the folder. A server may hold other records: the ids
+    tell which belong to this run.
+    """
+
+    folder: Path
+    run: str
+    url: str | None = None
+    protocol: Protocol = "auto"
+
+    def id(self, name: str) -> str:
+        """The id of this run's record of this name."""
+        return f"{self.run}-{name}"
+
+    def name(self, id: str | None) -> str:
+        """The inverse of `id`; a dash for none."""
+        return "-" if id is None else id.removeprefix(f"{self.run}-")
+
+    def mine(self, records: Selection[Any]) -> Selection[Any]:
+        """Those of this run. Written as a range, because every remote can be trusted with comparing ids."""
+        column = records.table.c.id
+        return records.where(column >= f"{self.run}-", column < f"{self.run}.")
+
+    @property
+    def remote(self) -> str:
+        """What the remote is called in print."""
+        return self.url or "remote.db (built in)"
+
+
+@contextmanager
+def reach(place: Place) -> Iterator[Transport]:
+    """A way to the remote. Any number of processes may reach the built-in one: its state is all in its file."""
+    if place.url is not None:
+        from tidesync.transports.http import HttpTransport
+
+        yield HttpTransport(place.url, protocol=place.protocol)
+        return
+    store = SQLiteStore(place.folder / "remote.db")
+    schemas = [each.schema for each in TABLES]
+    with _Remote(store, schemas, foreign_keys=True, max_changes=EXCHANGE) as remote:
+        yield LoopbackTransport(remote)
+
+
+@contextmanager
+def device(place: Place, name: str, wrap: Wrap | None = None) -> Iterator[SyncContext]:
+    """A device by name: its store is a file of that name. `wrap` puts something between it and the remote."""
+    with reach(place) as way:
+        transport = way if wrap is None else wrap(way)
+        store = SQLiteStore(place.folder / f"{name}.db")
+        with SyncContext(store, transport, TABLES, page_size=PAGE) as context:
+            yield context
