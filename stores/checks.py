@@ -54,7 +54,7 @@ def sound(value: Any, depth: int = 0) -> bool:
     if depth >= DEPTH_LIMIT:
         return False
     items: Iterable[Any]
-    container: type[object] = type(value)
+    container = value.__class__
     if container is dict:
         for key in value:
             if type(key) is not str or not key.isascii():
@@ -65,7 +65,7 @@ def sound(value: Any, depth: int = 0) -> bool:
     else:
         return False
     for item in items:
-        kind: type[object] = type(item)
+        kind = item.__class__
         if kind is str:
             if not item.isascii():
                 return False

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.stores.conftest import AnyStore
@@ -54,7 +54,6 @@ def test_any_json_comes_back_exactly(opened: AnyStore, rows: list[Record]) -> No
 
 
 @given(rows=tables, query=queries)
-@settings(max_examples=200)
 def test_select_means_what_the_predicate_says(opened: AnyStore, rows: list[Record], query: Query) -> None:
     """Select gives what predicate.py selects, in its order. [N01] [N05] [N06]"""
     fill(opened, rows)

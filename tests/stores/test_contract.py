@@ -1,0 +1,436 @@
+"""What the store contract promises, on both stores."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+from tests.stores.conftest import AnyStore
+from tests.stores.strategies import TABLE
+from tidesync.contracts.store import Store
+from tidesync.errors import (
+    InvalidId,
+    InvalidRecord,
+    StoreBusy,
+    StoreClosed,
+    StoreError,
+    UnknownTable,
+)
+from tidesync.query import Query, equals
+from tidesync.records import Record
+from tidesync.schema import Column, TableSchema
+
+ALL = Query(TABLE.name)
+OTHER = TableSchema("__other", (Column("key"),))
+
+
+def put(store: AnyStore, *records: Record) -> None:
+    with store.transaction(write=True) as transaction:
+        transaction.put(TABLE.name, records)
+
+
+def stored(store: AnyStore) -> list[Record]:
+    with store.transaction(write=False) as transaction:
+        return list(transaction.select(ALL))
+
+
+def test_it_is_a_store(store: AnyStore) -> None:
+    """Both stores have the contract's shape."""
+    contract: Store = store
+    assert contract.capabilities.encrypted is False
+
+
+def test_nothing_works_before_open(store: AnyStore) -> None:
+    """A transaction before open is StoreClosed. [M01]"""
+    for write in (True, False):
+        with pytest.raises(StoreClosed, match="open"), store.transaction(write=write):
+            pass
+
+
+def test_a_table_that_was_not_opened_is_unknown(store: AnyStore) -> None:
+    """Every call names a table that was opened, else UnknownTable says which there are. [M01] [M09]"""
+    store.open([TABLE])
+    calls: list[Callable[[Any], object]] = [
+        lambda t: t.get("nope", ["1"]),
+        lambda t: t.put("nope", [{"id": "1"}]),
+        lambda t: t.delete("nope", ["1"]),
+        lambda t: list(t.select(Query("nope"))),
+        lambda t: t.count(Query("nope")),
+        lambda t: t.delete_where(Query("nope")),
+    ]
+    with store.transaction(write=True) as transaction:
+        for call in calls:
+            with pytest.raises(UnknownTable, match="thing"):
+                call(transaction)
+
+
+def test_put_inserts_and_replaces(store: AnyStore) -> None:
+    """Put inserts what is new and replaces whole records, nulls and missing fields included. [M02] [M08]"""
+    store.open([TABLE])
+    put(store, {"id": "1", "text": "a", "number": None}, {"id": "2"})
+    put(store, {"id": "1", "flag": True})
+    with store.transaction(write=False) as transaction:
+        assert [{"id": "2"}, {"id": "1", "flag": True}, None] == transaction.get(TABLE.name, ["2", "1", "3"])
+
+
+def test_the_later_of_two_with_one_id_stays(store: AnyStore) -> None:
+    """Of two records with one id in one put the later one stays, whole. [M12]"""
+    store.open([TABLE])
+    for count in (1, 20):
+        put(store, *({"id": "1", "text": "a", "number": n} for n in range(count)), {"id": "1", "text": "b"})
+        assert [{"id": "1", "text": "b"}] == stored(store)
+
+
+def test_empty_calls_do_nothing(store: AnyStore) -> None:
+    """Empty lists of records and ids are no error. [M04] [M13]"""
+    store.open([])
+    store.open([TABLE])
+    with store.transaction(write=True) as transaction:
+        transaction.put(TABLE.name, [])
+        assert [] == transaction.get(TABLE.name, [])
+        assert 0 == transaction.delete(TABLE.name, [])
+        assert 0 == transaction.delete_where(ALL)
+        assert 0 == transaction.count(ALL)
+    assert [] == stored(store)
+
+
+def test_ids_are_case_sensitive(store: AnyStore) -> None:
+    """`ABC` and `abc` are two records. [M14] [M16] [M17]"""
+    store.open([TABLE])
+    put(store, {"id": "abc", "number": 1}, {"id": "ABC", "number": 2})
+    with store.transaction(write=True) as transaction:
+        assert 1 == transaction.delete(TABLE.name, ["Abc", "abc"])
+        assert [None, {"id": "ABC", "number": 2}] == transaction.get(TABLE.name, ["abc", "ABC"])
+
+
+@pytest.mark.parametrize("record", [{}, {"id": None}, {"id": ""}, {"id": 5}, {"id": "\ud800"}, {"text": "a"}])
+def test_a_record_needs_an_id(store: AnyStore, record: Record) -> None:
+    """A record without an id that is text is refused, and nothing changes. [M14]"""
+    store.open([TABLE])
+    with store.transaction(write=True) as transaction:
+        for before in (0, 10):
+            with pytest.raises((InvalidId, InvalidRecord)):
+                transaction.put(TABLE.name, [*({"id": str(n)} for n in range(before)), record])
+    assert [] == stored(store)
+
+
+def test_a_record_is_a_dict(store: AnyStore) -> None:
+    """What is no dict is refused. [M14]"""
+    store.open([TABLE])
+    with store.transaction(write=True) as transaction:
+        for wrong in (None, "text", 5, ["id"]):
+            with pytest.raises(InvalidRecord, match=type(wrong).__name__):
+                transaction.put(TABLE.name, [wrong])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("field", ["text", "number", "ratio", "flag", "tree", "any", "version", "extra"])
+@pytest.mark.parametrize(
+    "value",
+    [nan, inf, -inf, 2**63, -(2**63) - 1, "\ud800", b"bytes", (1,), {1}, object, 1j, {"a": nan}, [2**63],
+     {1: 2}, ["\udfff"], {"\ud800": 1}],
+)  # fmt: skip
+@pytest.mark.parametrize("others", [0, 20])
+def test_what_is_not_json_is_refused_by_name(store: AnyStore, field: str, value: Any, others: int) -> None:
+    """A value that is not JSON is InvalidRecord, naming the field; nothing of the put happens. [M18] [M20]"""
+    store.open([TABLE])
+    with store.transaction(write=True) as transaction:
+        good: list[Record] = [{"id": str(n), field: None} for n in range(others)]
+        with pytest.raises(InvalidRecord, match=field) as caught:
+            transaction.put(TABLE.name, [*good, {"id": "x", field: value}])
+        assert caught.value.field.startswith(field)
+    assert [] == stored(store)
+
+
+def test_field_names_are_text(store: AnyStore) -> None:
+    """A field name that is not text, or that no encoding can carry, is refused."""
+    store.open([TABLE])
+    with store.transaction(write=True) as transaction:
+        for name in (1, None, "\ud800"):
+            with pytest.raises(InvalidRecord):
+                transaction.put(TABLE.name, [{"id": "1", name: 1}])  # type: ignore[dict-item]
+
+
+def test_nesting_has_a_limit(store: AnyStore) -> None:
+    """64 levels are kept, 65 refused, and 100,000 do not crash."""
+    store.open([TABLE])
+    value: Any = 1
+    for _ in range(64):
+        value = [value]
+    put(store, {"id": "1", "any": value, "extra": value, "tree": value})
+    assert [{"id": "1", "any": value, "extra": value, "tree": value}] == stored(store)
+    with store.transaction(write=True) as transaction, pytest.raises(InvalidRecord, match="64"):
+        transaction.put(TABLE.name, [{"id": "2", "tree": [value]}])
+
+
+def test_an_invalid_id_in_a_list_deletes_nothing(store: AnyStore) -> None:
+    """One id that is not text: an error, and nothing is deleted; missing ids do not matter. [M17]"""
+    store.open([TABLE])
+    put(store, {"id": "1"})
+    with store.transaction(write=True) as transaction:
+        for wrong in (None, 5, b"1"):
+            with pytest.raises(InvalidId):
+                transaction.delete(TABLE.name, ["1", wrong])  # type: ignore[list-item]
+            with pytest.raises(InvalidId):
+                transaction.get(TABLE.name, ["1", wrong])  # type: ignore[list-item]
+        assert 1 == transaction.count(ALL)
+        assert 1 == transaction.delete(TABLE.name, ["0", "1", "1", "2"])
+
+
+def test_forty_thousand_ids(store: AnyStore) -> None:
+    """Any number of ids may be asked for at once, also repeated; each is answered in its place. [M05] [R-M23]"""
+    store.open([TABLE])
+    count = 40_000
+    put(store, *({"id": f"{n}", "number": n} for n in range(0, count, 2)))
+    ids = [f"{n}" for n in range(count)] + ["0", "0", "1"]
+    with store.transaction(write=True) as transaction:
+        found = transaction.get(TABLE.name, ids)
+        assert [{"id": f"{n}", "number": n} if n % 2 == 0 else None for n in range(count)] == found[:count]
+        assert [{"id": "0", "number": 0}, {"id": "0", "number": 0}, None] == found[count:]
+        assert count // 2 == transaction.delete(TABLE.name, ids)
+
+
+def test_neither_side_sees_later_changes_of_the_other(store: AnyStore) -> None:
+    """A record belongs to the store once put, and to the caller once returned."""
+    store.open([TABLE])
+    given: Record = {"id": "1", "any": [{"a": 1}], "tree": {"b": [2]}, "text": "x"}
+    expected: Record = {"id": "1", "any": [{"a": 1}], "tree": {"b": [2]}, "text": "x"}
+    with store.transaction(write=True) as transaction:
+        transaction.put(TABLE.name, [given])
+        for record in (given, *transaction.get(TABLE.name, ["1", "1"]), *transaction.select(ALL)):
+            assert record is not None
+            record["text"] = "y"
+            record["any"][0]["a"] = 9  # type: ignore[index]
+            record["tree"]["b"].append(9)  # type: ignore[call-overload, index]
+            assert [expected] == list(transaction.select(ALL))
+    assert [expected] == stored(store)
+
+
+def test_an_exception_rolls_everything_back(store: AnyStore) -> None:
+    """Any exception undoes the whole transaction, and the next one works. [M18] [M21]"""
+    store.open([TABLE, OTHER])
+    put(store, {"id": "1", "number": 1}, {"id": "2"})
+
+    def fail(error: type[BaseException]) -> None:
+        with store.transaction(write=True) as transaction:
+            transaction.put(TABLE.name, [{"id": "1", "number": 2}, {"id": "3"}])
+            transaction.put(OTHER.name, [{"id": "1"}])
+            assert 1 == transaction.delete(TABLE.name, ["2"])
+            assert 2 == transaction.delete_where(ALL)
+            raise error
+
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error):
+            fail(error)
+    assert [{"id": "1", "number": 1}, {"id": "2"}] == stored(store)
+    put(store, {"id": "4"})
+    assert 3 == len(stored(store))
+
+
+def test_an_exception_in_mid_iteration_rolls_back(store: AnyStore) -> None:
+    """An open iterator does not keep a transaction from being rolled back."""
+    store.open([TABLE])
+    put(store, *({"id": str(n)} for n in range(1000)))
+
+    def fail() -> None:
+        with store.transaction(write=True) as transaction:
+            transaction.put(TABLE.name, [{"id": "x"}])
+            for _ in transaction.select(ALL):
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert 1000 == len(stored(store))
+
+
+def test_an_iterator_ends_with_its_transaction(store: AnyStore) -> None:
+    """An iterator or transaction used after its end is StoreClosed; one that was never begun too."""
+    store.open([TABLE])
+    put(store, *({"id": str(n)} for n in range(1000)))
+    for reached in (0, 1, 999, 1000):
+        with store.transaction(write=False) as transaction:
+            rows = transaction.select(ALL)
+            for _ in range(reached):
+                _ = next(rows)
+        with pytest.raises(StoreClosed):
+            _ = next(rows)
+    for call in (
+        lambda: transaction.count(ALL),
+        lambda: transaction.get(TABLE.name, []),
+        lambda: transaction.select(ALL),
+        lambda: store.transaction(write=True).put(TABLE.name, []),
+    ):
+        with pytest.raises(StoreClosed):
+            _ = call()
+    put(store, {"id": "new"})
+    assert 1001 == len(stored(store))
+
+
+def test_who_iterates_sees_the_rows_as_they_were(store: AnyStore) -> None:
+    """A write to a table that is being iterated does not reach the iterator."""
+    store.open([TABLE])
+    count = 1500
+    put(store, *({"id": f"{n:04}", "number": n} for n in range(count)))
+    with store.transaction(write=True) as transaction:
+        rows = transaction.select(ALL)
+        first = next(rows)
+        transaction.put(TABLE.name, [{"id": "9999"}, {"id": "0700", "number": -1}])
+        assert count + 1 == transaction.delete_where(ALL)
+        assert [{"id": f"{n:04}", "number": n} for n in range(count)] == [first, *rows]
+
+
+def test_a_write_needs_a_write_transaction(store: AnyStore) -> None:
+    """Writing in a reading transaction is a StoreError."""
+    store.open([TABLE])
+    with store.transaction(write=False) as transaction:
+        for call in (
+            lambda: transaction.put(TABLE.name, [{"id": "1"}]),
+            lambda: transaction.delete(TABLE.name, ["1"]),
+            lambda: transaction.delete_where(ALL),
+        ):
+            with pytest.raises(StoreError, match="write=True"):
+                _ = call()
+    assert [] == stored(store)
+
+
+@pytest.mark.parametrize("outer", [True, False])
+@pytest.mark.parametrize("inner", [True, False])
+def test_nesting_is_an_error(store: AnyStore, outer: bool, inner: bool) -> None:
+    """A transaction inside one of the same thread is a StoreError; the outer one goes on."""
+    store.open([TABLE])
+    with store.transaction(write=outer) as transaction:
+        with pytest.raises(StoreError, match="already"), store.transaction(write=inner):
+            pass
+        with pytest.raises(StoreError, match="already"):
+            store.open([OTHER])
+        assert 0 == transaction.count(ALL)
+    put(store, {"id": "1"})
+
+
+def test_closing_twice_and_opening_again(store: AnyStore) -> None:
+    """Close is idempotent, use after it is StoreClosed, and open goes on with what there was. [L01] [L16]"""
+    store.close()
+    store.open([TABLE])
+    store.open([TABLE])
+    put(store, {"id": "1", "tree": [1]})
+    store.close()
+    store.close()
+    with pytest.raises(StoreClosed), store.transaction(write=False):
+        pass
+    store.open([TABLE])
+    assert [{"id": "1", "tree": [1]}] == stored(store)
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_closing_during_a_transaction(store: AnyStore, write: bool) -> None:
+    """Close ends a transaction under way: what it does next is StoreClosed, and it writes nothing."""
+    store.open([TABLE])
+    put(store, {"id": "1"}, {"id": "2"})
+
+    def close_inside() -> None:
+        with store.transaction(write=write) as transaction:
+            rows = transaction.select(ALL)
+            assert {"id": "1"} == next(rows)
+            if write:
+                transaction.put(TABLE.name, [{"id": "3"}])
+            store.close()
+            with pytest.raises(StoreClosed):
+                _ = next(rows)
+            with pytest.raises(StoreClosed):
+                _ = transaction.count(ALL)
+
+    with pytest.raises(StoreClosed):
+        close_inside()
+    store.open([TABLE])
+    assert [{"id": "1"}, {"id": "2"}] == stored(store)
+
+
+def test_a_reader_sees_one_committed_state(store: AnyStore) -> None:
+    """What another thread writes meanwhile, committed or not, does not show in a transaction under way."""
+    store.open([TABLE])
+    put(store, *({"id": f"{n:04}", "number": 0} for n in range(2000)))
+    with ThreadPoolExecutor(1) as other:
+        with store.transaction(write=False) as transaction:
+            rows = transaction.select(ALL)
+            first = next(rows)
+            other.submit(put, store, *({"id": f"{n:04}", "number": 1} for n in range(2001))).result()
+            assert {0} == {row["number"] for row in [first, *rows]}
+            assert 2000 == transaction.count(ALL)
+            assert [{"id": "0005", "number": 0}] == transaction.get(TABLE.name, ["0005"])
+        with store.transaction(write=True) as transaction:
+            transaction.put(TABLE.name, [{"id": "0000", "number": 2}])
+            before = other.submit(stored, store).result()
+            assert [1] * 2001 == [row["number"] for row in before]
+
+
+def test_writers_take_turns(make: Callable[..., AnyStore]) -> None:
+    """Write transactions of many threads run one after another, and none is lost. [R-M24] [R-M25]"""
+    store = make(busy_timeout=60.0)
+    store.open([TABLE])
+    put(store, {"id": "sum", "number": 0})
+
+    def add(_: int) -> None:
+        with store.transaction(write=True) as transaction:
+            (row,) = transaction.get(TABLE.name, ["sum"])
+            assert row is not None
+            transaction.put(TABLE.name, [{"id": "sum", "number": row["number"] + 1}])  # type: ignore[operator]
+
+    with ThreadPoolExecutor(6) as pool:
+        _ = list(pool.map(add, range(300)))
+    assert [{"id": "sum", "number": 300}] == stored(store)
+
+
+def test_a_long_wait_is_store_busy(make: Callable[..., AnyStore]) -> None:
+    """A writer that waits longer than the timeout gets StoreBusy, and may try again; readers do not wait."""
+    store = make(busy_timeout=0.05)
+    store.open([TABLE])
+    begun, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with store.transaction(write=True) as transaction:
+            transaction.put(TABLE.name, [{"id": "1"}])
+            begun.set()
+            assert end.wait(30)
+
+    with ThreadPoolExecutor(1) as other:
+        holder = other.submit(hold)
+        assert begun.wait(30)
+        started = time.monotonic()
+        with pytest.raises(StoreBusy, match="try again"):
+            put(store, {"id": "2"})
+        assert 0.04 <= time.monotonic() - started
+        assert [] == stored(store)
+        end.set()
+        holder.result()
+    put(store, {"id": "2"})
+    assert [{"id": "1"}, {"id": "2"}] == stored(store)
+
+
+def test_system_tables_are_ordinary(store: AnyStore) -> None:
+    """Tables whose names start with two underscores are tables like any other."""
+    store.open([TABLE, OTHER])
+    with store.transaction(write=True) as transaction:
+        transaction.put(OTHER.name, [{"id": "a\0b", "key": "k", "version": None}, {"id": "c"}])
+        assert [{"id": "a\0b", "key": "k", "version": None}] == list(
+            transaction.select(Query(OTHER.name, equals("key", "k")))
+        )
+
+
+def test_parts_of_records(store: AnyStore) -> None:
+    """A query for some fields gives id and those fields, and leaves out what a record has not. [M16] [N06]"""
+    store.open([TABLE])
+    put(
+        store,
+        {"id": "1", "text": "a", "flag": None, "extra": [1], "tree": {"a": 1}},
+        {"id": "2", "number": 2},
+    )
+    for fields, expected in (
+        ((), [{"id": "1"}, {"id": "2"}]),
+        (("flag", "number", "id"), [{"id": "1", "flag": None}, {"id": "2", "number": 2}]),
+        (("extra", "tree", "nowhere"), [{"id": "1", "extra": [1], "tree": {"a": 1}}, {"id": "2"}]),
+    ):
+        with store.transaction(write=False) as transaction:
+            assert expected == list(transaction.select(Query(TABLE.name, fields=fields)))
