@@ -1,0 +1,45 @@
+"""What a pull tells of its progress."""
+
+import attrs
+
+from tidesync import SyncContext, table
+from tidesync.contracts.transport import CursorGuarantee, Page, PullRequest, TransportCapabilities
+from tidesync.events import Event, Progress
+from tidesync.stores.memory import MemoryStore
+
+
+@attrs.define
+class Task:
+    id: str
+    text: str
+
+
+TASKS = table(Task)
+RECORDS = tuple({"id": f"t{number}", "text": "t", "version": "1"} for number in range(4))
+
+
+class Rewinding:
+    """A remote of four records in pages of two, whose every pull starts again from the first."""
+
+    def open(self, tables):
+        return TransportCapabilities(identity="r", cursor=CursorGuarantee.KEYSET, total=True, overlap=10.0)
+
+    def pull(self, request: PullRequest) -> Page:
+        start = request.cursor if isinstance(request.cursor, int) and not request.overlap else 0
+        end = start + 2
+        return Page(records=RECORDS[start:end], cursor=end, more=end < len(RECORDS), total=len(RECORDS))
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_pull_counts_what_it_reads_up_to_the_total_known_records_included() -> None:
+    """`done` reaches `total`, also where all that came within the overlap was known. [L02]"""
+    told: list[Event] = []
+    with SyncContext(MemoryStore(), Rewinding(), [TASKS]) as device:  # type: ignore[arg-type]  # no push, no get
+        first = device.pull(TASKS, name="all")
+        device.subscribe(told.append)
+        second = device.pull(TASKS, name="all")
+
+    assert (4, 0) == (first.records, second.records)
+    assert [(2, 4), (4, 4)] == [(each.done, each.total) for each in told if isinstance(each, Progress)]
