@@ -32,7 +32,7 @@ _S = ColumnType.STRING
 
 @attrs.define(eq=False)
 class Arrival:
-    """What one pull keeps in mind while it runs."""
+    """What one pull keeps in mind while it runs. `read` counts what came, known or not."""
 
     table: str
     name: str | None
@@ -45,6 +45,7 @@ class Arrival:
     records: int = 0
     deleted: int = 0
     departed: int = 0
+    read: int = 0
     pages: int = 0
     total: int | None = None
     quarantined: dict[str, str] = attrs.field(factory=dict)
@@ -122,6 +123,7 @@ def _advance(arrival: Arrival, page: Page) -> None:
     latest = max([*moments, *([arrival.bookmark.latest] if arrival.bookmark.latest else [])], default=None)
     arrival.bookmark = attrs.evolve(arrival.bookmark, cursor=page.cursor, latest=latest, complete=False)
     arrival.pages += 1
+    arrival.read += len(page.records) + len(page.tombstones) + len(page.junk)
     if page.total is not None:
         arrival.total = page.total
 

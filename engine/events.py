@@ -41,7 +41,7 @@ class OperationCollapsed:
 
 @attrs.frozen
 class Progress:
-    """`done` of `total` operations (push) or records (pull); `total` None: unknown."""
+    """`done` of `total` operations (push), or of records read, known ones included (pull); `total` None: unknown."""
 
     activity: Activity
     done: int

@@ -148,11 +148,12 @@ def _store(session: Session, lease: Lease, arrival: Arrival, page: Page) -> Plan
 
     asks, events = yield from Transact(step)
     stored = arrival.records + arrival.deleted
-    total = None if arrival.total is None else max(arrival.total, stored)
+    total = None if arrival.total is None else max(arrival.total, arrival.read)
     yield from Emit(
         *events,
         PageStored(arrival.table, stored - before, len(page.tombstones)),
-        Progress("pull", stored, total, arrival.table),
+        # What was known already, and only came again for the overlap, is part of the total.
+        Progress("pull", arrival.read, total, arrival.table),
     )
     for table, record_id in asks:
         _ = yield from settle_conflict(session, lease, table, record_id)
@@ -242,15 +243,16 @@ def _compare(
 
 def _fetch(session: Session, lease: Lease, wanted: Pull, arrival: Arrival, ids: tuple[str, ...]) -> Plan[None]:
     cursor: Json = None
-    kept = arrival.bookmark
     while True:
         request = PullRequest(
             query=Query(wanted.query.table), cursor=cursor, limit=len(ids), ids=ids, incremental=False,
             deleted=False, parameters=wanted.parameters,
         )  # fmt: skip
         page = yield from PullPage(request)
-        yield from _store(session, lease, attrs.evolve(arrival, name=None), page)
-        arrival.bookmark = kept
+        aside = attrs.evolve(arrival, name=None)  # the cursor of the pull does not move
+        yield from _store(session, lease, aside, page)
+        arrival.records, arrival.deleted = aside.records, aside.deleted
+        arrival.pages, arrival.read = aside.pages, aside.read
         if not page.more:
             return
         cursor = page.cursor
