@@ -291,6 +291,6 @@ def _fields(request: PullRequest) -> tuple[str, ...] | None:
 def _raw(row: object) -> str:
     """A row that is no record, as far as it can be kept."""
     try:
-        return json.dumps(row)[:RAW_LIMIT]
+        return json.dumps(row, default=str)[:RAW_LIMIT]
     except (TypeError, ValueError, RecursionError):
         return repr(row)[:RAW_LIMIT]

@@ -229,7 +229,7 @@ class _Sending:
             ):
                 return Conflicted(copy)
             version = version or copy.version
-            row = object_of(reply.body, self.form) or {}
+            row = object_of(reply.body) or {}
         reply = Reply(404)
         for request in self.wire.undelete(self.form, self.change, version, row):
             reply = self.call.write(request)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -244,9 +243,12 @@ class Form:
             reader = self._readers.get(key)
             if reader is not None:
                 name, decode = reader
+                if self.exact_numbers and decode is not _decimal_text:
+                    value = _floats(value)
                 record[name] = value if decode is None or value is None else decode(value)
             else:
-                record[ESCAPE + key if _escaped(key) else self.schema.local_name(key)] = value
+                name = ESCAPE + key if _escaped(key) else self.schema.local_name(key)
+                record[name] = _floats(value) if self.exact_numbers else value
         for wire, local in SYSTEM.items():
             if row.get(wire) is not None:
                 record[local] = row[wire] if wire == "version" else canonical_moment(row[wire])
@@ -303,21 +305,13 @@ def type_name(value: object) -> str:
     return "text" if isinstance(value, str) else "an array" if isinstance(value, list) else "an object"
 
 
-def settle_numbers(value: Any, decimals: frozenset[str]) -> Json:
-    """JSON that was parsed with Decimal: floats everywhere, but for the top-level keys that hold decimals."""
+def _floats(value: Any) -> Json:
+    """JSON that was parsed with Decimal, with floats instead."""
     if isinstance(value, Decimal):
-        number = float(value)
-        return number if math.isfinite(number) else math.inf
+        return float(value)
     if isinstance(value, list):
-        return [settle_numbers(item, decimals) for item in cast("Sequence[Any]", value)]
+        return [_floats(item) for item in cast("Sequence[Any]", value)]
     if isinstance(value, dict):
-        pairs = cast("dict[str, Any]", value)
-        settled = {
-            key: str(item)
-            if isinstance(item, Decimal) and key in decimals
-            else settle_numbers(item, decimals)
-            for key, item in pairs.items()
-        }
-        return Twice(settled) if isinstance(value, Twice) else settled
+        return {key: _floats(item) for key, item in cast("Mapping[str, Any]", value).items()}
     plain: Json = value
     return plain

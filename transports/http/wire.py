@@ -18,8 +18,7 @@ import httpx
 
 from tidesync.errors import ConfigurationError, InvalidQuery, ProtocolError, RequestRefused
 from tidesync.records import Json
-from tidesync.transports.http.values import Form, Twice, settle_numbers, type_name
-from tidesync.values import ColumnType
+from tidesync.transports.http.values import Form, Twice, type_name
 
 NOTHING: Final = object()
 """The body of a request that has none (null is a body)."""
@@ -149,27 +148,22 @@ def _integer(text: str) -> int | float:
 
 
 def from_json(body: bytes, form: Form | None = None) -> Json:
-    """The JSON of a reply. Raises `ProtocolError`.
+    """The JSON of a reply. Raises `ProtocolError`. Where the form has decimals, fractions come out as Decimal.
 
     Numbers that no record can hold come out as infinities, repeated keys as `Twice`: each spoils its own
     record, not the page.
     """
-    exact = form is not None and form.exact_numbers
     try:
         value: Json = json.loads(
             body.decode("utf-8-sig"),
             object_pairs_hook=_unique,
             parse_int=_integer,
-            parse_float=Decimal if exact else None,
+            parse_float=Decimal if form is not None and form.exact_numbers else None,
         )
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ProtocolError(f"the reply is not JSON: {reason} (it begins {shown(body)!r})") from error
-    if not exact or form is None:
-        return value
-    schema = form.schema
-    decimals = frozenset(column.wire for column in schema.columns if column.type is ColumnType.DECIMAL)
-    return settle_numbers(value, decimals)
+    return value
 
 
 def object_of(body: bytes, form: Form | None = None) -> dict[str, Json] | None:
@@ -292,10 +286,10 @@ def base_url(text: str, allow_plain_http_to: Sequence[str] = ()) -> httpx.URL:
         url = httpx.URL(text)
     except (httpx.InvalidURL, TypeError) as error:
         raise ConfigurationError(f"this is not an address: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(f"a remote's address begins with https:// and a host, not {text[:40]!r}")
     if url.userinfo:
         raise ConfigurationError("the address carries a user name or password: pass them as auth= instead")
+    if url.scheme not in ("http", "https") or not url.host or set(url.host) & set(" %"):
+        raise ConfigurationError(f"a remote's address begins with https:// and a host, not {text[:40]!r}")
     if url.query or url.fragment:
         raise ConfigurationError(
             "the address of a remote has no query and no fragment: pass parameters with calls"

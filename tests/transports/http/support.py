@@ -1,0 +1,110 @@
+"""Tables, changes and transports for these tests."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+
+from tidesync.contracts.transport import (
+    Absent,
+    Change,
+    ChangeKind,
+    Expected,
+    Outcome,
+    Page,
+    PullRequest,
+    Version,
+)
+from tidesync.query import Query
+from tidesync.records import Json, Record, Tombstone
+from tidesync.schema import Column, TableSchema
+from tidesync.transports.http import HttpTransport
+from tidesync.values import ColumnType
+
+TODO = TableSchema(
+    "todoitem",
+    (
+        Column("text", ColumnType.STRING),
+        Column("complete", ColumnType.BOOLEAN),
+        Column("priority", ColumnType.FLOAT),
+        Column("count", ColumnType.INTEGER),
+        Column("due", ColumnType.DATETIME),
+        Column("price", ColumnType.DECIMAL),
+        Column("extra", ColumnType.JSON),
+        Column("created_on", ColumnType.STRING, wire="createdOn"),
+    ),
+)
+COLUMNS = ("text", "complete", "priority", "count", "due", "price", "extra", "createdOn")
+URL = "http://127.0.0.1:8080/app"
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def transport(handler: Handler, *, tables: Sequence[TableSchema] = (TODO,), **options: Any) -> HttpTransport:
+    """An open transport whose network is a function; 2.0 unless `protocol` says otherwise."""
+    options.setdefault("protocol", "2.0")
+    url = options.pop("url", URL)
+    found = HttpTransport(url, client=httpx.Client(transport=httpx.MockTransport(handler)), **options)
+    _ = found.open(tables)
+    return found
+
+
+def insert(id: str, *, expected: Expected = Absent(), attempts: int = 1, **fields: Json) -> Change:
+    return change("insert", id, {"id": id, **fields}, tuple(fields), expected, attempts)
+
+
+def update(id: str, version: str, **fields: Json) -> Change:
+    return change("update", id, {"id": id, **fields}, tuple(fields), Version(version))
+
+
+def delete(id: str, version: str) -> Change:
+    return change("delete", id, None, (), Version(version))
+
+
+def change(
+    kind: ChangeKind,
+    id: str,
+    record: Record | None,
+    fields: tuple[str, ...],
+    expected: Expected,
+    attempts: int = 1,
+) -> Change:
+    return Change(
+        id=f"op-{id}", table="todoitem", record_id=id, kind=kind, record=record, fields=fields,
+        expected=expected, attempts=attempts,
+    )  # fmt: skip
+
+
+def push_one(way: HttpTransport, one: Change) -> Outcome:
+    (outcome,) = way.push([one])
+    return outcome
+
+
+def pages(
+    way: HttpTransport, query: Query, *, between: Callable[[], object] = lambda: None, **options: Any
+) -> list[Page]:
+    """Every page of a pull, to its end; `between` runs after each."""
+    found: list[Page] = []
+    cursor = options.pop("cursor", None)
+    overlap = options.pop("overlap", 0.0)
+    while len(found) < 500:
+        page = way.pull(PullRequest(query=query, cursor=cursor, overlap=overlap, **options))
+        found.append(page)
+        cursor, overlap = page.cursor, 0.0
+        if not page.more:
+            return found
+        _ = between()
+    raise AssertionError("the pull does not end")
+
+
+def pulled(found: Sequence[Page]) -> tuple[dict[str, Record], dict[str, Tombstone]]:
+    """What a device holds after these pages."""
+    records: dict[str, Record] = {}
+    tombstones: dict[str, Tombstone] = {}
+    for page in found:
+        for record in page.records:
+            records[str(record["id"])] = record
+            _ = tombstones.pop(str(record["id"]), None)
+        for id, tombstone in page.tombstones.items():
+            tombstones[id] = tombstone
+            _ = records.pop(id, None)
+    return records, tombstones

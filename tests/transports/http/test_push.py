@@ -1,0 +1,477 @@
+"""What becomes of a change, on a 2.0 server that does what the real one does."""
+
+import json
+import time
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+
+from tests.transports.http.fake_server import FakeServer, reply, version
+from tests.transports.http.support import (
+    COLUMNS,
+    TODO,
+    change,
+    delete,
+    insert,
+    push_one,
+    transport,
+    update,
+)
+from tidesync.contracts.transport import (
+    Anything,
+    Applied,
+    Conflicted,
+    Denied,
+    NotSent,
+    Outcome,
+    Rejected,
+    Undeleted,
+    Unknown,
+    Untried,
+)
+from tidesync.errors import ContextClosed, UnknownTable
+from tidesync.records import Tombstone, alive
+from tidesync.schema import TableSchema
+from tidesync.transports.http import HttpTransport
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer({"todoitem": COLUMNS})
+
+
+@pytest.fixture
+def way(server: FakeServer) -> HttpTransport:
+    return transport(server)
+
+
+def copy_of(outcome: Outcome) -> dict[str, Any]:
+    assert isinstance(outcome, Applied | Conflicted)
+    assert alive(outcome.copy)
+    return outcome.copy
+
+
+def test_an_insert_is_one_post_and_answers_the_servers_record(server: FakeServer, way: HttpTransport) -> None:
+    """An insert is a POST to the table, and the result is the server's copy with its system fields. [E05] [E28] [F12]"""
+    outcome = push_one(way, insert("a", text="Bread", complete=False))
+    (request,) = server.requests
+    assert ("POST", "/app/tables/todoitem") == (request.method, request.url.path)
+    assert {"id": "a", "text": "Bread", "complete": False} == json.loads(request.content)
+    assert "if-match" not in request.headers
+    assert ("Bread", False, version(1)) == tuple(
+        copy_of(outcome)[key] for key in ("text", "complete", "version")
+    )
+    assert {"created_at", "updated_at"} < copy_of(outcome).keys()
+
+
+def test_an_update_sends_what_changed_under_the_quoted_version(
+    server: FakeServer, way: HttpTransport
+) -> None:
+    """An update is a PATCH of the changed fields, with the version as a quoted entity tag. [E05] [E28]"""
+    server.put("todoitem", "a", text="Bread", complete=False)
+    outcome = push_one(
+        way,
+        change(
+            "update",
+            "a",
+            {"id": "a", "text": "Rye", "complete": False},
+            ("text",),
+            update("a", version(1)).expected,
+        ),
+    )
+    (request,) = server.requests
+    assert ("PATCH", "/app/tables/todoitem/a") == (request.method, request.url.path)
+    assert {"text": "Rye"} == json.loads(request.content)
+    assert f'"{version(1)}"' == request.headers["if-match"]
+    assert version(2) == copy_of(outcome)["version"]
+
+
+def test_a_delete_carries_its_version_and_answers_a_tombstone(server: FakeServer, way: HttpTransport) -> None:
+    """A delete is a DELETE with If-Match, and the tombstone's version comes back. [E04] [E28]"""
+    server.put("todoitem", "a", text="Bread")
+    outcome = push_one(way, delete("a", version(1)))
+    assert Applied(version(2), Tombstone(version(2))) == outcome
+    assert ("DELETE", f'"{version(1)}"') == (
+        server.requests[0].method,
+        server.requests[0].headers["if-match"],
+    )
+
+
+def test_without_a_version_nothing_is_expected(server: FakeServer, way: HttpTransport) -> None:
+    """If-Match is sent only where a version is known. [E04] [E05]"""
+    server.put("todoitem", "a", text="Bread")
+    for one in (
+        change("update", "a", {"id": "a", "text": "Rye"}, ("text",), Anything()),
+        change("delete", "a", None, (), Anything()),
+    ):
+        assert isinstance(push_one(way, one), Applied)
+        assert "if-match" not in server.requests[-1].headers
+
+
+def test_a_stale_update_or_delete_meets_the_servers_record(server: FakeServer, way: HttpTransport) -> None:
+    """412 is a conflict that carries what the server has. [F18] [F21]"""
+    server.put("todoitem", "a", text="Bread")
+    server.put("todoitem", "a", text="Rye")
+    for one in (update("a", version(1), text="Spelt"), delete("a", version(1))):
+        outcome = push_one(way, one)
+        assert isinstance(outcome, Conflicted)
+        assert ("Rye", version(2)) == (copy_of(outcome)["text"], copy_of(outcome)["version"])
+
+
+def test_an_insert_that_meets_a_record_reads_it(server: FakeServer, way: HttpTransport) -> None:
+    """The body of a 409 may be what was sent: the record is read before it is called a conflict. [F18] [F21]"""
+    server.put("todoitem", "a", text="Theirs")
+    outcome = push_one(way, insert("a", text="Mine"))
+    assert "Theirs" == copy_of(outcome)["text"]
+    assert ["POST", "GET"] == [request.method for request in server.requests]
+
+
+def test_an_insert_that_meets_a_tombstone_says_so_with_its_version(
+    server: FakeServer, way: HttpTransport
+) -> None:
+    """A GET of a deleted record is 404, so a list finds the tombstone: reviving it can then be expected."""
+    server.put("todoitem", "a", text="Theirs")
+    server.put("todoitem", "a", deleted=True)
+    assert Conflicted(Tombstone(version(2))) == push_one(way, insert("a", text="Mine"))
+
+
+def test_a_refused_insert_of_what_is_not_there_is_a_tombstone_of_any_version(way: HttpTransport) -> None:
+    """Refused as existing, yet not there: something was deleted in between."""
+    way = transport(lambda request: reply(409, {}) if request.method == "POST" else reply(200, []))
+    assert Conflicted(Tombstone(None)) == push_one(way, insert("a", text="Mine"))
+
+
+@pytest.mark.parametrize("status", [409, 412])
+@pytest.mark.parametrize("answer", [reply(500), reply(401), httpx.Response(200, text="<html>")])
+def test_a_conflict_that_cannot_be_read_is_unknown(status: int, answer: httpx.Response) -> None:
+    """Where the server's copy cannot be had, nothing is said about it."""
+    way = transport(
+        lambda request: (
+            reply(status) if request.method != "GET" else httpx.Response(answer.status_code, text="<html>")
+        ),
+        retries=0,
+    )
+    assert isinstance(push_one(way, insert("a", text="Mine")), Unknown)
+
+
+@pytest.mark.parametrize("kind", ["update", "delete"])
+def test_a_refusal_of_the_version_that_is_there_is_no_conflict(kind: str) -> None:
+    """412 with the very version that was sent would be settled for ever: it is a refusal."""
+    row = {"id": "a", "text": "x", "version": "AAA="}
+    way = transport(lambda request: reply(412, row) if request.method != "GET" else reply(200, [row]))
+    one = update("a", "AAA=", text="y") if kind == "update" else delete("a", "AAA=")
+    outcome = push_one(way, one)
+    assert isinstance(outcome, Rejected)
+    assert "412" == outcome.code
+
+
+def test_a_delete_of_what_is_gone_is_done(server: FakeServer, way: HttpTransport) -> None:
+    """A delete that answers 404 or 410 took effect: the record is gone. [F09] [F10]"""
+    assert Applied(None, Tombstone(None)) == push_one(way, delete("a", version(1)))
+    gone = transport(lambda request: reply(410))
+    assert Applied(None, Tombstone(None)) == push_one(gone, delete("a", version(1)))
+
+
+def test_a_404_that_is_not_the_tables_own_is_looked_into(server: FakeServer) -> None:
+    """An unknown table answers 404 with a page of HTML: nothing was deleted there, and nothing lost here."""
+    way = transport(server, tables=[TODO, TableSchema("nowhere")])
+    one = change("delete", "a", None, (), Anything())
+    for kind in ("delete", "update", "insert"):
+        record = None if kind == "delete" else {"id": "a", "text": "x"}
+        outcome = push_one(
+            way, attrs.evolve(one, table="nowhere", kind=kind, record=record, fields=("text",))
+        )
+        assert isinstance(outcome, Rejected), kind
+        assert "404" == outcome.code
+        assert "<" not in outcome.message
+
+
+def test_an_update_of_what_is_gone_is_a_conflict(server: FakeServer, way: HttpTransport) -> None:
+    """404 for an update means missing or deleted: the copy is nothing, or the tombstone with its version."""
+    assert Conflicted(None) == push_one(way, update("a", version(1), text="x"))
+    server.put("todoitem", "a", text="y")
+    server.put("todoitem", "a", deleted=True)
+    assert Conflicted(Tombstone(version(2))) == push_one(way, update("a", version(1), text="x"))
+
+
+def test_an_update_with_nothing_to_set_is_never_sent(server: FakeServer, way: HttpTransport) -> None:
+    """An empty PATCH is an error at the server: the version is compared by reading instead."""
+    server.put("todoitem", "a", text="x")
+    assert version(1) == copy_of(push_one(way, update("a", version(1))))["version"]
+    assert isinstance(push_one(way, update("a", version(9))), Conflicted)
+    assert Conflicted(None) == push_one(way, update("b", version(9)))
+    assert {"GET"} == {request.method for request in server.requests}
+
+
+def test_a_null_for_a_column_that_is_not_there_is_not_sent(server: FakeServer, way: HttpTransport) -> None:
+    """The server fails on a PATCH that brings a new column holding null, which says nothing anyway."""
+    server.put("todoitem", "a", text="x")
+    outcome = push_one(way, update("a", version(1), text="y", brand_new=None))
+    assert ("y", None) == (copy_of(outcome)["text"], copy_of(outcome)["brand_new"])
+    assert isinstance(push_one(way, update("a", version(2), brand_new=None)), Applied)
+    assert isinstance(push_one(way, update("a", version(2), text=None)), Applied)
+    assert [{"text": "y"}, {"text": None}] == [
+        json.loads(request.content) for request in server.requests if request.method == "PATCH"
+    ]
+
+
+def test_reviving_is_an_exchange_of_its_own(server: FakeServer, way: HttpTransport) -> None:
+    """An insert over a tombstone undeletes it with its version, and writes nothing more."""
+    server.put("todoitem", "a", text="Old")
+    server.put("todoitem", "a", deleted=True)
+    outcome = push_one(way, insert("a", text="New", expected=Tombstone(version(2))))
+    assert isinstance(outcome, Undeleted)
+    assert ("Old", version(3)) == (outcome.record["text"], outcome.record["version"])
+    (request,) = server.requests
+    assert ("POST", "/app/tables/todoitem/a", f'"{version(2)}"', b"") == (
+        request.method, request.url.path, request.headers["if-match"], request.content,
+    )  # fmt: skip
+
+
+def test_reviving_what_is_no_tombstone_any_more_is_a_conflict(server: FakeServer, way: HttpTransport) -> None:
+    """Undelete answers what is there instead: nothing, a newer tombstone, a live record."""
+    assert Conflicted(None) == push_one(way, insert("a", text="New", expected=Tombstone("AAA=")))
+    server.put("todoitem", "a", text="Old")
+    server.put("todoitem", "a", deleted=True)
+    assert Conflicted(Tombstone(version(2))) == push_one(
+        way, insert("a", text="New", expected=Tombstone("AAA="))
+    )
+    server.put("todoitem", "a", deleted=False)
+    assert "Old" == copy_of(push_one(way, insert("a", text="New", expected=Tombstone(version(2)))))["text"]
+
+
+def test_a_tombstone_of_unknown_version_is_read_before_it_is_revived(
+    server: FakeServer, way: HttpTransport
+) -> None:
+    """Undelete without a version would also touch a live record."""
+    server.put("todoitem", "a", text="Old")
+    unknown = insert("a", text="New", expected=Tombstone(None))
+    assert version(1) == copy_of(push_one(way, unknown))["version"]
+    server.put("todoitem", "a", deleted=True)
+    assert isinstance(push_one(way, unknown), Undeleted)
+    assert Conflicted(None) == push_one(way, insert("b", text="New", expected=Tombstone(None)))
+
+
+def test_an_undelete_that_was_asked_for_is_applied(server: FakeServer, way: HttpTransport) -> None:
+    """A remote table's own undelete answers the record. [O14]"""
+    server.put("todoitem", "a", text="Old")
+    server.put("todoitem", "a", deleted=True)
+    outcome = push_one(way, change("undelete", "a", None, (), Anything()))
+    assert isinstance(outcome, Applied)
+    assert "Old" == copy_of(outcome)["text"]
+
+
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>Welcome</html>", b"[]", b"null", b'{"id":"other","version":"AAA="}', b'{"text":"x"}', b'{"id":"a"',
+     b'{"id":"a","count":123456789012345678901234567890}'],
+)  # fmt: skip
+def test_a_success_without_the_record_proves_nothing(status: int, body: bytes) -> None:
+    """A hotel's login page also answers 200: only the record itself says that the write arrived. [E16]"""
+    way = transport(lambda request: httpx.Response(status, content=body))
+    for one in (insert("a", text="x"), update("a", "AAA=", text="x")):
+        assert isinstance(push_one(way, one), Unknown)
+    expected = Applied(None, Tombstone(None)) if body == b"" else None
+    outcome = push_one(way, delete("a", "AAA="))
+    assert outcome == expected or (expected is None and (isinstance(outcome, Unknown) or b'"id":"a"' in body))
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 415, 422, 418])
+def test_a_refusal_keeps_its_code_and_what_was_said(status: int) -> None:
+    """4xx proves that nothing was changed; the message is the server's own. [F17]"""
+    way = transport(lambda request: reply(status, {"error": "no such thing"}))
+    assert Rejected(str(status), "no such thing") == push_one(way, insert("a", text="x"))
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408])
+def test_a_server_fault_proves_nothing(status: int) -> None:
+    """5xx, also where 400 is meant: the write may be in effect, and is sent once only. [F16]"""
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        return reply(status, {"error": "SQLITE_ERROR"})
+
+    outcome = push_one(transport(handler), insert("a", text="x"))
+    assert isinstance(outcome, Unknown)
+    assert "SQLITE_ERROR" in outcome.reason
+    assert ["POST"] == asked
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError]
+)
+def test_what_never_left_was_not_sent(error: type[httpx.TransportError]) -> None:
+    """A refused connection proves that nothing arrived. [F01]"""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise error("refused", request=request)
+
+    assert isinstance(push_one(transport(handler), insert("a", text="x")), NotSent)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.ReadTimeout,
+        httpx.WriteTimeout,
+        httpx.ReadError,
+        httpx.WriteError,
+        httpx.RemoteProtocolError,
+        httpx.CloseError,
+    ],
+)
+def test_what_broke_off_is_unknown(error: type[httpx.TransportError]) -> None:
+    """A timeout or a reset after sending began proves nothing. [F22] [R-F23]"""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise error("lost", request=request)
+
+    outcome = push_one(transport(handler), insert("a", text="x"))
+    assert isinstance(outcome, Unknown)
+    assert error.__name__ in outcome.reason
+
+
+def test_a_rate_limit_is_not_sent_and_says_when() -> None:
+    """429 comes before anything is done; Retry-After travels with it."""
+    way = transport(lambda request: reply(429, {"error": "slow down"}, **{"retry-after": "7"}))
+    outcome = push_one(way, insert("a", text="x"))
+    assert isinstance(outcome, NotSent)
+    assert 7.0 == outcome.retry_after
+
+
+def test_refused_credentials_deny() -> None:
+    """401 stops the push. [F02]"""
+    assert isinstance(push_one(transport(lambda request: reply(401)), insert("a", text="x")), Denied)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(301, Unknown), (302, Unknown), (303, Unknown), (307, Rejected), (308, Rejected)]
+)
+def test_writes_are_not_redirected(status: int, outcome: type[Outcome]) -> None:
+    """307 and 308 say that the request is still to be made; the others may follow a write that was done."""
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return reply(status, location="https://elsewhere.example/login")
+
+    found = push_one(transport(handler), insert("a", text="x"))
+    assert isinstance(found, outcome)
+    assert "redirect" in str(found)
+    assert 1 == len(asked)
+
+
+def test_several_changes_have_an_outcome_each_in_order(server: FakeServer) -> None:
+    """Independent changes travel together; the answers are in the order of the changes. [E06] [E08]"""
+    way = transport(server, concurrency=4)
+    outcomes = way.push([insert(f"{n:02}", text=f"t{n}", complete=True) for n in range(25)])
+    assert [f"{n:02}" for n in range(25)] == [copy_of(outcome)["id"] for outcome in outcomes]
+    assert 25 == len(server.rows["todoitem"])
+
+
+def test_after_a_fault_the_rest_is_not_tried() -> None:
+    """A push that met the end of the network does not knock for every change. [F01] [R-F25]"""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    outcomes = transport(handler, concurrency=1).push([insert(str(n), text="x") for n in range(5)])
+    assert [NotSent, Untried, Untried, Untried, Untried] == [type(outcome) for outcome in outcomes]
+
+
+def test_a_refusal_does_not_stop_the_others(server: FakeServer) -> None:
+    """One poison change is its own affair. [R-E32]"""
+    way = transport(server, concurrency=1)
+    outcomes = way.push([insert("a", text="x"), insert("b", strange={"a": 1}), insert("c", text="y")])
+    assert [Applied, Rejected, Applied] == [type(outcome) for outcome in outcomes]
+
+
+def test_a_change_that_may_add_a_column_goes_alone() -> None:
+    """The 2.0 server forgets columns that several requests add at once: until it is seen to have them, one by one."""
+    server = FakeServer({"todoitem": ()})
+    inside, most = [0], [0]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.01)
+        try:
+            return server(request)
+        finally:
+            inside[0] -= 1
+
+    way = transport(handler, concurrency=4)
+    _ = way.push([insert("a", text="x", one=1), insert("b", two=2), insert("c", three=3)])
+    assert (1, {"text", "one", "two", "three"}) == (most[0], set(server.columns["todoitem"]))
+    _ = way.push([insert(id, text="x") for id in "efgh"])
+    assert most[0] > 1
+
+
+def test_a_structure_in_an_undeclared_field_is_refused_here(server: FakeServer, way: HttpTransport) -> None:
+    """The server would store "[object Object]" and say 201."""
+    outcome = push_one(way, insert("a", strange=[1]))
+    assert isinstance(outcome, Rejected)
+    assert "structured-value" == outcome.code
+    assert [] == server.requests
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [({"n": 2**53 + 1}, "integer-precision"), ({"a-b": 1}, "field-name"), ({"deleted": True}, "reserved-field"),
+     ({"createdAt": "x"}, "reserved-field")],
+)  # fmt: skip
+def test_what_the_server_would_spoil_is_refused_here(
+    way: HttpTransport, fields: dict[str, Any], code: str
+) -> None:
+    """Digits that would be lost, names that would be another thing: refused with a code, before anything is sent."""
+    outcome = push_one(way, insert("a", **fields))
+    assert isinstance(outcome, Rejected)
+    assert code == outcome.code
+
+
+@pytest.mark.parametrize(
+    "id", ["a/b", "a?b", "a b", "ü🙂", "100%", "%41", "a'b", "#x", "+", "a;b=c", "…", "x" * 255]
+)
+def test_every_id_survives_the_address(server: FakeServer, way: HttpTransport, id: str) -> None:
+    """Ids are percent-encoded whole: slashes, question marks, spaces, quotes and emoji come back as they are. [N13]"""
+    assert isinstance(push_one(way, insert(id, text="x")), Applied)
+    assert isinstance(push_one(way, update(id, version(1), text="y")), Applied)
+    found = way.get("todoitem", id)
+    assert alive(found)
+    assert ("y", id) == (found["text"], found["id"])
+    assert isinstance(push_one(way, delete(id, version(2))), Applied)
+    assert Tombstone(version(3)) == way.get("todoitem", id)
+
+
+@pytest.mark.parametrize("id", [".", ".."])
+def test_a_step_of_the_path_is_no_id(way: HttpTransport, id: str) -> None:
+    """`.` and `..` are taken for steps of the path, also when encoded."""
+    outcome = push_one(way, update(id, version(1), text="x"))
+    assert isinstance(outcome, Rejected)
+
+
+def test_the_caller_may_add_parameters_but_none_of_the_protocols(
+    server: FakeServer, way: HttpTransport
+) -> None:
+    """Parameters travel with the request; names of the protocol are refused. [H06]"""
+    plain = insert("b", text="x")
+    assert isinstance(push_one(way, attrs.evolve(plain, parameters={"tenant": "a&b"})), Applied)
+    assert b"tenant=a%26b" == server.requests[-1].url.query
+    for name in ("__includeDeleted", "$top", ""):
+        assert isinstance(push_one(way, attrs.evolve(plain, parameters={name: "true"})), Rejected)
+
+
+def test_what_was_not_opened_is_said_plainly(way: HttpTransport) -> None:
+    """A table that was not declared, and a transport that is not open, are mistakes of the caller."""
+    with pytest.raises(UnknownTable):
+        _ = way.get("nothing", "a")
+    way.close()
+    way.close()
+    with pytest.raises(ContextClosed):
+        _ = way.push([insert("a")])
+    _ = way.open([TODO])
+    assert isinstance(push_one(way, insert("a", text="again")), Applied)
