@@ -239,6 +239,11 @@ class Ledger:
             for name in self._names(head, entry):
                 self._named.setdefault(name, {})[entry.key] = (head, entry)
 
+    def moved(self, head: Head, entry: Entry) -> bool:
+        """Whether the operation stands elsewhere, or is of another kind, than where others were told to wait for it."""
+        row = self._rows.get(entry.key)
+        return row is not None and (row["sequence"] != entry.sequence or row["kind"] != kind_of(head, entry))
+
     def remove(self, entry: Entry) -> None:
         """The operation leaves the queue; its head no longer holds it."""
         if entry.key in self._rows:

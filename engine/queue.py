@@ -171,6 +171,9 @@ class Queue:
     def _show(self, head: Head) -> None:
         """The local record is what the newest operation says; with none left, the news, else the base."""
         self.ledger.save(head)
+        for entry in head.entries:
+            if self.ledger.moved(head, entry):
+                self.release(entry)
         if not head.entries:
             copy = head.remote if head.remote is not None else head.base
             self.ledger.store_copy(head.table, head.record_id, copy)
