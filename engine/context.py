@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
 from tidesync import resolutions
+from tidesync.arguments import check_context, check_name, check_parameters, check_pull, check_subscriber
 from tidesync.conflicts import Conflict, Merge, Policy, Resolution, defer
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import Transport
 from tidesync.drive import Ports, perform, run
 from tidesync.effects import Exchange, Plan
 from tidesync.encoding import decode_query, encode_query
-from tidesync.errors import BatchActive, ConfigurationError, ContextClosed, InvalidQuery, UnknownTable
+from tidesync.errors import BatchActive, ConfigurationError, ContextClosed, UnknownTable
 from tidesync.events import Event, Source
 from tidesync.holder import gone, running
 from tidesync.lease import Holder
@@ -31,7 +32,7 @@ from tidesync.plans.push import push
 from tidesync.plans.settle import merged_record
 from tidesync.query import Query
 from tidesync.queue import Queue, listed
-from tidesync.records import ID_LIMIT, Json, Record
+from tidesync.records import Json, Record
 from tidesync.remote import RemoteTable
 from tidesync.reports import OperationError, PullReport, PushReport
 from tidesync.selection import query_of
@@ -42,7 +43,6 @@ T = TypeVar("T")
 logger = logging.getLogger("tidesync")
 LEASE_LIFE: Final = 120.0
 """Seconds without a sign of life after which another process may take the lease, at the least."""
-PULL_PARAMETERS_RESERVED: Final = "$", "__"
 
 
 class SyncContext:
@@ -65,7 +65,7 @@ class SyncContext:
         page_size: int = 1000,
         patience: float = 30.0,
     ) -> None:
-        _check_arguments(store, tables, policy, page_size, patience)
+        check_context(store, tables, [policy, *(policies or {}).values()], page_size, patience)
         self._store, self._transport = store, transport
         self._tables = {each.name: each for each in tables}
         self._policy, self._handler = policy, handler
@@ -128,7 +128,7 @@ class SyncContext:
     def remote(self, table: Table[T], parameters: Mapping[str, str] | None = None) -> RemoteTable[T]:
         """The table at the remote, which fails without a network. `parameters` go with every request."""
         known = self._known(table)
-        _check_parameters(parameters or {})
+        check_parameters(parameters or {})
 
         def exchange(effect: Exchange[Any]) -> Any:
             _ = self._drive(connect)
@@ -218,8 +218,8 @@ class SyncContext:
         """
         known = self._known(table)
         wanted = query_of(known, query)
-        _check_pull(wanted, name, departures, push)
-        _check_parameters(parameters or {})
+        check_pull(wanted, name, departures, push)
+        check_parameters(parameters or {})
         plan = Pull(
             query=wanted, key=encode_query(Query(wanted.table, wanted.where)), decode=_condition, name=name,
             departures=departures, reconcile=reconcile, push=push, resync=resync, parameters=dict(parameters or {}),
@@ -236,7 +236,7 @@ class SyncContext:
         """
         known = self._known(table)
         if name is not None:
-            _check_name(known.name, name)
+            check_name(known.name, name)
         wanted = query_of(known, query)
         return self._drive(lambda session: purge(session, wanted, name=name, force=force))
 
@@ -293,6 +293,7 @@ class SyncContext:
 
         An exception in the callback is logged, and breaks nothing.
         """
+        check_subscriber(callback)
         self._subscribers.append(callback)
 
         def unsubscribe() -> None:
@@ -352,49 +353,3 @@ def _pending(transaction: StoreTransaction) -> int:
 
 def _condition(key: Json) -> Any:
     return decode_query(str(key)).where
-
-
-def _check_arguments(
-    store: object, tables: Sequence[object], policy: object, page_size: object, patience: object
-) -> None:
-    if store is None or not hasattr(store, "transaction"):
-        raise ConfigurationError(f"a store is needed, such as MemoryStore() or SQLiteStore(path), not {store!r:.60}")
-    seen: set[str] = set()
-    for each in tables:
-        if not isinstance(each, Table):
-            raise ConfigurationError(f"tables are what table() returns, not {each!r:.60}")
-        if each.name in seen:
-            raise ConfigurationError(f"two tables are named {each.name!r}: give one of them another name=")
-        seen.add(each.name)
-    if not callable(policy):
-        raise ConfigurationError(f"a policy is a callable Conflict -> Resolution, not {policy!r:.60}")
-    if isinstance(page_size, bool) or not isinstance(page_size, int) or page_size < 1:
-        raise ConfigurationError(f"page_size is a whole number from 1, not {page_size!r}")
-    if not isinstance(patience, int | float) or patience < 0:
-        raise ConfigurationError(f"patience is in seconds, from 0, not {patience!r}")
-
-
-def _check_pull(query: Query, name: str | None, departures: object, push: object) -> None:
-    if query.fields is not None:
-        raise InvalidQuery(f"{query.table}: a pull brings whole records: leave out values()")
-    if departures not in ("keep", "remove") or push not in ("context", "table", "none"):
-        raise InvalidQuery("departures is 'keep' or 'remove', push is 'context', 'table' or 'none'")
-    if name is None:
-        if departures == "remove":
-            raise InvalidQuery(f"{query.table}: departures='remove' needs a name: only then is known what was here")
-        return
-    _check_name(query.table, name)
-    if query.order or query.skip or query.take is not None:
-        raise InvalidQuery(f"{query.table}: a named pull has an order of its own: leave out order_by, skip and take")
-
-
-def _check_name(table: str, name: object) -> None:
-    if not isinstance(name, str) or not name or len(name) > ID_LIMIT or not name.isprintable():
-        raise InvalidQuery(f"{table}: a pull's name is 1 to {ID_LIMIT} printable characters, not {name!r:.60}")
-
-
-def _check_parameters(parameters: Mapping[str, str]) -> None:
-    for key in parameters:
-        if key.startswith(PULL_PARAMETERS_RESERVED):
-            raise InvalidQuery(f"the parameter {key!r} belongs to the protocol: say it with the query")
-

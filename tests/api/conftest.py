@@ -1,0 +1,47 @@
+"""A world with one remote; devices in memory, and in SQLite files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.support import TABLES, MakeStore, Remote, Wire, World
+from tidesync import SyncContext
+from tidesync.contracts.store import Store
+from tidesync.stores.memory import MemoryStore
+from tidesync.stores.sqlite import SQLiteStore
+from tidesync.transports.authority import Authority
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+    kept: dict[str, MemoryStore] = {}
+
+    def make(name: str) -> Store:
+        if request.param == "sqlite":
+            return SQLiteStore(tmp_path / f"{name}.db", synchronous="normal")
+        return kept.setdefault(name, MemoryStore())
+
+    return make
+
+
+@pytest.fixture
+def remote() -> Remote:
+    return Remote(Authority(MemoryStore(), [each.schema for each in TABLES], identity="remote").open())
+
+
+@pytest.fixture
+def world(make_store: MakeStore, remote: Remote) -> Iterator[World]:
+    made = World(make_store, remote)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wire(world: World) -> Wire:
+    return world.wire()
+
+
+@pytest.fixture
+def ctx(world: World, wire: Wire) -> SyncContext:
+    return world.device("one", wire)
