@@ -144,7 +144,7 @@ expressions: st.SearchStrategy[Expr] = simple | st.recursive(
 conditions = (
     st.none() | expressions | st.lists(simple, min_size=2, max_size=3).map(lambda items: And(tuple(items)))
 )
-queries = st.builds(
+_queries = st.builds(
     Query,
     st.just(TABLE.name),
     where=conditions,
@@ -153,3 +153,12 @@ queries = st.builds(
     take=st.none() | st.integers(0, 4),
     fields=st.none() | st.lists(st.sampled_from((*FIELDS, "nowhere")), max_size=4).map(tuple),
 )
+
+
+@st.composite
+def any_query(draw: st.DrawFn) -> Query:
+    """A query of any kind (composite, because the strategies it is made of have a long repr)."""
+    return draw(_queries)
+
+
+queries = any_query()

@@ -181,7 +181,7 @@ def test_an_invalid_id_in_a_list_deletes_nothing(store: AnyStore) -> None:
 
 
 def test_forty_thousand_ids(store: AnyStore) -> None:
-    """Any number of ids may be asked for at once, also repeated; each is answered in its place. [M05] [R-M23]"""
+    """Any number of ids may be asked for at once, also repeated; each is answered in place. [M05] [R-M23]"""
     store.open([TABLE])
     count = 40_000
     put(store, *({"id": f"{n}", "number": n} for n in range(0, count, 2)))

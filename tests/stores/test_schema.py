@@ -1,6 +1,5 @@
 """Opening with another schema: what is added, moved, kept, refused."""
 
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -38,12 +37,12 @@ VALUES: list[Json] = [None, True, 1, 1.0, -0.0, "x", "", [1, {"a": None}], {}, "
 
 @pytest.mark.parametrize("kind", list(ColumnType))
 def test_a_new_column_takes_over_what_was_unknown(store: AnyStore, kind: ColumnType) -> None:
-    """A new column takes the values kept under its name, of any type: absent stays absent, null null. [L06]"""
+    """A new column takes the values kept under its name: absent stays absent, null null. [L06]"""
     rows: list[Record] = [{"id": f"{n:03}", "new": value, "other": n} for n, value in enumerate(VALUES)]
-    rows += [{"id": f"9{n:03}"} for n in range(1200)] + [{"id": "99999", "new": None}]
+    rows += [{"id": f"9{n:04}"} for n in range(1200)] + [{"id": "99999", "new": None}]
     fill(store, schema(old=T.STRING), rows)
     store.close()
-    store.open([schema(("new",), old=T.STRING, new=kind)])
+    store.open([schema(*([] if kind is T.JSON else [("new",)]), old=T.STRING, new=kind)])
     assert same(rows, stored(store))  # type: ignore[arg-type]
     text = Compare("eq", Field("new", T.STRING), Value("x"))
     assert [rows[5]] == stored(store, text)
@@ -126,10 +125,10 @@ def test_a_type_that_loses_nothing_is_changed(
 ) -> None:
     """A changed type that fits all stored values is taken, and queries find them as before. [L12]"""
     rows: list[Record] = [{"id": f"{n}", "a": value} for n, value in enumerate(values)]
-    fill(store, schema(("a",), a=before), rows)
+    fill(store, schema(*([] if before is T.JSON else [("a",)]), a=before), rows)
     expected = [stored(store, Compare("eq", Field("a"), Value(value))) for value in values]
     store.close()
-    store.open([schema(("a",), a=after)])
+    store.open([schema(*([] if after is T.JSON else [("a",)]), a=after)])
     assert same(rows, stored(store))  # type: ignore[arg-type]
     assert expected == [stored(store, Compare("eq", Field("a"), Value(value))) for value in values]
 
@@ -215,7 +214,7 @@ def indexes_of(path: Path) -> list[str]:
 
 
 def test_the_file_has_tables_with_columns(tmp_path: Path) -> None:
-    """Tables are SQL tables with a column for each declared one, native where SQLite has the type. [L02] [L09]"""
+    """Tables are SQL tables with a column for each declared one, native where possible. [L02] [L09]"""
     path = tmp_path / "x.db"
     store = SQLiteStore(path)
     row: Record = {"id": "1", "text": "a", "number": 5, "ratio": 0.5, "flag": True, "tree": {"a": [1]}}
@@ -244,10 +243,11 @@ def test_indexes_follow_the_schema(tmp_path: Path) -> None:
         'CREATE INDEX "todo:a,b,id" ON "todo" ("a", "b", "id")',
         'CREATE INDEX "todo:b,id" ON "todo" ("b", "id")',
     ]
+    store.close()
     assert expected == indexes_of(path)
     store.open([schema(("c",), ("b",), a=T.STRING, b=T.STRING, c=T.STRING)])
-    assert [expected[1], 'CREATE INDEX "todo:c,id" ON "todo" ("c", "id")'] == indexes_of(path)
     store.close()
+    assert [expected[1], 'CREATE INDEX "todo:c,id" ON "todo" ("c", "id")'] == indexes_of(path)
     store.open([schema(a=T.STRING)])
     assert [] == indexes_of(path)
     store.close()
@@ -278,7 +278,7 @@ def test_a_failed_upgrade_changes_no_byte(tmp_path: Path) -> None:
         store.open([schema(name="new", a=T.STRING), schema(("c",), a=T.INTEGER, c=T.INTEGER)])
     store.close()
     assert before == path.read_bytes()
-    assert ["x.db"] == os.listdir(tmp_path)
+    assert [path] == list(tmp_path.iterdir())
 
 
 def test_an_older_program_beside_a_newer_one(tmp_path: Path) -> None:
