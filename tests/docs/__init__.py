@@ -1,0 +1,1 @@
+"""The documentation tells the truth: its programs run, its links lead somewhere, its names exist."""
