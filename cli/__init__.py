@@ -35,7 +35,7 @@ Without --url the remote is built in. With --url it is a server of the Azure Mob
 The demo adds about 310 records, whose ids begin with "demo-" and a random word, and leaves them there.
 """
 _STATUS: Final = "Exit status: 0 all agree, 1 they differ, 2 the demo could not run, 130 interrupted."
-_WHAT_TO_DO: Final[Sequence[tuple[type[TidesyncError], str]]] = (
+_WHAT_TO_DO: Final[Sequence[tuple[type[Exception], str]]] = (
     (MissingExtra, ""),
     (NotReachable, "check the address, and that the server runs"),
     (RemoteUnavailable, "look at the server's log, and try again"),
@@ -44,6 +44,7 @@ _WHAT_TO_DO: Final[Sequence[tuple[type[TidesyncError], str]]] = (
     (RequestRefused, "the server needs the tables that `tidesync demo --help` lists"),
     (PushFailed, "look at the server's log, and at the tables that `tidesync demo --help` lists"),
     (StoreError, "name another folder with --keep"),
+    (OSError, "name another folder with --keep"),
     (UsageError, "see `tidesync demo --help`"),
 )
 
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from tidesync.cli.demo import demo
 
         return demo(given.url, given.protocol, given.keep)
-    except TidesyncError as error:
+    except (TidesyncError, OSError) as error:
         if given.traceback:
             raise
         print(f"tidesync: {one_line(error)}", file=sys.stderr)
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def one_line(error: TidesyncError) -> str:
+def one_line(error: Exception) -> str:
     """What went wrong and what to do, without line breaks."""
     todo = next((todo for kind, todo in _WHAT_TO_DO if isinstance(error, kind)), "--traceback tells where")
     return " ".join(f"{error}{f' ({todo})' if todo else ''}".split())
@@ -92,8 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--url", help="a server, as http://127.0.0.1:8080; without it the remote is built in")
     demo.add_argument(
-        "--protocol", choices=("auto", "2.0", "3.0"), default="auto", help="what the server speaks (default: auto)"
+        "--protocol",
+        choices=("auto", "2.0", "3.0"),
+        default="auto",
+        help="what the server speaks (default: auto)",
     )
-    demo.add_argument("--keep", type=Path, metavar="DIR", help="put the files in this new or empty folder, and keep them")
+    demo.add_argument(
+        "--keep", type=Path, metavar="DIR", help="put the files in this new or empty folder, and keep them"
+    )
     demo.add_argument("--traceback", action="store_true", help="show where an error comes from")
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,7 +33,8 @@ def demo(url: str | None, protocol: Protocol, keep: Path | None) -> int:
 
 def _tell(told: Story) -> bool:
     with device(told.place, "phone") as phone:
-        for table in TABLES:  # a remote that does not answer, or lacks a table, is told of before anything is typed
+        # A remote that does not answer, or lacks a table, is told of before anything is typed.
+        for table in TABLES:
             _ = told.place.mine(phone.remote(table).where()).count()
         with device(told.place, "laptop") as laptop:
             story.edit_offline(told, phone, laptop)
@@ -49,7 +50,7 @@ def _tell(told: Story) -> bool:
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def _folder(keep: Path | None) -> Generator[Path]:
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="tidesync-demo-") as folder:
             yield Path(folder)

@@ -28,7 +28,7 @@ NOT_KILLED: Final = 3
 
 
 class Interrupted:
-    """A transport that never brings back the acknowledgement of the exchange in which operation `after` arrives."""
+    """A transport that never acknowledges the exchange in which operation number `after` arrives."""
 
     def __init__(self, inner: Transport, after: int) -> None:
         self._inner, self._after, self._arrived = inner, after, 0

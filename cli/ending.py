@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 
 from tidesync import Operation, SyncContext
@@ -24,11 +25,11 @@ class DeviceFailed(TidesyncError):
 
 
 def kill(story: Story, phone: SyncContext) -> Mapping[str, str | None]:
-    """Run the laptop in a process of its own and kill it; returns what the remote then held, as versions by id."""
+    """Run the laptop in a process of its own and kill it; returns the versions that the remote then held."""
     story.show.heading(
         "A device killed in the middle of a push",
-        f"The laptop, now a process of its own, edits 9 tasks and pushes them, {ROUND} in one exchange. When {ARRIVED} have "
-        "reached the remote, it is killed (SIGKILL): the second acknowledgement never arrives.",
+        f"The laptop, now a process of its own, edits 9 tasks and pushes them, {ROUND} in one exchange. When "
+        f"{ARRIVED} have reached the remote, it is killed (SIGKILL): it never sees the second acknowledgement.",
     )
     place = story.place
     command = [sys.executable, "-m", "tidesync.cli.device", "--folder", str(place.folder), "--run", place.run]
@@ -37,16 +38,16 @@ def kill(story: Story, phone: SyncContext) -> Mapping[str, str | None]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as child:  # noqa: S603  # our own
         try:
-            assert child.stdout is not None and child.stderr is not None
+            assert child.stdout is not None
             arrived = child.stdout.readline().strip()
             ended = child.poll()
         finally:
             child.kill()
-        said = child.stderr.read().strip()
+        said = "" if child.stderr is None else child.stderr.read().strip()
         status = child.wait()
     if not arrived or ended is not None:
         raise DeviceFailed(f"the device process ended by itself: {said.splitlines()[-1] if said else status}")
-    story.show.say(f"Process {child.pid}: {arrived} operations at the remote, then killed; exit status {status}.")
+    story.show.say(f"Process {child.pid}: {arrived} operations arrived, then killed; exit status {status}.")
     return _versions(story, phone)
 
 
@@ -67,20 +68,33 @@ def revive(story: Story, phone: SyncContext, after_kill: Mapping[str, str | None
         story.queue("The laptop's file, opened again: what survived in its queue", survived.values())
         states = [each.state for each in survived.values()]
         wanted = ["attempted"] * ROUND + ["pending"] * ROUND
-        story.promise(states == wanted, "The first exchange was settled; the second is in doubt; the third was not sent.")
+        story.promise(
+            states == wanted, "The first exchange is settled, the second in doubt, the third not sent."
+        )
         with story.show.bars(laptop, "laptop"):
             laptop.push()
         at_end = _versions(story, phone)
+        found = effects(survived, after_kill, at_end)
+        name = story.place.name
         story.show.table(
             "The remote, right after the kill and after the second push",
             ("operation", "record", "queue said", "after the kill", "at the end", "effect"),
             [
-                (_kind(id), story.place.name(id), _said(survived.get(id)), _short(after_kill[id]), _short(at_end[id]), word)
-                for id, word in _effects(survived, after_kill, at_end).items()
+                (
+                    _kind(id),
+                    name(id),
+                    _said(survived.get(id)),
+                    _short(after_kill[id]),
+                    _short(at_end[id]),
+                    word,
+                )
+                for id, word in found.items()
             ],
         )
-        words = set(_effects(survived, after_kill, at_end).values())
-        story.promise(words == {"once"}, "What had arrived was not done again, what had not was done now: each effect once.")
+        story.promise(
+            set(found.values()) == {"once"},
+            "Each effect once: what had arrived was not done a second time.",
+        )
         story.promise(laptop.pending_operations == 0, "The laptop's queue is empty.")
 
 
@@ -95,7 +109,7 @@ def _said(operation: Operation | None) -> str:
     return "acknowledged" if operation is None else operation.state
 
 
-def _effects(
+def effects(
     survived: Mapping[str, Operation], after_kill: Mapping[str, str | None], at_end: Mapping[str, str | None]
 ) -> dict[str, str]:
     """Per record "once", or what is wrong; every write at the remote gives a record another version."""
@@ -117,14 +131,16 @@ def _short(version: str | None) -> str:
 
 def purge(story: Story, phone: SyncContext) -> None:
     """Remove completed tasks from the phone only, and pull them back."""
-    story.show.heading("A purge", "The phone drops what is done, to save space: locally only. A pull brings it back.")
+    story.show.heading(
+        "A purge", "The phone drops what is done, locally only, to save space. A pull brings it back."
+    )
     place, tasks = story.place, phone[TASKS]
     pull(place, phone)  # what the laptop pushed since
     counted = [("before", tasks.count(), _far(story, phone))]
     report = tasks.purge(tasks.where(complete=True), name="demo")
     counted.append(("purged", tasks.count(), _far(story, phone)))
     with story.show.bars(phone, "phone"):
-        pull(place, phone)
+        tasks.pull(place.mine(tasks.where()), name="demo")
     counted.append(("pulled", tasks.count(), _far(story, phone)))
     story.show.table("Tasks", ("when", "phone", "remote"), counted)
     there = counted[0][1]
@@ -140,7 +156,7 @@ def _far(story: Story, phone: SyncContext) -> int:
 
 
 def compare(story: Story, phone: SyncContext, laptop: SyncContext) -> bool:
-    """Pull a last time, and compare both devices and the remote, field by field; returns whether they agree."""
+    """Pull a last time, and compare both devices and the remote by field; returns whether they agree."""
     story.show.heading("The end: do all three agree?")
     for context in (phone, laptop):
         pull(story.place, context)
@@ -150,10 +166,7 @@ def compare(story: Story, phone: SyncContext, laptop: SyncContext) -> bool:
         "remote": remote_state(story.place, phone),
     }
     queues = {"phone": phone.pending_operations, "laptop": laptop.pending_operations, "remote": None}
-    rows = [
-        (name, _count(state, LISTS.name), _count(state, TASKS.name), _done(state), queues[name], fingerprint(state))
-        for name, state in states.items()
-    ]
+    rows = [(name, *_counts(state), queues[name], fingerprint(state)) for name, state in states.items()]
     story.show.table("", ("where", "lists", "tasks", "done", "queued", "fingerprint"), rows)
     return verdict(story, states, {name: count for name, count in queues.items() if count})
 
@@ -163,12 +176,13 @@ def verdict(story: Story, states: Mapping[str, State], queued: Mapping[str, int]
     place, found = story.place, differences(states)
     if found:
         rows = [
-            (place.name(each.id), each.field, *(_told(each.values.get(name)) for name in states)) for each in found[:20]
+            (place.name(each.id), each.field, *(_told(each.values.get(name)) for name in states))
+            for each in found[:20]
         ]
         story.show.table("Differences", ("record", "field", *states), rows)
         if len(found) > len(rows):
             story.show.bad(f"... and {len(found) - len(rows)} more.")
-        story.show.bad(f"{len(found)} differences. A server must keep deleted records (soft delete) in both tables.")
+        story.show.bad(f"{len(found)} differences. A server needs soft delete for both tables.")
     for name, count in queued.items():
         story.show.bad(f"The {name} still has {count} operation(s) queued.")
     if found or queued:
@@ -180,12 +194,13 @@ def verdict(story: Story, states: Mapping[str, State], queued: Mapping[str, int]
     return True
 
 
-def _count(state: State, table: str) -> int:
-    return sum(1 for name, _ in state if name == table)
-
-
-def _done(state: State) -> int:
-    return sum(1 for record in state.values() if record.get("complete"))
+def _counts(state: State) -> tuple[int, int, int]:
+    tables = Counter(table for table, _ in state)
+    return (
+        tables[LISTS.name],
+        tables[TASKS.name],
+        sum(bool(record.get("complete")) for record in state.values()),
+    )
 
 
 def fingerprint(state: State) -> str:

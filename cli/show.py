@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
@@ -56,7 +56,8 @@ class Show:
         cells = [[_text(cell) for cell in row] for row in rows]
         grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for place, column in enumerate(columns):
-            numbers = bool(cells) and all(row[place].plain.isdigit() or row[place].plain == "-" for row in cells)
+            said = [row[place].plain for row in cells]
+            numbers = bool(said) and all(each.isdigit() or each == "-" for each in said)
             grid.add_column(column, justify="right" if numbers else "left", overflow="fold")
         for row in cells:
             grid.add_row(*row)
@@ -67,7 +68,7 @@ class Show:
         self._console.print()
 
     @contextmanager
-    def bars(self, device: SyncContext, name: str) -> Iterator[None]:
+    def bars(self, device: SyncContext, name: str) -> Generator[None]:
         """One bar for each push or pull of this device inside the block, from the events it tells."""
         columns = (
             TextColumn("{task.description:<24}", markup=False),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import attrs
 
 from tidesync import Operation, PushFailed, SyncContext
 from tidesync.cli.show import Cell, Show
-from tidesync.cli.world import LISTS, TASKS, Place, TodoList, TodoTask
+from tidesync.cli.world import LISTS, TABLES, TASKS, Place, TodoList, TodoTask
 from tidesync.conflicts import Conflict, MergeFields
 from tidesync.events import Event, OperationCollapsed, OperationPushed, OperationQueued
 from tidesync.records import Record, alive
 
-PHOTOS = 300
+PHOTOS: Final = 300
 """Tasks of the laptop, so many that a pull takes several pages."""
 
 
@@ -23,7 +24,7 @@ class Story:
 
     place: Place
     show: Show
-    broken: list[str] = attrs.field(factory=list)
+    broken: list[str] = attrs.Factory(list[str])
 
     def promise(self, holds: bool, said: str) -> None:
         """Say what was just seen to hold, or remember that it did not."""
@@ -44,8 +45,9 @@ class Story:
 
     def queue(self, title: str, operations: Iterable[Operation]) -> None:
         """A table of queued operations, in order."""
+        name = self.place.name
         rows = [
-            (number, each.kind, each.table, self.place.name(each.record_id), self.content(each.content), each.state)
+            (number, each.kind, each.table, name(each.record_id), self.content(each.content), each.state)
             for number, each in enumerate(operations, 1)
         ]
         self.show.table(title, ("#", "operation", "table", "record", "content", "state"), rows)
@@ -59,12 +61,14 @@ class Story:
 
 def pull(place: Place, device: SyncContext) -> None:
     """Pull what is new of this run's records, lists first."""
-    for table in (LISTS, TASKS):
+    for table in TABLES:
         device.pull(table, place.mine(device[table].where()), name="demo")
 
 
 class Typed:
     """Notes what was typed on a device, and what its queue made of each edit."""
+
+    COLUMNS: Final = ("#", "typed", "what becomes of it", "queued")
 
     def __init__(self, device: SyncContext) -> None:
         self._device, self._events = device, list[Event]()
@@ -94,7 +98,7 @@ def _made(event: Event) -> str:
 
 def edit_offline(story: Story, phone: SyncContext, laptop: SyncContext) -> None:
     """Edits on both devices, without a network; the phone's queue before and after collapse."""
-    story.show.heading("Offline edits", "Phone and laptop are edited. Nothing is sent: there is no network here.")
+    story.show.heading("Offline edits", "Phone and laptop are edited. Nothing is sent: they are offline.")
     id = story.place.id
     lists, tasks, typed = phone[LISTS], phone[TASKS], Typed(phone)
     typed("insert list Errands", lambda: lists.insert(TodoList(id("errands"), "Errands")))
@@ -104,16 +108,18 @@ def edit_offline(story: Story, phone: SyncContext, laptop: SyncContext) -> None:
     typed("insert task 'Call Ada'", lambda: tasks.insert(TodoTask(id("ada"), "Call Ada")))
     typed("delete 'asdf'", lambda: tasks.delete(id("asdf")))
     typed("update 'Call Ada': done", lambda: tasks.update(id("ada"), complete=True))
-    story.show.table("Before collapse: typed on the phone", ("#", "typed", "what becomes of it", "queued"), typed.rows)
+    story.show.table("Before collapse: typed on the phone", Typed.COLUMNS, typed.rows)
     story.queue("After collapse: queued on the phone", phone.operations())
     with laptop.batch():
         laptop[LISTS].insert(TodoList(id("archive"), "Archive"))
         for number in range(1, PHOTOS + 1):
-            photo = TodoTask(id(f"photo-{number:03}"), f"Photo {number:03}", id("archive"), complete=number % 3 == 0)
-            laptop[TASKS].insert(photo)
+            name = f"photo-{number:03}"
+            done = number % 3 == 0
+            laptop[TASKS].insert(TodoTask(id(name), name.replace("photo-", "Photo "), id("archive"), done))
     story.show.say(f"On the laptop, one batch made a list and {PHOTOS} tasks in it.")
     queued = phone.pending_operations, laptop.pending_operations
-    story.promise(queued == (3, PHOTOS + 1), f"Queued: {queued[0]} operations on the phone, {queued[1]} on the laptop.")
+    said = f"Queued: {queued[0]} operations on the phone, {queued[1]} on the laptop."
+    story.promise(queued == (3, PHOTOS + 1), said)
 
 
 def order_parents(story: Story, phone: SyncContext) -> None:
@@ -127,7 +133,7 @@ def order_parents(story: Story, phone: SyncContext) -> None:
     typed("insert task 'Order a cake'", lambda: phone[TASKS].insert(TodoTask(id("cake"), "Order a cake")))
     typed("insert list Birthday", lambda: phone[LISTS].insert(TodoList(id("birthday"), "Birthday")))
     typed("put the task into the list", lambda: phone[TASKS].update(id("cake"), list_id=id("birthday")))
-    story.show.table("Typed on the phone", ("#", "typed", "what becomes of it", "queued"), typed.rows)
+    story.show.table("Typed on the phone", Typed.COLUMNS, typed.rows)
     pushed: list[OperationPushed] = []
 
     def note(event: Event) -> None:
@@ -138,8 +144,14 @@ def order_parents(story: Story, phone: SyncContext) -> None:
     with story.show.bars(phone, "phone"):
         phone.push()
     unsubscribe()
-    rows = [(number, each.kind, each.table, story.place.name(each.record_id)) for number, each in enumerate(pushed, 1)]
-    story.show.table("The order in which it reached the remote", ("#", "operation", "table", "record"), rows)
+    story.show.table(
+        "The order in which it reached the remote",
+        ("#", "operation", "table", "record"),
+        [
+            (place, each.kind, each.table, story.place.name(each.record_id))
+            for place, each in enumerate(pushed, 1)
+        ],
+    )
     order = [each.record_id for each in pushed]
     parents = (id("errands"), id("milk")), (id("birthday"), id("cake"))
     first = all(order.index(parent) < order.index(child) for parent, child in parents)
@@ -152,15 +164,20 @@ def meet(story: Story, phone: SyncContext, laptop: SyncContext) -> None:
     story.sync("laptop", laptop)
     story.sync("phone", phone)
     counts = [(device[LISTS].count(), device[TASKS].count()) for device in (phone, laptop)]
-    far = tuple(story.place.mine(phone.remote(each).where()).count() for each in (LISTS, TASKS))
+    lists, tasks = (story.place.mine(phone.remote(each).where()).count() for each in TABLES)
+    far = lists, tasks
     rows = [("phone", *counts[0]), ("laptop", *counts[1]), ("remote", *far)]
     story.show.table("Records", ("where", "lists", "tasks"), rows)
-    story.promise(counts == [(3, PHOTOS + 3)] * 2 and far == counts[0], "Both devices hold what the remote holds.")
+    full = 3, PHOTOS + 3
+    story.promise([*counts, far] == [full] * 3, "Both devices hold what the remote holds.")
 
 
 def refuse(story: Story, phone: SyncContext) -> None:
     """An operation that the remote refuses, what waits for it, and how it is mended."""
-    story.show.heading("A refused operation", "This remote takes no list without a title. The phone makes one, and a task in it.")
+    story.show.heading(
+        "A refused operation",
+        "This remote takes no list without a title. The phone makes one, a task in it, and another task.",
+    )
     id = story.place.id
     phone[LISTS].insert(TodoList(id("garden"), ""))
     phone[TASKS].insert(TodoTask(id("roses"), "Cut the roses", id("garden")))
@@ -186,7 +203,9 @@ def refuse(story: Story, phone: SyncContext) -> None:
 
 def merge(story: Story, phone: SyncContext, laptop: SyncContext) -> None:
     """One task edited on both devices, and merged field by field."""
-    story.show.heading("A conflict, merged field by field", "Phone and laptop edit the same task; the laptop pushes first.")
+    story.show.heading(
+        "A conflict, merged field by field", "Phone and laptop edit the same task; the laptop pushes first."
+    )
     id = story.place.id
     laptop[TASKS].update(id("milk"), text="Buy oat milk", list_id=id("birthday"))
     laptop.push()
@@ -196,7 +215,9 @@ def merge(story: Story, phone: SyncContext, laptop: SyncContext) -> None:
     except PushFailed as failure:
         story.show.say(f"The phone's push says: {failure.errors[0].status if failure.errors else failure}.")
     found = phone.conflicts()
-    story.promise(len(found) == 1, "The remote's copy was not overwritten, and the phone's edits are not lost.")
+    story.promise(
+        len(found) == 1, "The remote's copy is not overwritten, and the phone's edits are not lost."
+    )
     if not found:
         return
     phone.resolve(found[0], MergeFields(prefer="local"))

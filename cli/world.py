@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -93,8 +93,8 @@ class Place:
 
 
 @contextmanager
-def reach(place: Place) -> Iterator[Transport]:
-    """A way to the remote. Any number of processes may reach the built-in one: its state is all in its file."""
+def reach(place: Place) -> Generator[Transport]:
+    """A way to the remote. Several processes may reach the built-in one: its state is all in its file."""
     if place.url is not None:
         from tidesync.transports.http import HttpTransport
 
@@ -107,7 +107,7 @@ def reach(place: Place) -> Iterator[Transport]:
 
 
 @contextmanager
-def device(place: Place, name: str, wrap: Wrap | None = None) -> Iterator[SyncContext]:
+def device(place: Place, name: str, wrap: Wrap | None = None) -> Generator[SyncContext]:
     """A device by name: its store is a file of that name. `wrap` puts something between it and the remote."""
     with reach(place) as way:
         transport = way if wrap is None else wrap(way)
