@@ -18,7 +18,7 @@ from tidesync.contracts.transport import Transport
 from tidesync.drive import Ports, perform, run
 from tidesync.effects import Exchange, Plan
 from tidesync.encoding import decode_query, encode_query
-from tidesync.errors import BatchActive, ConfigurationError, ContextClosed, UnknownTable
+from tidesync.errors import BatchActive, ConfigurationError, ContextClosed, StoreError, UnknownTable, UsageError
 from tidesync.events import Event, Source
 from tidesync.holder import gone, running
 from tidesync.lease import Holder
@@ -150,7 +150,8 @@ class SyncContext:
         session = self._opened
         active: Queue | None = getattr(self._local, "queue", None)
         if active is not None:
-            return step(active)
+            with self._unbroken():
+                return step(active)
         with self._store.transaction(write=True) as transaction:
             queue = session.queue(transaction, time.time())
             result = step(queue)
@@ -163,8 +164,9 @@ class SyncContext:
         _ = self._opened
         active: Queue | None = getattr(self._local, "queue", None)
         if active is not None:
-            active.ledger.flush()
-            return step(active.ledger.transaction)
+            with self._unbroken():
+                active.ledger.flush()
+                return step(active.ledger.transaction)
         with self._store.transaction(write=False) as transaction:
             return step(transaction)
 
@@ -179,12 +181,26 @@ class SyncContext:
             raise BatchActive("a batch inside a batch: one is enough")
         with self._store.transaction(write=True) as transaction:
             queue = self._local.queue = session.queue(transaction, time.time())
+            self._local.broken = None
             try:
                 yield
+                if self._local.broken is not None:
+                    raise StoreError("the store failed inside this batch: nothing of it is kept") from self._local.broken
                 events = queue.close("local")
             finally:
                 self._local.queue = None
         self._emit_all(events)
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """What is refused in a batch has changed nothing; what failed otherwise may have, and spoils it."""
+        try:
+            yield
+        except UsageError:
+            raise
+        except BaseException as error:
+            self._local.broken = error
+            raise
 
     # ---- sync
 

@@ -43,18 +43,12 @@ class SyncTable(Generic[T]):
         Raises `RecordExists`, `InvalidRecord`, `InvalidId`.
         """
         record, generated = writes.prepare(self.table, item)
-        stored = self._context.write(lambda queue: writes.insert(queue, self.table, record, generated=generated))
-        return self.table.from_record(stored)
+        return self._context.write(lambda queue: writes.insert(queue, self.table, record, generated=generated))
 
     def insert_many(self, items: Iterable[T | dict[str, Any]]) -> list[T]:
         """Insert many objects in one transaction: all of them, or none."""
         prepared = [writes.prepare(self.table, item) for item in items]
-
-        def step(queue: Queue) -> list[Record]:
-            writes.prefetch(queue, self.table.name, [str(record["id"]) for record, _ in prepared])
-            return [writes.insert(queue, self.table, record, generated=made) for record, made in prepared]
-
-        return [self.table.from_record(record) for record in self._context.write(step)]
+        return self._context.write(lambda queue: writes.insert_all(queue, self.table, prepared))
 
     @overload
     def update(self, item: T | dict[str, Any], /) -> T: ...
@@ -68,23 +62,21 @@ class SyncTable(Generic[T]):
         """
         if isinstance(item, str):
             id, fields = item, self.table.changes(**changes)
-            stored = self._context.write(lambda queue: writes.change(queue, self.table, id, fields))
-        else:
-            if changes:
-                raise TypeError("update() takes an object, or an id and changes, not both")
-            stored = self._context.write(lambda queue: writes.update(queue, self.table, item))
-        return self.table.from_record(stored)
+            return self._context.write(lambda queue: writes.change(queue, self.table, id, fields))
+        if changes:
+            raise TypeError("update() takes an object, or an id and changes, not both")
+        return self._context.write(lambda queue: writes.update(queue, self.table, item))
 
     def upsert(self, item: T | dict[str, Any]) -> T:
         """Insert the object, or update the record that has its id."""
         record, generated = writes.prepare(self.table, item)
 
-        def step(queue: Queue) -> Record:
+        def step(queue: Queue) -> T:
             if queue.ledger.local(self.table.name, str(record["id"])) is None:
                 return writes.insert(queue, self.table, record, generated=generated)
             return writes.update(queue, self.table, item)
 
-        return self.table.from_record(self._context.write(step))
+        return self._context.write(step)
 
     def delete(self, item: T | dict[str, Any] | str) -> None:
         """Delete by id or object; an object with a `version` is checked as for an update. Raises `RecordNotFound`."""

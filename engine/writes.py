@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tidesync.errors import InvalidRecord, RecordExists, RecordNotFound, StaleRecord
 from tidesync.ledger import LINEAGE
 from tidesync.objects import Table
 from tidesync.queue import Queue
-from tidesync.records import Record, check_id, check_record, claim_minted, content_of, new_id, same
+from tidesync.records import Record, check_id, check_record, claim_minted, content_of, new_id, same, with_system
 from tidesync.rules.chain import record_key
+from tidesync.values import name_of
+
+T = TypeVar("T")
 
 
 def prefetch(queue: Queue, table: str, ids: Sequence[str]) -> None:
@@ -30,28 +33,40 @@ def prepare(table: Table[Any], given: Any) -> tuple[Record, bool]:
     return record, generated
 
 
-def insert(queue: Queue, table: Table[Any], record: Record, *, generated: bool) -> Record:
+def insert(queue: Queue, table: Table[T], record: Record, *, generated: bool) -> T:
     """Queue an insert; `RecordExists` if the local store has the id."""
-    id = str(record["id"])
-    if queue.ledger.local(table.name, id) is not None:
-        raise RecordExists(table.name, id)
-    queue.write(table.name, id, content_of(record), generated=generated)
-    return _stored(queue, table.name, id)
+    return insert_all(queue, table, [(record, generated)])[0]
 
 
-def update(queue: Queue, table: Table[Any], given: Any) -> Record:
+def insert_all(queue: Queue, table: Table[T], prepared: Sequence[tuple[Record, bool]]) -> list[T]:
+    """Queue inserts of prepared records: all of them, or none."""
+    prefetch(queue, table.name, [str(record["id"]) for record, _ in prepared])
+    seen: set[str] = set()
+    for record, _ in prepared:
+        id = str(record["id"])
+        if id in seen or queue.ledger.local(table.name, id) is not None:
+            raise RecordExists(table.name, id)
+        seen.add(id)
+    contents = [(content_of(record) or {}, generated) for record, generated in prepared]
+    objects = [table.from_record(content) for content, _ in contents]
+    for content, generated in contents:
+        queue.write(table.name, str(content["id"]), content, generated=generated)
+    return objects
+
+
+def update(queue: Queue, table: Table[T], given: Any) -> T:
     """Queue an update by a whole object; `StaleRecord` if it comes from a copy that foreign news has outdated."""
     record = table.to_record(given)
     id = check_id(table.name, record.get("id"))
     stored = _existing(queue, table.name, id)
     _refuse_stale(queue, table.name, id, record, stored)
-    return _replace(queue, table.name, id, stored, table.overlay(given, stored))
+    return _replace(queue, table, id, stored, table.overlay(given, stored))
 
 
-def change(queue: Queue, table: Table[Any], id: str, changes: Record) -> Record:
+def change(queue: Queue, table: Table[T], id: str, changes: Record) -> T:
     """Queue an update of some fields."""
     stored = _existing(queue, table.name, check_id(table.name, id))
-    return _replace(queue, table.name, id, stored, {**stored, **changes})
+    return _replace(queue, table, id, stored, {**stored, **changes})
 
 
 def delete(queue: Queue, table: str, id: str, given: Record | None = None) -> None:
@@ -62,27 +77,23 @@ def delete(queue: Queue, table: str, id: str, given: Record | None = None) -> No
     queue.write(table, id, None)
 
 
-def _replace(queue: Queue, table: str, id: str, stored: Record, record: Record) -> Record:
+def _replace(queue: Queue, table: Table[T], id: str, stored: Record, record: Record) -> T:
     content, old = content_of(record), content_of(stored)
     assert content is not None and old is not None
     if record.get("id") != id:
-        raise InvalidRecord(table, "id", type(record.get("id")).__name__, "an id never changes: insert a new record")
-    _ = check_record(table, content)
+        raise InvalidRecord(table.name, "id", name_of(record.get("id")), "an id never changes: insert a new record")
+    _ = check_record(table.name, content)
+    # The class may refuse what results: that must show before anything changes.
+    changed = table.from_record(with_system(content, stored))
     if not same(content, old):
-        queue.write(table, id, content)
-    return _stored(queue, table, id)
+        queue.write(table.name, id, content)
+    return changed
 
 
 def _existing(queue: Queue, table: str, id: str) -> Record:
     stored = queue.ledger.local(table, id)
     if stored is None:
         raise RecordNotFound(table, id)
-    return stored
-
-
-def _stored(queue: Queue, table: str, id: str) -> Record:
-    stored = queue.ledger.local(table, id)
-    assert stored is not None
     return stored
 
 

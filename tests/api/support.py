@@ -17,6 +17,7 @@ from tidesync.contracts.transport import (
     Page,
     PullRequest,
     TransportCapabilities,
+    Unknown,
 )
 from tidesync.records import SYSTEM_FIELDS, Copy, Json, Record, alive
 from tidesync.schema import TableSchema
@@ -97,7 +98,7 @@ class Remote:
 
 
 class Wire:
-    """Loopback, recorded: `scripts` answer the next pushes in its place, `on_push` and `on_pull` come before."""
+    """Loopback, recorded: `scripts` answer the next pushes instead, `on_push` and `on_pull` come before."""
 
     def __init__(self, authority: Authority, **limits: Any) -> None:
         self.inner = LoopbackTransport(authority)
@@ -144,12 +145,11 @@ class Wire:
         self.closed += 1
 
     def answer(self, *outcomes: Outcome | None) -> None:
-        """The next push is answered with these, one for each change; None stands for the remote's own answer."""
+        """The next push is answered with these, one a change; None stands for the remote's own answer."""
         self.scripts.append(lambda changes: self._mixed(changes, outcomes))
 
     def lose_reply(self) -> None:
         """The next push takes effect, and its answer is lost."""
-        from tidesync.contracts.transport import Unknown
 
         def script(changes: Sequence[Change]) -> Sequence[Outcome]:
             _ = self.inner.push(changes)
