@@ -15,7 +15,7 @@ from tidesync.codecs import Codec, UnsupportedAnnotation, bare_annotation
 from tidesync.errors import ConfigurationError
 from tidesync.objects import Slot, Table
 from tidesync.records import SYSTEM_FIELDS
-from tidesync.schema import RESERVED, Column, Concurrency, TableSchema
+from tidesync.schema import Column, Concurrency, TableSchema
 from tidesync.structures import codec_of
 from tidesync.values import ColumnType
 
@@ -194,8 +194,8 @@ def _check_case(where: str, name: object) -> None:
         raise ConfigurationError(f"{where}: a column name must be text, not {name!r}")
     if name == "id":
         raise ConfigurationError(f"{where}.id must be str: ids are text on every remote")
-    if name not in RESERVED and name.lower() in RESERVED:
-        raise ConfigurationError(f"{where}.{name}: write {name.lower()}, which is what every table calls it")
+    if name.lower() == "id":
+        raise ConfigurationError(f"{where}.{name}: write it `id`, in lower case, as every table does")
 
 
 def _check_system(where: str, name: str, annotation: object) -> None:

@@ -269,14 +269,12 @@ class Table(Generic[T]):
             self._refuse(slot.name, value, error)
 
     def _as_read(self, record: Record) -> Record:
-        """The record as it would be written again, field by field; what does not fit stays."""
+        """The columns of a record as they would be written again, one by one; what does not fit stays."""
         result: Record = {}
-        for name, value in record.items():
-            slot = self._by_name.get(name)
+        for name in self._by_name.keys() & record.keys():
+            value, codec = record[name], self._by_name[name].codec
             try:
-                result[name] = (
-                    value if slot is None or value is None else slot.codec.encode(slot.codec.decode(value))
-                )
+                result[name] = None if value is None else codec.encode(codec.decode(value))
             except Misfit:
                 result[name] = value
         return result

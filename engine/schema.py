@@ -64,8 +64,8 @@ class TableSchema:
             raise ConfigurationError(
                 f"{self.name}: concurrency is 'optimistic' or 'last-write-wins', not {self.concurrency!r}"
             )
-        self._check_names("columns", (column.name for column in self.columns), fold=True)
-        self._check_names("wire names", (column.wire for column in self.columns), fold=False)
+        self._check_names("columns", (column.name for column in self.columns))
+        self._check_names("wire names", (column.wire for column in self.columns))
         for field in self.references or ():
             self._check_column("references", field)
         for index in self.indexes:
@@ -76,23 +76,25 @@ class TableSchema:
                 if self.by_name[field].type is ColumnType.JSON:
                     raise ConfigurationError(f"{self.name}.{field} is JSON, which cannot be indexed")
 
-    def _check_names(self, what: str, names: Iterable[str], *, fold: bool) -> None:
-        seen: dict[str, str] = {}
+    def _check_names(self, what: str, names: Iterable[str]) -> None:
+        seen: set[str] = set()
         for name in names:
-            key = name.lower() if fold else name  # SQL stores do not tell Name from name
-            if key in RESERVED and not self.name.startswith("__"):
+            if name in RESERVED and not self.name.startswith("__"):
                 raise ConfigurationError(f"{self.name}: {name!r} is reserved, and cannot be among the {what}")
-            if key in seen:
-                raise ConfigurationError(
-                    f"{self.name}: {seen[key]!r} and {name!r} are the same among the {what}"
-                )
-            seen[key] = name
+            if name in seen:
+                raise ConfigurationError(f"{self.name}: {name!r} is twice among the {what}")
+            seen.add(name)
 
     def _check_column(self, what: str, field: str) -> None:
         if field not in self.by_name:
             raise ConfigurationError(
                 f"{self.name}: {what} name {field!r}, and its columns are {', '.join(self.by_name) or 'none'}"
             )
+
+    @cached_property
+    def names_none(self) -> bool:
+        """Whether it is declared that no column names a record."""
+        return self.references is not None and not self.references
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:

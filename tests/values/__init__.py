@@ -1,0 +1,1 @@
+"""Tests of values, ids and declared tables."""
