@@ -47,7 +47,7 @@ NOTES = table("note", {"text": str, "stars": int, "tags": list[str]})
 TABLES = (LISTS, TODOS, NOTES)
 SOME_DAY = datetime(2024, 2, 29, 12, 30, tzinfo=UTC)
 
-Script: TypeAlias = Callable[[Sequence[Change]], Sequence[Outcome]]
+Script: TypeAlias = Callable[[Change], Outcome]
 MakeStore: TypeAlias = Callable[[str], Store]
 
 
@@ -98,7 +98,7 @@ class Remote:
 
 
 class Wire:
-    """Loopback, recorded: `scripts` answer the next pushes instead, `on_push` and `on_pull` come before."""
+    """Loopback, recorded: what `say` was told answers instead, `on_push` and `on_pull` come before."""
 
     def __init__(self, authority: Authority, **limits: Any) -> None:
         self.inner = LoopbackTransport(authority)
@@ -106,7 +106,7 @@ class Wire:
         self.opened = self.closed = self.gets = 0
         self.pushes: list[list[Change]] = []
         self.pulls: list[PullRequest] = []
-        self.scripts: list[Script] = []
+        self.scripts: dict[str, list[Script | Outcome]] = {}
         self.on_push: Callable[[Sequence[Change]], None] = lambda changes: None
         self.on_pull: Callable[[PullRequest], None] = lambda request: None
         self.on_open: Callable[[], None] = lambda: None
@@ -129,8 +129,9 @@ class Wire:
     def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
         self.pushes.append(list(changes))
         self.on_push(changes)
-        script: Script = self.scripts.pop(0) if self.scripts else self.inner.push
-        return script(changes)
+        if not any(self.scripts.get(change.record_id) for change in changes):
+            return self.inner.push(changes)
+        return [self._answer(change) for change in changes]
 
     def pull(self, request: PullRequest, /) -> Page:
         self.pulls.append(request)
@@ -144,25 +145,25 @@ class Wire:
     def close(self) -> None:
         self.closed += 1
 
-    def answer(self, *outcomes: Outcome | None) -> None:
-        """The next push is answered with these, one a change; None stands for the remote's own answer."""
-        self.scripts.append(lambda changes: self._mixed(changes, outcomes))
+    def say(self, record_id: str, *answers: Script | Outcome) -> None:
+        """The next changes of this record are answered with these, in the remote's place."""
+        self.scripts.setdefault(record_id, []).extend(answers)
 
-    def lose_reply(self) -> None:
-        """The next push takes effect, and its answer is lost."""
+    def forward(self, change: Change) -> Outcome:
+        """What the remote makes of the change."""
+        return self.inner.push([change])[0]
 
-        def script(changes: Sequence[Change]) -> Sequence[Outcome]:
-            _ = self.inner.push(changes)
-            return [Unknown("the reply was lost") for _ in changes]
+    def lose_reply(self, change: Change) -> Outcome:
+        """The change takes effect, and the answer is lost."""
+        _ = self.forward(change)
+        return Unknown("the reply was lost")
 
-        self.scripts.append(script)
-
-    def _mixed(self, changes: Sequence[Change], outcomes: Sequence[Outcome | None]) -> Sequence[Outcome]:
-        assert len(changes) == len(outcomes), [change.record_id for change in changes]
-        return [
-            self.inner.push([change])[0] if outcome is None else outcome
-            for change, outcome in zip(changes, outcomes, strict=True)
-        ]
+    def _answer(self, change: Change) -> Outcome:
+        answers = self.scripts.get(change.record_id)
+        if not answers:
+            return self.forward(change)
+        answer = answers.pop(0)
+        return answer(change) if callable(answer) else answer
 
 
 @attrs.define
