@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import PAGES, Block, blocks, name
+from tidesync import SyncContext
 
 NOT_RUN = "python no-run"
 
@@ -21,8 +22,8 @@ def namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     monkeypatch.setitem(sys.modules, module.__name__, module)
     yield module.__dict__
     for value in module.__dict__.values():
-        if callable(close := getattr(value, "close", None)) and not isinstance(value, type):
-            close()
+        if isinstance(value, SyncContext):
+            value.close()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
