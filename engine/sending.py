@@ -6,6 +6,7 @@ operation id: an answer never brings back an operation that was dropped meanwhil
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 
@@ -110,28 +111,36 @@ class Run:
 
 def mark(queue: Queue, run: Run) -> list[Sent]:
     """Durably mark the next operations that may travel together, and return them as changes."""
+    while True:
+        batch = _mark_batch(queue, run)
+        # What was looked at may have set others free, or brought what it waits for into scope.
+        queue.relook()
+        run.again.extend(queue.unblocked)
+        queue.unblocked.clear()
+        if run.tables is not None:
+            _widen(queue, run)
+        if batch or not run.again:
+            return batch
+
+
+def _mark_batch(queue: Queue, run: Run) -> list[Sent]:
     batch: list[Sent] = []
-    taken: set[str] = set()
     size = 0
     for head in _candidates(queue.ledger, run):
-        # One that was set free lately is met again on the way through the queue.
-        if head.key in taken or not _wanted(queue.ledger, head, run):
+        if not _wanted(queue.ledger, head, run):
             continue
         # Where nothing is declared about references, the order of the queue is kept strictly.
         alone = not run.ordered and queue.ledger.tables[head.table].references is None
-        if alone and batch:
+        size += 0 if run.max_bytes is None else _size(head.entries[0])
+        if batch and (alone or (run.max_bytes is not None and size > run.max_bytes)):
             run.again.append(head.entries[0].key)
             break
         sent = _mark_one(queue, head)
         if sent is None:
             continue
         batch.append(sent)
-        taken.add(head.key)
-        size += _size(sent.change) if run.max_bytes is not None else 0
-        if alone or len(batch) >= run.max_changes or (run.max_bytes is not None and size >= run.max_bytes):
+        if alone or len(batch) >= run.max_changes:
             break
-    if run.tables is not None:
-        _widen(queue, run)
     return batch
 
 
@@ -166,7 +175,9 @@ def _candidates(ledger: Ledger, run: Run) -> Iterator[Head]:
         ledger.load(f"{row['table']}/{row['record_id']}" for row in rows)
         for index, row in enumerate(rows):
             head = ledger.head(str(row["table"]), str(row["record_id"]))
-            if head is not None and head.entries and head.entries[0].key == row["id"]:
+            # One that stands further on is met in its turn, not before those in front of it.
+            first = head is not None and bool(head.entries) and head.entries[0].key == row["id"]
+            if head is not None and first and head.entries[0].sequence <= run.position:
                 run.again[:] = [str(later["id"]) for later in rows[index + 1 :]]
                 yield head
         run.again.clear()
@@ -244,8 +255,9 @@ def _change(entry: Entry) -> Change:
     )  # fmt: skip
 
 
-def _size(change: Change) -> int:
-    return 200 + sum(len(key) + (len(value) if isinstance(value, str) else 40) for key, value in (change.record or {}).items())
+def _size(entry: Entry) -> int:
+    """Bytes that the change takes on the wire, about."""
+    return 200 + len(json.dumps(entry.content, ensure_ascii=False).encode())
 
 
 # ---- settle
