@@ -28,6 +28,7 @@ from tidesync.values import ColumnType
 
 OPERATIONS, HEADS, EDGES, META = "__operations", "__heads", "__edges", "__meta"
 LINEAGE, CURSORS, SEEN, QUARANTINE = "__lineage", "__cursors", "__seen", "__quarantine"
+NO_NAMES: frozenset[str] = frozenset()
 READY, BLOCKED, FAILED = "ready", "blocked", "failed"
 
 _S, _I, _F, _B, _J = (
@@ -207,7 +208,12 @@ class Ledger:
 
     def _names(self, head: Head, entry: Entry) -> frozenset[str]:
         schema = self.tables.get(head.table)
-        return names(schema, head.record_id, before(head, entry), entry.content) if schema else frozenset()
+        if schema is None or schema.names_none:
+            return NO_NAMES
+        old, new = before(head, entry), entry.content
+        if entry.named is None or entry.named[0] is not old or entry.named[1] is not new:
+            entry.named = (old, new, names(schema, head.record_id, old, new))
+        return entry.named[2]
 
     def names_of_entry(self, head: Head, entry: Entry) -> list[str]:
         """Keys of the records that the operation may name, before or after."""
@@ -345,14 +351,14 @@ def encode_entry(head: Head, entry: Entry, named: list[str]) -> Record:
 
 
 def decode_entry(row: Record) -> Entry:
-    """The inverse of `encode_entry`."""
-    error, fields = row["error"], row["fields"]
+    """The inverse of `encode_entry`; what an operation may lack, its row may lack."""
+    error, fields = row.get("error"), row.get("fields")
     return Entry(
         str(row["id"]), _int(row["sequence"]), str(row["operation"]), str(row["table"]), str(row["record_id"]),
-        row["content"], bool(row["generated"]), row["state"], _int(row["attempts"]),
+        row.get("content"), bool(row.get("generated")), row["state"], _int(row["attempts"]),
         Refusal(error["code"], error["message"]) if isinstance(error, dict) else None,
-        tuple(fields) if isinstance(fields, list) else None, decode_expected(row["expected"]), row["sent_kind"],
-        row["blocker"], row["created"],
+        tuple(fields) if isinstance(fields, list) else None, decode_expected(row.get("expected")), row.get("sent_kind"),
+        row.get("blocker"), row.get("created", 0.0),
     )  # type: ignore[arg-type]  # rows of this table are written by encode_entry alone  # fmt: skip
 
 

@@ -33,6 +33,8 @@ class Entry:
     sent_kind: Kind | None = None
     blocker: str | None = None
     created: float = 0.0
+    named: tuple[Record | None, Record | None, frozenset[str]] | None = None
+    """The names that these two contents, before and after, were found to hold."""
 
     def renew(self, id: str) -> None:
         """What is sent from now on is another operation to the remote: new id, nothing sent yet."""
@@ -53,6 +55,14 @@ class Head:
     remote: Record | Tombstone | None = None
     revision: int = 0
     entries: list[Entry] = attrs.field(factory=list)
+    _content: tuple[Copy, Record | None] = (None, None)
+
+    @property
+    def base_content(self) -> Record | None:
+        """What the user owns of the base; the same object until the base moves."""
+        if self._content[0] is not self.base:
+            self._content = (self.base, content_of(self.base))
+        return self._content[1]
 
     @property
     def key(self) -> str:
@@ -72,8 +82,9 @@ def record_key(table: str, record_id: str) -> str:
 
 def before(head: Head, entry: Entry) -> Record | None:
     """The content before this operation: that of the one in front of it, or the base's."""
-    index = head.entries.index(entry)
-    return head.entries[index - 1].content if index else content_of(head.base)
+    if head.entries[0] is entry:
+        return head.base_content
+    return head.entries[head.entries.index(entry) - 1].content
 
 
 def kind_between(old: Record | None, new: Record | None) -> Kind | None:
@@ -92,4 +103,4 @@ def kind_of(head: Head, entry: Entry) -> Kind:
 
 def current(head: Head) -> Record | None:
     """The record's content as the user sees it."""
-    return head.entries[-1].content if head.entries else content_of(head.base)
+    return head.entries[-1].content if head.entries else head.base_content
