@@ -24,7 +24,7 @@ from tidesync.schema import TableSchema
 from tidesync.stores.sql.ddl import COUNTER
 from tidesync.stores.sql.migrations import changed, read_layouts, upgrade
 from tidesync.stores.sql.rows import Codec
-from tidesync.stores.sqlite_file import Connection, File, check_file, connect, create, translated
+from tidesync.stores.sqlite_file import Connection, File, check_file, connect, create, patiently, translated
 from tidesync.stores.sqlite_transaction import SQLiteTransaction
 from tidesync.stores.turns import Turns
 
@@ -35,7 +35,6 @@ _LAYOUTS_LIMIT: Final = 4
 
 _turns: dict[tuple[int, str], Turns] = {}
 """One queue of writers for each file, shared by all stores of this process."""
-_turns_lock = threading.Lock()
 _inherited: list[object] = []
 """Connections opened before a fork: the child must neither use nor close them, so they are kept for ever."""
 
@@ -69,6 +68,7 @@ class SQLiteStore:
         self._mutex = threading.Lock()
         self._idle: list[Connection] = []
         self._pid = os.getpid()
+        self._real_path = self.file.path
         self._codecs: dict[int, dict[str, Codec]] = {}
         self._opened: frozenset[str] = frozenset()
         self._is_open = False
@@ -78,6 +78,7 @@ class SQLiteStore:
 
     def open(self, tables: Sequence[TableSchema]) -> None:
         self.check_fork()
+        self._real_path = os.path.realpath(self.file.path)
         self.enter_thread()
         try:
             self._take_turn()
@@ -144,12 +145,8 @@ class SQLiteStore:
         self.active.discard(threading.get_ident())
 
     def _turns(self) -> Turns:
-        key = (self._pid, self.file.path)
-        turns = _turns.get(key)
-        if turns is None:
-            with _turns_lock:
-                turns = _turns.setdefault(key, Turns())
-        return turns
+        key = (self._pid, self._real_path)
+        return _turns.get(key) or _turns.setdefault(key, Turns())
 
     def _take_turn(self) -> None:
         if not self._turns().take(self.file.busy_timeout):
@@ -167,7 +164,7 @@ class SQLiteStore:
             connection = self.lease()
             try:
                 with translated(self.file):
-                    codecs = self._begin(connection, write=write)
+                    codecs = patiently(self.file, lambda: self._begin(connection, write=write))
             except BaseException:
                 self.give_back(connection)
                 raise
@@ -202,6 +199,8 @@ class SQLiteStore:
             connection.close(True)
 
     def _begin(self, connection: Connection, *, write: bool) -> dict[str, Codec]:
+        if connection.in_transaction:
+            _ = connection.execute("ROLLBACK")
         _ = connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         # This read also fixes the state that a reading transaction sees.
         row = connection.execute(COUNTER).fetchone()

@@ -33,6 +33,7 @@ _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100
 _STATEMENTS: Final = 256
 _CACHE_KIB: Final = 8_192
+_LOG_LIMIT: Final = 16 * 1024 * 1024
 
 
 class Connection(Database, Protocol):
@@ -169,13 +170,13 @@ def _check_marks(path: str, application: int, version: int) -> None:
         )
 
 
-def _patiently(file: File, step: Callable[[], T]) -> T:
+def patiently(file: File, step: Callable[[], T]) -> T:
     """Repeat a step while SQLite is busy: switching to WAL and recovery do not wait by themselves."""
     end = time.monotonic() + file.busy_timeout
     while True:
         try:
             return step()
-        except apsw.BusyError:
+        except (apsw.BusyError, apsw.ProtocolError):
             if time.monotonic() >= end:
                 raise
             time.sleep(0.01)
@@ -196,7 +197,7 @@ def create(file: File) -> None:
     with translated(file):
         connection = _connected(file)
         try:
-            _patiently(file, lambda: _create(connection, file.path))
+            patiently(file, lambda: _create(connection, file.path))
         finally:
             connection.close(True)
 
@@ -234,7 +235,7 @@ def connect(file: File) -> Connection:
     with translated(file):
         connection = _connected(file)
         try:
-            _patiently(file, lambda: _configure(connection, file))
+            patiently(file, lambda: _configure(connection, file))
         except BaseException:
             connection.close(True)
             raise
@@ -250,6 +251,7 @@ def _configure(connection: Connection, file: File) -> None:
     _ = connection.pragma("synchronous", file.synchronous)
     _ = connection.pragma("cache_size", -_CACHE_KIB)
     _ = connection.pragma("cell_size_check", True)
+    _ = connection.pragma("journal_size_limit", _LOG_LIMIT)
     if sys.platform == "darwin" and file.synchronous == "full":
         _ = connection.pragma("fullfsync", True)
     for name, (function, arguments) in SQL_FUNCTIONS.items():

@@ -73,6 +73,10 @@ class SQLiteTransaction:
         self._live = False
         if self._pid != os.getpid():
             _inherited.append(self._connection)
+            if kind is None:
+                raise StoreClosed(
+                    "the transaction belongs to the process that forked; nothing was written here"
+                )
             return
         try:
             for rows in self._running:

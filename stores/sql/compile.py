@@ -169,7 +169,7 @@ class _Compiler:
             case Or(items):
                 return _joined("OR", [self.condition(item, top=False) for item in items]) if items else "0"
             case Not(item):
-                return f"({self.condition(item, top=False)} IS NOT TRUE)"
+                return f"(({self.condition(item, top=False)}) IS NOT TRUE)"
             case Compare(op, left, right):
                 return self._compare(op, left, right, top)
             case In(item, values):

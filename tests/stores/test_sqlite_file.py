@@ -19,8 +19,7 @@ from tidesync.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
-from tidesync.query import Order, Query, equals
-from tidesync.query import Field as F
+from tidesync.query import Field, Order, Query, equals
 from tidesync.records import Record
 from tidesync.schema import Column, TableSchema
 from tidesync.stores.sqlite import SQLiteStore
@@ -162,7 +161,7 @@ def test_damage_is_told_and_not_made_worse(path: Path) -> None:
     for step in (
         put_all,
         lambda: read_all(Query("todo")),
-        lambda: read_all(Query("todo", equals("text", ROWS[500]["text"]), (Order(F("text")),))),
+        lambda: read_all(Query("todo", equals("text", ROWS[500]["text"]), (Order(Field("text")),))),
     ):
         with pytest.raises(StoreCorrupt, match="restore a copy") as caught:
             step()
