@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -73,15 +73,9 @@ class Caller:
         headers: Mapping[str, str],
         auth: httpx.Auth | Tokens | None,
         limits: Limits,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._client, self._headers, self._auth, self._limits, self._sleep = (
-            client,
-            dict(headers),
-            auth,
-            limits,
-            sleep,
-        )
+        self._client, self._headers = client, dict(headers)
+        self._auth, self._limits = auth, limits
         self._tables = str(base).rstrip("/") + "/tables/"
         self._origin = origin(base)
         self._random = random.Random()  # noqa: S311  # jitter, not a secret
@@ -124,7 +118,7 @@ class Caller:
                     wait = self._random.uniform(0.5, 1.0) * 0.2 * 2**attempt
                 if wait > LONGEST_WAIT or time.monotonic() + wait >= deadline:
                     raise
-                self._sleep(wait)
+                pause(wait)
         raise AssertionError("the last attempt returns or raises")
 
     def _redirected(self, request: Request, deadline: float) -> Reply:
@@ -246,6 +240,11 @@ def _pieces(reply: httpx.Response, limit: int) -> Iterator[bytes]:
         raise ProtocolError(f"the reply cannot be decompressed: {error}") from error
     if not unpack.eof and not empty:
         raise ProtocolError("the reply ends in the middle of its compressed form")
+
+
+def pause(seconds: float) -> None:
+    """Wait before a read is tried again."""
+    time.sleep(seconds)
 
 
 class Budgeted:

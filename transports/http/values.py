@@ -243,9 +243,8 @@ class Form:
             reader = self._readers.get(key)
             if reader is not None:
                 name, decode = reader
-                if self.exact_numbers and decode is not _decimal_text:
-                    value = _floats(value)
-                record[name] = value if decode is None or value is None else decode(value)
+                plain = _floats(value) if self.exact_numbers and decode is not _decimal_text else value
+                record[name] = plain if decode is None or plain is None else decode(plain)
             else:
                 name = ESCAPE + key if _escaped(key) else self.schema.local_name(key)
                 record[name] = _floats(value) if self.exact_numbers else value

@@ -148,10 +148,10 @@ def _integer(text: str) -> int | float:
 
 
 def from_json(body: bytes, form: Form | None = None) -> Json:
-    """The JSON of a reply. Raises `ProtocolError`. Where the form has decimals, fractions come out as Decimal.
+    """The JSON of a reply. Raises `ProtocolError`.
 
-    Numbers that no record can hold come out as infinities, repeated keys as `Twice`: each spoils its own
-    record, not the page.
+    Where the form has decimals, fractions come out as Decimal. Numbers that no record can hold come out as
+    infinities, repeated keys as `Twice`: each spoils its own record, not the page.
     """
     try:
         value: Json = json.loads(

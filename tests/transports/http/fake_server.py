@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote
 
 import httpx
 
-from tests.transports.http.odata_server import BadFilter, Filter, NoColumn, sqlite
+from tests.transports.http.odata_server import BadFilter, Compare, Filter, NoColumn, sqlite
 
 SYSTEM = ("id", "createdAt", "updatedAt", "version", "deleted")
 START = datetime(2026, 11, 20, 3, 45, 5, tzinfo=UTC)
@@ -27,10 +27,18 @@ def reply(status: int, body: Any = None, **headers: str) -> httpx.Response:
 class FakeServer:
     """Tables of rows. `tick`: seconds that the clock moves with each write. `cap`: most rows a reply has."""
 
-    def __init__(self, tables: dict[str, tuple[str, ...]], *, tick: float = 0.001, cap: int = 1000) -> None:
+    def __init__(
+        self,
+        tables: dict[str, tuple[str, ...]],
+        *,
+        tick: float = 0.001,
+        cap: int = 1000,
+        compare: Compare = sqlite,
+    ) -> None:
         self.columns = {name: [*columns] for name, columns in tables.items()}
         self.rows: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in tables}
         self.now, self.tick, self.cap = START, timedelta(seconds=tick), cap
+        self.compare = compare
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -91,7 +99,7 @@ class FakeServer:
         ]
         try:
             if "$filter" in wanted:
-                condition = Filter(wanted["$filter"], columns, sqlite)
+                condition = Filter(wanted["$filter"], columns, self.compare)
                 _ = condition.holds({})
                 rows = [row for row in rows if condition.holds(row) is True]
             if not columns.issuperset(named):

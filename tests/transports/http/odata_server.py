@@ -1,9 +1,9 @@
 """An OData filter evaluated the way servers do it, written apart from the code under test.
 
-`Sqlite` is the real 2.0 server on its sqlite provider: three-valued logic, comparison by storage class (number before
-text, booleans are numbers), text by its UTF-8 bytes, an unknown column empties the answer. `Database` is one behind
-a 3.0 server, with the two things that differ between databases as options: whether text is compared without regard to
-case, and whether null is unequal to a value.
+`sqlite` is the real 2.0 server on its sqlite provider: three-valued logic, comparison by storage class
+(number before text, booleans are numbers), text by its UTF-8 bytes; an unknown column empties the answer.
+`database` is one behind a 3.0 server, with the two things that differ between databases as options: whether
+text is compared without regard to case, and whether null is unequal to a value.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 Row = Mapping[str, Any]
+Compare = Callable[[str, Any, Any], bool | None]
 _TOKEN = re.compile(
     r"\s*(?:(?P<moment>datetimeoffset'[^']*'|cast\([^,]*,Edm\.DateTimeOffset\))|(?P<text>'(?:[^']|'')*')"
     r"|(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<mark>[(),]))"
@@ -59,7 +60,7 @@ class Filter:
 
     text: str
     columns: frozenset[str]
-    compare: Callable[[str, Any, Any], bool | None]
+    compare: Compare
     _tokens: list[tuple[str, str]] = attrs.field(init=False)
     _at: int = attrs.field(init=False, default=0)
 
@@ -111,8 +112,8 @@ class Filter:
             return value
         left = self._operand(row)
         if self._peek() not in _COMPARISONS:
-            if left in (True, False):
-                return bool(left)
+            if left is None or isinstance(left, bool):
+                return left
             raise BadFilter(self.text)
         op = self._next()[1]
         right = self._operand(row)
@@ -169,7 +170,7 @@ def sqlite(op: str, left: Any, right: Any) -> bool | None:
     return _relation(op, key(left), key(right))
 
 
-def database(*, ignore_case: bool, null_differs: bool) -> Callable[[str, Any, Any], bool | None]:
+def database(*, ignore_case: bool, null_differs: bool) -> Compare:
     """How a 3.0 server compares, on one of the databases that it may have."""
 
     def compare(op: str, left: Any, right: Any) -> bool | None:

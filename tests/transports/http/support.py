@@ -35,8 +35,12 @@ TODO = TableSchema(
     ),
 )
 COLUMNS = ("text", "complete", "priority", "count", "due", "price", "extra", "createdOn")
+ABSENT = Absent()
 URL = "http://127.0.0.1:8080/app"
+ROW = {"id": "a", "version": "AAA=", "updatedAt": "2026-11-20T03:45:05.000Z"}
+READ = PullRequest(query=Query("todoitem"))
 Handler = Callable[[httpx.Request], httpx.Response]
+Answer = httpx.Response | type[httpx.TransportError] | Handler
 
 
 def transport(handler: Handler, *, tables: Sequence[TableSchema] = (TODO,), **options: Any) -> HttpTransport:
@@ -48,7 +52,7 @@ def transport(handler: Handler, *, tables: Sequence[TableSchema] = (TODO,), **op
     return found
 
 
-def insert(id: str, *, expected: Expected = Absent(), attempts: int = 1, **fields: Json) -> Change:
+def insert(id: str, *, expected: Expected = ABSENT, attempts: int = 1, **fields: Json) -> Change:
     return change("insert", id, {"id": id, **fields}, tuple(fields), expected, attempts)
 
 
@@ -108,3 +112,19 @@ def pulled(found: Sequence[Page]) -> tuple[dict[str, Record], dict[str, Tombston
             tombstones[id] = tombstone
             _ = records.pop(id, None)
     return records, tombstones
+
+
+class Script:
+    """A network that plays its answers in turn, the last one for ever; keeps what it was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers, self.asked = list(answers), list[httpx.Request]()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, httpx.Response):
+            return httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
+        if isinstance(answer, type):
+            raise answer("broken", request=request)
+        return answer(request)

@@ -149,7 +149,7 @@ TEXT, DONE, RANK, COUNT = (Field(name, TYPES[name]) for name in ("text", "comple
         (C("eq", Field("price", T.DECIMAL), Value("1.5", T.DECIMAL)), (None, False), (None, False)),
         (C("eq", Field("nobody"), Value(1)), (None, False), (None, False)),
         (C("eq", Field("version", T.STRING), Value("AAA=")), (None, False), (None, False)),
-        (C("eq", Field("created_on", T.STRING), Value("x")), ("createdOn eq 'x'", True), ("createdOn eq 'x'", False)),
+        (C("eq", Field("created_on"), Value("x")), ("createdOn eq 'x'", True), ("createdOn eq 'x'", False)),
         (And((DONE, C("ne", TEXT, Value("a")))), ("complete ne false", False), ("complete eq true", False)),
         (Or((DONE, C("ne", TEXT, Value("a")))), (None, False), (None, False)),
         (And(()), (None, True), (None, True)),
@@ -162,13 +162,13 @@ TEXT, DONE, RANK, COUNT = (Field(name, TYPES[name]) for name in ("text", "comple
 def test_the_text_of_a_filter(
     where: Expr, two: tuple[str | None, bool], three: tuple[str | None, bool]
 ) -> None:
-    """Literals and names are the protocol's own; what cannot be trusted is missing. [N18] [N22] [R-N25] [R-N27]"""
+    """Literals and names are the protocol's own; the rest is missing. [N18] [N22] [R-N25] [R-N27]"""
     found = {dialect: split(where, Form(TODO, dialect)) for dialect in ("2.0", "3.0")}
     assert (two, three) == tuple((sent.text, sent.exact) for sent in found.values())
 
 
 def test_an_or_waits_until_its_columns_are_known() -> None:
-    """Until the remote is seen to have them, an `or` over different columns is not sent, and says what it wants."""
+    """An `or` over several columns is not sent until the remote is seen to have them, and names them."""
     where = Or((DONE, C("eq", COUNT, Value(1))))
     form = Form(TODO, "2.0")
     assert (None, {"complete", "count"}) == (split(where, form).text, set(split(where, form).wants))
@@ -186,7 +186,7 @@ def test_a_column_may_be_called_like_a_word_of_the_language() -> None:
 
 @pytest.mark.parametrize("dialect", ["2.0", "3.0"])
 def test_only_plain_columns_are_ordered_by(dialect: Dialect) -> None:
-    """An expression, a decimal kept as text, JSON and undeclared fields are not ordered by the remote. [N21]"""
+    """The remote does not order by expressions, decimals kept as text, JSON and undeclared fields. [N21]"""
     form = Form(TODO, dialect)
     assert [("text", True), ("createdOn", False), ("updatedAt", False)] == ordering(
         (Order(TEXT, True), Order(Field("created_on")), Order(Field("updated_at"))), form

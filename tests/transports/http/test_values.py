@@ -37,7 +37,7 @@ VALUES = {
 
 @given(st.fixed_dictionaries({}, optional=VALUES), st.sampled_from([FORM2, FORM3]))
 def test_what_is_sent_reads_back_the_same(fields: Record, form: Form) -> None:
-    """Every value of every column type survives the cycle, also fields that the class does not name. [E25] [M06]"""
+    """Every value of every column type survives the cycle, also in undeclared fields. [E25] [M06]"""
     body = from_json(to_json({"id": "a", **form.encode(fields, fields), "version": "AAA="}), form)
     id, copy = form.read(body)
     assert isinstance(copy, dict)
@@ -62,7 +62,7 @@ def test_what_is_sent_reads_back_the_same(fields: Record, form: Form) -> None:
     ],
 )
 def test_dates_of_any_form_become_canonical(wire: Json, local: Json) -> None:
-    """Any offset and number of decimals is the same moment; what is none stays, for the engine to judge. [N02]"""
+    """Any offset and number of decimals is the same moment; what is none stays as it is. [N02]"""
     assert local == canonical_moment(wire)
 
 
@@ -95,7 +95,7 @@ def test_renamed_columns_travel_under_their_wire_names() -> None:
 
 
 def test_a_strangers_field_never_poses_as_a_system_field() -> None:
-    """A column called created_at at the remote is not the remote's own createdAt, and comes back where it was."""
+    """A column called created_at is not the remote's own createdAt, and comes back where it was."""
     read = _read({"created_at": "theirs", "__hidden": 1, "createdAt": "2026-11-20T03:45:05.507Z"})
     assert ("theirs", 1) == (read["~created_at"], read["~__hidden"])
     assert "2026-11-20T03:45:05.507000Z" == read["created_at"]
@@ -144,7 +144,8 @@ def test_numbers_become_what_the_column_holds() -> None:
     ("row", "reason"),
     [
         (None, "null"), ("x", "text"), ([], "an array"), (1, "a number"), (True, "a boolean"),
-        ({}, "id"), ({"id": ""}, "empty"), ({"id": 42}, "int"), ({"id": None}, "None"), ({"id": "a\x00"}, "control"),
+        ({}, "id"), ({"id": ""}, "empty"), ({"id": 42}, "int"), ({"id": None}, "None"),
+        ({"id": "a\x00"}, "control"),
         ({"id": "a", "version": 7}, "version is a number"),
         ({"id": "a", "x": float("nan")}, "nan"), ({"id": "a", "x": 2**64}, "64 bits"),
         ({"id": "a", "x": "\ud800"}, "surrogate"), ({"id": "a", "\ud800": 1}, "surrogate"),

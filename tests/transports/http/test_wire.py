@@ -140,8 +140,9 @@ def test_an_address_has_one_form(url: str, identity: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "example.com", "ftp://example.com", "/tables", "https://", "https://u:p@example.com", "ftp://u:p@example.com", "https://example.com/?a=1",
-     "https://example.com/#x", "http://example.com", "http://127.0.0.1.example.com", "http://10.0.0.1", "https://exa mple.com"],
+    ["", "example.com", "ftp://example.com", "/tables", "https://", "https://u:p@example.com",
+     "ftp://u:p@example.com", "https://example.com/?a=1", "https://example.com/#x", "http://example.com",
+     "http://127.0.0.1.example.com", "http://10.0.0.1", "https://exa mple.com"],
 )  # fmt: skip
 def test_addresses_that_cannot_be_used_are_refused_at_once(url: str) -> None:
     """Plain http only to this machine; no credentials in addresses; absolute http addresses only. [A16]"""
