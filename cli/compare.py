@@ -9,7 +9,7 @@ import attrs
 
 from tidesync import SyncContext
 from tidesync.cli.world import TABLES, Place
-from tidesync.records import Json, Record
+from tidesync.records import Json, Record, same
 
 State: TypeAlias = Mapping[tuple[str, str], Record]
 """Records by table and id."""
@@ -57,6 +57,6 @@ def differences(states: Mapping[str, State]) -> Sequence[Difference]:
         for field in sorted({field for record in there.values() for field in record}):
             values = {place: record.get(field) for place, record in there.items()}
             first, *others = values.values()
-            if any(other != first for other in others):
+            if not all(same(first, other) for other in others):
                 found.append(Difference(table, id, field, values))
     return found

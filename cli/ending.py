@@ -28,8 +28,8 @@ def kill(story: Story, phone: SyncContext) -> Mapping[str, str | None]:
     """Run the laptop in a process of its own and kill it; returns the versions that the remote then held."""
     story.show.heading(
         "A device killed in the middle of a push",
-        f"The laptop, now a process of its own, edits 9 tasks and pushes them, {ROUND} in one exchange. When "
-        f"{ARRIVED} have reached the remote, it is killed (SIGKILL): it never sees the second acknowledgement.",
+        f"The laptop, now a process of its own, edits 9 tasks and pushes them, {ROUND} at a time. When "
+        f"{ARRIVED} have arrived there, it is killed (SIGKILL), with the second acknowledgement on its way.",
     )
     place = story.place
     command = [sys.executable, "-m", "tidesync.cli.device", "--folder", str(place.folder), "--run", place.run]

@@ -1,0 +1,183 @@
+"""`tidesync demo` against the remote that is built in."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import environment, headings, tidesync
+
+STEPS = [
+    "Offline edits",
+    "Parents before children",
+    "Push and pull",
+    "A refused operation",
+    "A conflict, merged field by field",
+    "A device killed in the middle of a push",
+    "A purge",
+    "The end: do all three agree?",
+]
+MERGED = [
+    ("text", "Buy milk", "Buy milk", "Buy oat milk", "Buy oat milk", "laptop"),
+    ("complete", "no", "yes", "no", "yes", "phone"),
+    ("list_id", "errands", "archive", "birthday", "archive", "both"),
+]
+WRITABLE = "from tidesync.cli import demo, ending, story\n"
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """One run of the whole story."""
+    return tidesync("demo", folder=tmp_path_factory.mktemp("demo"))
+
+
+def rows(printed: str) -> list[tuple[str, ...]]:
+    """The lines of all tables, as cells."""
+    return [tuple(re.split(r" {2,}", line.strip())) for line in printed.splitlines()]
+
+
+def test_the_demo_tells_every_step_and_ends_in_agreement(told: subprocess.CompletedProcess[str]) -> None:
+    """Exit status 0 says that both devices and the remote agree."""
+    assert (0, "") == (told.returncode, told.stderr)
+    assert headings(told.stdout) == STEPS
+    assert "Phone, laptop and remote agree on all 309 records." in told.stdout
+    assert "NOT TRUE" not in told.stdout
+
+
+def test_the_demo_takes_less_than_20_seconds(told: subprocess.CompletedProcess[str]) -> None:
+    """A first look costs no patience."""
+    spent = re.search(r"\((\d+\.\d) seconds\)", told.stdout)
+
+    assert spent is not None
+    assert float(spent[1]) < 20
+
+
+def test_the_queue_is_shown_before_and_after_collapse(told: subprocess.CompletedProcess[str]) -> None:
+    """Seven edits are three operations."""
+    found = rows(told.stdout)
+
+    assert ("7", "update 'Call Ada': done", "part of the queued insert", "3") in found
+    assert ("2", "insert", "todotask", "milk", "Buy milk, list errands", "pending") in found
+    assert "asdf" not in told.stdout.partition("After collapse")[2]
+
+
+def test_a_parent_is_sent_before_its_child(told: subprocess.CompletedProcess[str]) -> None:
+    """The task was typed first, its list after it."""
+    sent = [row[3] for row in rows(told.stdout) if len(row) == 4 and row[1] == "insert"]
+
+    assert sent.index("birthday") < sent.index("cake")
+
+
+def test_the_merge_shows_each_field_of_every_side(told: subprocess.CompletedProcess[str]) -> None:
+    """Base, local, remote and result stand side by side."""
+    assert [row for row in rows(told.stdout) if row[0] in ("text", "complete", "list_id")] == MERGED
+
+
+def test_the_killed_device_is_killed_by_the_system_with_operations_in_doubt(
+    told: subprocess.CompletedProcess[str],
+) -> None:
+    """SIGKILL ends it between the effect at the remote and the acknowledgement."""
+    found = [
+        row
+        for row in rows(told.stdout)
+        if len(row) == 6 and row[2] in ("acknowledged", "attempted", "pending")
+    ]
+
+    assert f"then killed; exit status -{int(signal.SIGKILL)}." in told.stdout
+    assert [row[2] for row in found] == ["acknowledged"] * 3 + ["attempted"] * 3 + ["pending"] * 3
+    assert [row[:1] + row[5:] for row in found] == [
+        ("insert", "once"),
+        ("update", "once"),
+        ("delete", "once"),
+    ] * 3
+    assert all((row[3] == row[4]) == (row[2] != "pending") for row in found)
+
+
+def test_away_from_a_terminal_it_prints_plain_lines_of_80_columns(
+    told: subprocess.CompletedProcess[str],
+) -> None:
+    """A log file holds no control codes."""
+    assert [char for char in told.stdout if char < " " and char != "\n"] == []
+    assert [line for line in told.stdout.splitlines() if len(line) > 80] == []
+
+
+def test_an_output_that_knows_ascii_only_gets_ascii() -> None:
+    """Boxes and bars have a plain form."""
+    told = tidesync("demo", encoding="ascii")
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert told.stdout.isascii()
+
+
+def test_on_a_terminal_the_bars_move() -> None:
+    """Each page of a pull moves its bar."""
+    ours, theirs = pytest.importorskip("pty").openpty()
+    code = "import sys; from tidesync.cli import main; sys.exit(main(['demo']))"
+    printed = b""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(None)
+    ) as process:
+        os.close(theirs)
+        try:
+            while block := os.read(ours, 65536):
+                printed += block
+        except OSError:
+            pass  # how Linux says that the other side is closed
+        finally:
+            os.close(ours)
+        assert process.wait() == 0
+
+    steps = [
+        int(done) for done in re.findall(r"\b(\d+)/303\b", re.sub(r"\x1b\[[\d;?]*\w", "", printed.decode()))
+    ]
+    assert {50, 100, 150, 200, 250, 300, 303} <= set(steps)
+
+
+def test_the_temporary_folder_is_gone_afterwards(tmp_path: Path) -> None:
+    """Nothing stays behind unless asked for."""
+    tidesync("demo", folder=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keep_leaves_the_three_files(tmp_path: Path) -> None:
+    """--keep names a folder whose files can be looked at."""
+    folder = tmp_path / "new" / "kept"
+    told = tidesync("demo", "--keep", str(folder))
+
+    assert told.returncode == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["laptop.db", "phone.db", "remote.db"]
+
+
+def test_ctrl_c_ends_it_in_one_line(tmp_path: Path) -> None:
+    """No traceback, and nothing stays behind."""
+    interrupt = "import signal\nstory.merge = lambda *_: signal.raise_signal(signal.SIGINT)"
+    told = tidesync("demo", folder=tmp_path, before=WRITABLE + interrupt)
+
+    assert (130, "tidesync: interrupted") == (told.returncode, told.stderr.strip())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_leaves_no_device_process_behind(tmp_path: Path) -> None:
+    """The device process ends with the command, whatever it is doing."""
+    interrupt = f"""
+import signal, subprocess
+class Interrupted(subprocess.Popen):
+    pressed = False
+    def poll(self):
+        if not self.pressed:
+            self.pressed = True
+            open({str(tmp_path / "pid")!r}, "w").write(str(self.pid))
+            signal.raise_signal(signal.SIGINT)
+        return super().poll()
+subprocess.Popen = Interrupted
+"""
+    told = tidesync("demo", before=WRITABLE + interrupt)
+
+    assert (130, "tidesync: interrupted") == (told.returncode, told.stderr.strip())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
