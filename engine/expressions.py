@@ -295,7 +295,7 @@ class Expression:
         first: object = None,
     ) -> Expression:
         self._must_be(types, f"{function}()")
-        if None in arguments:
+        if any(argument is None for argument in arguments):
             raise InvalidQuery(f"{self.label}.{function}(None) has no meaning: give a text")
         operands = [self.expr, *map(self._operand, arguments)]
         if first is not None:

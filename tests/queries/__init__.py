@@ -1,0 +1,1 @@
+"""Tests of queries: column handles, what they mean, and their text."""
