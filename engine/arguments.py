@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tidesync.errors import ConfigurationError, InvalidQuery
@@ -19,7 +19,9 @@ def check_context(
 ) -> None:
     """Raise `ConfigurationError` unless a context can be made of these."""
     if store is None or not hasattr(store, "transaction"):
-        raise ConfigurationError(f"a store is needed, such as MemoryStore() or SQLiteStore(path), not {store!r:.60}")
+        raise ConfigurationError(
+            f"a store is needed, such as MemoryStore() or SQLiteStore(path), not {store!r:.60}"
+        )
     seen: set[str] = set()
     for each in tables:
         if not isinstance(each, Table):
@@ -36,6 +38,12 @@ def check_context(
         raise ConfigurationError(f"patience is in seconds, from 0, not {patience!r}")
 
 
+def check_collection(tables: object) -> None:
+    """Raise `ConfigurationError` unless this can be a collection of tables."""
+    if tables is not None and (isinstance(tables, str) or not isinstance(tables, Iterable)):
+        raise ConfigurationError(f"push() takes a list of tables, such as [todos], not {tables!r:.60}")
+
+
 def check_pull(query: Query, name: str | None, departures: object, push: object) -> None:
     """Raise `InvalidQuery` unless this can be pulled."""
     if query.fields is not None:
@@ -44,17 +52,23 @@ def check_pull(query: Query, name: str | None, departures: object, push: object)
         raise InvalidQuery("departures is 'keep' or 'remove', push is 'context', 'table' or 'none'")
     if name is None:
         if departures == "remove":
-            raise InvalidQuery(f"{query.table}: departures='remove' needs a name: only then is known what was here")
+            raise InvalidQuery(
+                f"{query.table}: departures='remove' needs a name: only then is known what was here"
+            )
         return
     check_name(query.table, name)
     if query.order or query.skip or query.take is not None:
-        raise InvalidQuery(f"{query.table}: a named pull has an order of its own: leave out order_by, skip and take")
+        raise InvalidQuery(
+            f"{query.table}: a named pull has an order of its own: leave out order_by, skip and take"
+        )
 
 
 def check_name(table: str, name: object) -> None:
     """Raise `InvalidQuery` unless this can name a pull."""
     if not isinstance(name, str) or not name or len(name) > ID_LIMIT or not name.isprintable():
-        raise InvalidQuery(f"{table}: a pull's name is 1 to {ID_LIMIT} printable characters, not {name!r:.60}")
+        raise InvalidQuery(
+            f"{table}: a pull's name is 1 to {ID_LIMIT} printable characters, not {name!r:.60}"
+        )
 
 
 def check_parameters(parameters: Mapping[str, str]) -> None:
@@ -69,4 +83,6 @@ def check_parameters(parameters: Mapping[str, str]) -> None:
 def check_subscriber(callback: object) -> None:
     """Raise `ConfigurationError` unless this can be called back."""
     if not callable(callback):
-        raise ConfigurationError(f"subscribe() takes a callable that is given each event, not {callback!r:.60}")
+        raise ConfigurationError(
+            f"subscribe() takes a callable that is given each event, not {callback!r:.60}"
+        )

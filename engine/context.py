@@ -11,14 +11,28 @@ from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
 from tidesync import resolutions
-from tidesync.arguments import check_context, check_name, check_parameters, check_pull, check_subscriber
+from tidesync.arguments import (
+    check_collection,
+    check_context,
+    check_name,
+    check_parameters,
+    check_pull,
+    check_subscriber,
+)
 from tidesync.conflicts import Conflict, Merge, Policy, Resolution, defer
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import Transport
 from tidesync.drive import Ports, perform, run
 from tidesync.effects import Exchange, Plan
 from tidesync.encoding import decode_query, encode_query
-from tidesync.errors import BatchActive, ConfigurationError, ContextClosed, StoreError, UnknownTable, UsageError
+from tidesync.errors import (
+    BatchActive,
+    ConfigurationError,
+    ContextClosed,
+    StoreError,
+    UnknownTable,
+    UsageError,
+)
 from tidesync.events import Event, Source
 from tidesync.holder import gone, running
 from tidesync.lease import Holder
@@ -110,7 +124,9 @@ class SyncContext:
     @property
     def _opened(self) -> Session:
         if self._session is None:
-            raise ContextClosed("this context is not open: use `with SyncContext(...) as ctx`, or call open()")
+            raise ContextClosed(
+                "this context is not open: use `with SyncContext(...) as ctx`, or call open()"
+            )
         return self._session
 
     # ---- tables
@@ -185,7 +201,9 @@ class SyncContext:
             try:
                 yield
                 if self._local.broken is not None:
-                    raise StoreError("the store failed inside this batch: nothing of it is kept") from self._local.broken
+                    raise StoreError(
+                        "the store failed inside this batch: nothing of it is kept"
+                    ) from self._local.broken
                 events = queue.close("local")
             finally:
                 self._local.queue = None
@@ -210,6 +228,7 @@ class SyncContext:
         `tables` None or empty: all; else those, and what they depend on in others. `retry_failed` sends again what
         was refused. Raises `PushFailed` with `.report` and `.errors`, `SyncBusy`, `RemoteChanged`.
         """
+        check_collection(tables)
         names = {self._known(each).name for each in tables} if tables else None
         return self._drive(lambda session: push(session, names, retry_failed=retry_failed))
 

@@ -216,9 +216,7 @@ def test_a_delete_after_a_doubtful_insert_waits_for_it(ctx: SyncContext, wire: W
     )  # fmt: skip
 
 
-def test_a_refused_operation_collapses_with_what_follows(
-    ctx: SyncContext, wire: Wire, world: World
-) -> None:
+def test_a_refused_operation_collapses_with_what_follows(ctx: SyncContext, wire: Wire, world: World) -> None:
     """A refused operation had no effect: a delete after a refused insert leaves nothing. [D20]"""
     ctx[NOTES].insert({"id": "a"})
     wire.say("a", Rejected("no", "not today"))
@@ -262,7 +260,10 @@ def test_children_wait_for_a_refused_parent(ctx: SyncContext, wire: Wire, world:
     with pytest.raises(PushFailed) as caught:
         ctx.push()
     assert ["l"] == [error.record_id for error in caught.value.errors]
-    assert (["free"], ["l", "child"]) == (world.remote.ids("todo"), [each.record_id for each in ctx.operations()])
+    assert (["free"], ["l", "child"]) == (
+        world.remote.ids("todo"),
+        [each.record_id for each in ctx.operations()],
+    )
     ctx[LISTS].update("l", name="short")
     ctx.push()
     assert (["child", "free"], 0) == (world.remote.ids("todo"), ctx.pending_operations)
