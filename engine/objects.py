@@ -92,16 +92,13 @@ class Table(Generic[T]):
     def to_record(self, obj: T | Mapping[str, object]) -> Record:
         """The canonical record of an object, or of a dict; `id` is left out while it is empty or None.
 
-        System fields that the object carries come along, since `version` says which copy it was read from.
-        Raises `InvalidRecord` naming the field, `InvalidId`.
+        A dict may leave columns out: it is part of a record then, for an update. System fields that the object
+        carries come along, since `version` says which copy it was read from. Raises `InvalidRecord` naming the
+        field, `InvalidId`.
         """
         if isinstance(obj, self.cls) and not self.untyped:
             return self._of_object(obj)
-        record = self._of_mapping(self._mapping(obj))
-        reason = self.fits(record)
-        if reason is not None:
-            raise InvalidRecord(self.name, "", "dict", reason)
-        return record
+        return self._of_mapping(self._mapping(obj))
 
     def changes(self, **fields: object) -> Record:
         """The canonical form of some fields, for `update(id, **fields)`.
