@@ -51,7 +51,7 @@ from tidesync.plans.purge import purge
 from tidesync.plans.push import push
 from tidesync.query import Query
 from tidesync.queue import Queue
-from tidesync.records import Record, content_of
+from tidesync.records import Record, alive, content_of
 from tidesync.reports import PushFailed
 from tidesync.rules.chain import Entry, Head
 from tidesync.rules.merge import merge_contents
@@ -61,7 +61,7 @@ from tidesync.stores.memory import MemoryStore
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-LEASE_LIFE, PATIENCE = 40.0, 0.1
+PATIENCE = 0.1
 EXPECTED = (PushFailed, NotReachable, RemoteUnavailable, Unauthorized, SyncBusy, LeaseLost, PurgeBlocked)
 """How a push, pull or purge may end when the world is as bad as this one."""
 
@@ -125,6 +125,7 @@ class Device:
         self.edits: dict[str, tuple[int, ...]] = {}
         self.living: set[str] = set()
         self.known: set[tuple[str, str]] = set()
+        self.newest: dict[tuple[str, str], int] = {}
         self.policy_name = profile.policies[number % len(profile.policies)]
         self.contexts = [Context(self, index) for index in range(profile.contexts)]
 
@@ -144,6 +145,11 @@ class Device:
         """The system tables are sound."""
         for sentence in broken(self.store, self.world.tables):
             self.world.problem("unsound tables", f"device {self.number}: {sentence}")
+        for key, record in self.locals().items():
+            version = number_of(record.get("version"))
+            if 0 < version < self.newest.get(key, 0):
+                self.world.problem("went back", f"{key[1]} on device {self.number} is version {version} again")
+            self.newest[key] = max(version, self.newest.get(key, 0))
 
     # ---- the user
 
@@ -217,7 +223,7 @@ class Context:
         policy = device.deferring if device.policy_name.startswith("defer") else policy_of(device.policy_name)
         self.session = WatchedSession(
             tables=world.tables, nonce=f"d{device.number}{name}", resolver=None, policy=policy, policies={},  # type: ignore[arg-type]
-            holder=lambda: Holder(name, LEASE_LIFE, PATIENCE, lambda other: other not in living),
+            holder=lambda: Holder(name, world.profile.lease, PATIENCE, lambda other: other not in living),
             fits=world.fits, to_record=lambda table, record, under: {**(under or {}), **record}, page_size=world.profile.page,
         )  # fmt: skip
         self.session.edits = device.edits
@@ -340,6 +346,8 @@ class Context:
     def ask(self, effect: Ask) -> None:
         """A conflict: a record that only one device ever wrote has none."""
         conflict = effect.conflict
+        if not alive(conflict.base) and not alive(conflict.remote):
+            self.world.problem("asked about nothing", f"{conflict.record_id} on device {self.device.number}")
         answer = effect.policy(conflict)
         if self.world.story is not None:
             self.say(
@@ -416,6 +424,11 @@ class Context:
         except TidesyncError as error:
             self.exchange = self.call = None
             self.resume(plan.throw, error)
+
+
+def number_of(version: object) -> int:
+    """The number in a version of either remote: later commits have larger ones."""
+    return int(version.lstrip("v").partition(".")[0]) if isinstance(version, str) else 0
 
 
 def heads_in_conflict(store: MemoryStore) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tidesync.ledger import EDGES, HEADS, META, OPERATIONS, decode_entry, lane_of
-from tidesync.records import decode_copy
+from tidesync.records import alive, decode_copy
 from tidesync.rules.chain import Head, before, kind_of
 from tidesync.rules.collapse import vanishes
 from tidesync.rules.order import names
@@ -41,6 +41,8 @@ def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[s
             continue
         head = Head(row["table"], row["record_id"], decode_copy(row["base"]), decode_copy(row["remote"]), row["revision"])
         head.entries = [decode_entry(operations[each]) for each in keys]
+        if head.in_conflict and not alive(head.base) and not alive(head.remote):
+            yield f"{key} is in conflict about nothing"
         if row["unsettled"] != (head.remote is not None):
             yield f"{key} is not marked as it is"
         for index, entry in enumerate(head.entries):

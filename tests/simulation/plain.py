@@ -199,20 +199,24 @@ class PlainLink:
 
     def send(self, change: Change) -> Generator[Call, Reply, Outcome]:
         """One change: one request, or two."""
-        remote, key = self.remote, (change.table, change.record_id)
+        key = (change.table, change.record_id)
         etag = change.expected.version if isinstance(change.expected, Version | Tombstone) else None
-        record = change.record or {}
-        body = {field: record.get(field) for field in change.fields}
+        body = {field: (change.record or {}).get(field) for field in change.fields}
         if change.kind == "insert" and isinstance(change.expected, Tombstone):
             return (yield from self.revive(key, etag, change))
-        name = f"{change.kind} {change.record_id}"
-        if change.kind == "insert":
-            call = Call(name, lambda draw: remote.post(key, dict(record), change, draw), change)
-        elif change.kind == "update":
-            call = Call(name, lambda draw: remote.patch(key, body, etag, change, draw), change)
-        else:
-            call = Call(name, lambda draw: remote.delete(key, etag, change, draw), change)
-        reply = yield call
+        return (yield from self.meaning(change, key, (yield self.call_of(change, key, body, etag))))
+
+    def call_of(self, change: Change, key: tuple[str, str], body: Record, etag: str | None) -> Call:
+        """The request of a change."""
+        remote, name = self.remote, f"{change.kind} {change.record_id}"
+        if change.kind == "insert" and etag is None:
+            return Call(name, lambda draw: remote.post(key, dict(change.record or {}), change, draw), change)
+        if change.kind == "delete":
+            return Call(name, lambda draw: remote.delete(key, etag, change, draw), change)
+        return Call(name, lambda draw: remote.patch(key, body, etag, change, draw), change)
+
+    def meaning(self, change: Change, key: tuple[str, str], reply: Reply) -> Generator[Call, Reply, Outcome]:
+        """What came of the request; a refusal without a usable body is looked into."""
         lost = in_doubt(reply)
         if lost is not None:
             return lost

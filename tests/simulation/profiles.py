@@ -20,13 +20,14 @@ class Profile:
     `truth`: at the end each *field* holds what its only writer wrote last, or each *record* is what its only writer
     made of it. `once`: no edit takes effect twice. `law`: the remote's foreign keys never refuse. `policies` are of
     the devices in turn, as how/prefer. `deletes`: who deletes and revives records; `collide`: also those that it
-    never saw. `contexts`: how many contexts share each device's store.
+    never saw. `contexts`: how many contexts share each device's store; a lease lives for `lease` seconds.
     """
 
     name: str
     remote: Literal["authority", "plain"] = "authority"
     devices: int = 2
     contexts: int = 1
+    lease: float = 40.0
     writers: int = 9
     records: int = 3
     seeded: bool = False
@@ -69,7 +70,7 @@ def _pair(name: str, **options: object) -> list[Profile]:
 _ALL = (
     *_pair("merge"),
     *_pair("merge3", devices=3, records=2, seeded=True, batch=3),
-    *_pair("crowd", seeded=True, records=2, edits=35, batch=1),
+    *_pair("crowd", devices=3, seeded=True, records=1, batch=1, contexts=1, bad=3),
     *_pair("single", writers=1, deletes="anybody", truth="records", foreign_keys=True, law=True, records=4),
     *_pair("single-none", writers=1, deletes="anybody", truth="records", references="none", records=4),
     *_pair("single-undeclared", writers=1, deletes="anybody", truth="records", references="undeclared", foreign_keys=True, law=True, records=4),
@@ -90,9 +91,12 @@ _ALL = (
     *_pair("defer", policies=("defer/local",)),
     *_pair("defer-del", policies=("defer/local",), deletes="anybody", truth="none", plain_once=False, because=REVIVE + "; " + TWICE),
     *_pair("mixed", policies=("custom", "merge/remote", "defer/local"), devices=3, records=2),
-    *_pair("lastwrite", concurrency="last-write-wins", truth="none", deletes="anybody", plain_once=False,
-           because="the last writer of any field writes the record"),
-    *_pair("shared", contexts=2, records=3),
+    *_pair("lastwrite", concurrency="last-write-wins", truth="none", records=2, plain_once=False,
+           because="the last writer of any field writes the record; " + TWICE),
+    *_pair("lastwrite-single", concurrency="last-write-wins", writers=1, deletes="anybody", truth="records"),
+    *_pair("lastwrite-del", concurrency="last-write-wins", truth="none", deletes="anybody", plain_once=False,
+           because="the last writer of any field writes the record; " + TWICE),
+    *_pair("shared", contexts=2, records=2, lease=6.0),
     *_pair("purge", purges=True, records=3),
     *_pair("listing", listings=True, records=3, page=1),
 )  # fmt: skip

@@ -115,6 +115,9 @@ class World:
             if change.id not in self.edits_of:
                 key = next((str(row["id"]) for row in rows if row["operation"] == change.id), "")
                 self.edits_of[change.id] = device.edits.get(key, ())
+                own = {f"f{device.number}", "ref"} if device.number == 0 else {f"f{device.number}"}
+                if self.profile.truth == "fields" and change.kind == "update" and not own.issuperset(change.fields):
+                    self.problem("sent what it did not change", f"{change.id}: {change.fields}")
 
     def took(self, change: Any) -> None:
         """A change takes effect at the remote: each edit in it may do so once."""
@@ -146,7 +149,7 @@ class World:
             draw = Draw(number)
             context = self.contexts[draw.below(len(self.contexts))]
             what = draw.below(100)
-            self.now += 0.5
+            self.pass_time()
             if what < self.profile.edits:
                 entry = self.tapes.workload[made] if made < len(self.tapes.workload) else None
                 made += 1
@@ -164,6 +167,12 @@ class World:
         if not self.problems:
             self.judge()
         return self.problems
+
+    def pass_time(self) -> None:
+        """Half a second here; a tick at the remote now and then."""
+        self.now += 0.5
+        if isinstance(self.remote, PlainRemote) and self.now % 2 == 0:
+            self.remote.clock += 1
 
     def seed(self) -> None:
         """The remote has records already, and the devices pulled them."""
