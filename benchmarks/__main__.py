@@ -61,7 +61,9 @@ def _linearity(by_name: dict[str, list[Result]]) -> int:
             continue
         factor = results[-1].cost / results[0].cost
         floor = (results[-1].floor or 1) / (results[0].floor or 1)
-        verdict = "" if factor <= LINEAR else f"   above {LINEAR}" + (" as the floor" if floor > LINEAR else "")
+        verdict = (
+            "" if factor <= LINEAR else f"   above {LINEAR}" + (" as the floor" if floor > LINEAR else "")
+        )
         over += factor > LINEAR and floor <= LINEAR
         print(f"  {name:<44} {factor:>5.2f}   floor {floor:>5.2f}{verdict}")
     return over

@@ -77,8 +77,12 @@ def _server() -> Iterator[str]:
 def requests() -> Iterator[Result]:
     """Push of inserts, four requests at once; pull of pages of 1000."""
     with _server() as url:
-        yield compared("push over HTTP 2.0", CHANGES, CHANGES, lambda: _push(url), lambda: _floor_push(url), rounds=3)
-        yield compared("pull over HTTP 2.0", RECORDS, RECORDS, lambda: _pull(url), lambda: _floor_pull(url), rounds=3)
+        yield compared(
+            "push over HTTP 2.0", CHANGES, CHANGES, lambda: _push(url), lambda: _floor_push(url), rounds=3
+        )
+        yield compared(
+            "pull over HTTP 2.0", RECORDS, RECORDS, lambda: _pull(url), lambda: _floor_pull(url), rounds=3
+        )
 
 
 @contextmanager
@@ -99,7 +103,12 @@ def _push(url: str) -> float:
 
 def _floor_push(url: str) -> float:
     with httpx.Client(base_url=url) as client, ThreadPoolExecutor(CONCURRENCY) as pool:
-        return timed(lambda: [r.json() for r in pool.map(lambda n: client.post("/tables/notes", json=note(n)), range(CHANGES))])
+        return timed(
+            lambda: [
+                r.json()
+                for r in pool.map(lambda n: client.post("/tables/notes", json=note(n)), range(CHANGES))
+            ]
+        )
 
 
 def _pull(url: str) -> float:

@@ -14,9 +14,10 @@ SINGLES = 500
 
 def single_writes(pending: int, *, declared: bool, synchronous: str) -> Iterator[Result]:
     """One insert, then one update of it, each in a transaction of its own, with so many operations queued."""
-    with bare(synchronous=synchronous) as connection, device(
-        Acknowledge(), declared=declared, synchronous=synchronous
-    ) as (context, notes):
+    with (
+        bare(synchronous=synchronous) as connection,
+        device(Acknowledge(), declared=declared, synchronous=synchronous) as (context, notes),
+    ):
         mine = context[notes]
         _ = mine.insert_many(note(n) for n in range(pending))
         with connection:
@@ -60,7 +61,9 @@ def single_writes(pending: int, *, declared: bool, synchronous: str) -> Iterator
 
             return timed(work)
 
-        yield compared(f"update that collapses, {synchronous}, {said}", pending, SINGLES, update, floor_update)
+        yield compared(
+            f"update that collapses, {synchronous}, {said}", pending, SINGLES, update, floor_update
+        )
 
 
 def bulk_writes(size: int, *, declared: bool) -> Result:

@@ -42,7 +42,12 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def compared(
-    name: str, size: int, operations: int, work: Callable[[], float], floor: Callable[[], float], rounds: int = 5
+    name: str,
+    size: int,
+    operations: int,
+    work: Callable[[], float],
+    floor: Callable[[], float],
+    rounds: int = 5,
 ) -> Result:
     """Run both by turns, each returning its seconds for so many operations; medians per operation."""
     costs, floors = [], []

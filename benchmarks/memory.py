@@ -22,5 +22,7 @@ with device(Acknowledge(total=size), declared=True) as (context, notes):
 
 def growth(size: int) -> float:
     """Megabytes by which the peak of a fresh process grows while it pulls so many records."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(size)], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(size)], check=True, capture_output=True, text=True
+    )
     return int(done.stdout) / 1024

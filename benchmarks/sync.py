@@ -35,7 +35,11 @@ def _floor_drain(size: int) -> float:
         def drain() -> None:
             while True:
                 with connection:
-                    batch = list(connection.execute("select sequence, id, item from queue order by sequence limit 1000"))
+                    batch = list(
+                        connection.execute(
+                            "select sequence, id, item from queue order by sequence limit 1000"
+                        )
+                    )
                     connection.executemany(
                         "update queue set state = 'attempted' where sequence = ?", [(n,) for n, _, _ in batch]
                     )
@@ -46,7 +50,9 @@ def _floor_drain(size: int) -> float:
                     connection.executemany(
                         "update notes set version = ? where id = ?", [("v", record["id"]) for record in sent]
                     )
-                    connection.executemany("delete from queue where sequence = ?", [(n,) for n, _, _ in batch])
+                    connection.executemany(
+                        "delete from queue where sequence = ?", [(n,) for n, _, _ in batch]
+                    )
 
         return timed(drain)
 
@@ -56,7 +62,9 @@ def push_behind_parked(size: int, parked: int) -> Result:
 
     def drain(waiting: int) -> float:
         lists = table("lists", {"name": str}, references={})
-        notes = table("notes", {"list_id": str, "title": str, "body": str, "n": int}, references={"list_id": lists})
+        notes = table(
+            "notes", {"list_id": str, "title": str, "body": str, "n": int}, references={"list_id": lists}
+        )
         import tempfile
         from pathlib import Path
 
@@ -66,21 +74,28 @@ def push_behind_parked(size: int, parked: int) -> Result:
             with SyncContext(store, remote, [lists, notes]) as context:
                 _ = context[lists].insert({"id": "poison", "name": "refused"})
                 _ = context[notes].insert_many(
-                    {"id": f"p{n}", "list_id": "poison", "title": f"{n}", "body": BODY, "n": n} for n in range(waiting)
+                    {"id": f"p{n}", "list_id": "poison", "title": f"{n}", "body": BODY, "n": n}
+                    for n in range(waiting)
                 )
                 try:
                     _ = context.push()
                 except PushFailed as failed:
                     assert len(failed.errors) == 1
                 _ = context[notes].insert_many(
-                    {"id": f"r{n}", "list_id": None, "title": f"{n}", "body": BODY, "n": n} for n in range(size)
+                    {"id": f"r{n}", "list_id": None, "title": f"{n}", "body": BODY, "n": n}
+                    for n in range(size)
                 )
                 taken = timed(context.push)
                 assert waiting + 1 == context.pending_operations
                 return taken
 
     return compared(
-        f"push behind {parked:,} parked (floor: none parked)", size, size, lambda: drain(parked), lambda: drain(0), rounds=3
+        f"push behind {parked:,} parked (floor: none parked)",
+        size,
+        size,
+        lambda: drain(parked),
+        lambda: drain(0),
+        rounds=3,
     )
 
 

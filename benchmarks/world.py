@@ -49,7 +49,11 @@ class Acknowledge:
 
     def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
         return TransportCapabilities(
-            identity="bench", cursor=CursorGuarantee.COMMIT_ORDERED, max_changes=1000, ordered=True, total=True
+            identity="bench",
+            cursor=CursorGuarantee.COMMIT_ORDERED,
+            max_changes=1000,
+            ordered=True,
+            total=True,
         )
 
     def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
@@ -62,7 +66,9 @@ class Acknowledge:
     def pull(self, request: PullRequest, /) -> Page:
         start = request.cursor if isinstance(request.cursor, int) else 0
         end = min(start + request.limit, self.total)
-        return Page(records=[_sent(n) for n in range(start, end)], cursor=end, more=end < self.total, total=self.total)
+        return Page(
+            records=[_sent(n) for n in range(start, end)], cursor=end, more=end < self.total, total=self.total
+        )
 
     def get(self, table: str, id: str, /) -> Record | None:
         return None

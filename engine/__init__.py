@@ -10,7 +10,6 @@ with SyncContext(SQLiteStore("todo.db"), HttpTransport("https://example.org"), [
 ```
 """
 
-from tidesync.expressions import any_of, every_of
 from tidesync.conflicts import (
     Conflict,
     Defer,
@@ -29,6 +28,7 @@ from tidesync.conflicts import (
 )
 from tidesync.context import SyncContext
 from tidesync.declare import table
+from tidesync.expressions import any_of, every_of
 from tidesync.objects import Table
 from tidesync.operations import Operation, Refusal
 from tidesync.plans.purge import PurgeReport

@@ -40,7 +40,7 @@ class Arrival:
     where: Expr | None
     fits: Callable[[Record], str | None]
     overlap: float = 0.0
-    bookmark: Bookmark = Bookmark()
+    bookmark: Bookmark = attrs.field(factory=Bookmark)
     quarantine_used: bool = False
     records: int = 0
     deleted: int = 0
@@ -48,7 +48,7 @@ class Arrival:
     read: int = 0
     pages: int = 0
     total: int | None = None
-    quarantined: dict[str, str] = attrs.field(factory=dict)
+    quarantined: dict[str, str] = attrs.field(factory=dict[str, str])
 
     @property
     def cursor_key(self) -> str | None:
@@ -61,7 +61,9 @@ class Arrival:
 
 def read_bookmark(transaction: StoreTransaction, arrival: Arrival) -> Bookmark:
     """Where a named pull left off; `QueryNameReused` if the name belongs to another query."""
-    arrival.quarantine_used = _first(transaction, Query(QUARANTINE, equals("table", arrival.table, _S), take=1)) is not None
+    arrival.quarantine_used = (
+        _first(transaction, Query(QUARANTINE, equals("table", arrival.table, _S), take=1)) is not None
+    )
     if arrival.cursor_key is None:
         return Bookmark()
     row = transaction.get(CURSORS, [arrival.cursor_key])[0]
@@ -109,7 +111,7 @@ def store_page(queue: Queue, arrival: Arrival, page: Page) -> list[tuple[str, st
     transaction = queue.ledger.transaction
     records, tombstones = _sound(queue, arrival, page), dict(page.tombstones)
     if arrival.cursor_key is not None and arrival.overlap:
-        records, tombstones = _unseen(transaction, arrival, records, tombstones)
+        records, tombstones = _unseen(transaction, arrival, records, tombstones, _latest(page) or page.clock)
     asks = _store_copies(queue, arrival, records, tombstones)
     if arrival.cursor_key is not None and page.departed:
         _note_departed(transaction, arrival, page.departed)
@@ -119,13 +121,17 @@ def store_page(queue: Queue, arrival: Arrival, page: Page) -> list[tuple[str, st
 
 
 def _advance(arrival: Arrival, page: Page) -> None:
-    moments = [str(record["updated_at"]) for record in page.records if isinstance(record.get("updated_at"), str)]
-    latest = max([*moments, *([arrival.bookmark.latest] if arrival.bookmark.latest else [])], default=None)
+    latest = max(filter(None, (_latest(page), arrival.bookmark.latest)), default=None)
     arrival.bookmark = attrs.evolve(arrival.bookmark, cursor=page.cursor, latest=latest, complete=False)
     arrival.pages += 1
     arrival.read += len(page.records) + len(page.tombstones) + len(page.junk)
     if page.total is not None:
         arrival.total = page.total
+
+
+def _latest(page: Page) -> str | None:
+    moments = (record.get("updated_at") for record in page.records)
+    return max((moment for moment in moments if isinstance(moment, str)), default=None)
 
 
 def _sound(queue: Queue, arrival: Arrival, page: Page) -> dict[str, Record]:
@@ -172,10 +178,18 @@ def _aside(queue: Queue, arrival: Arrival, raw: Record | str, reason: str) -> Re
 
 
 def _unseen(
-    transaction: StoreTransaction, arrival: Arrival, records: Mapping[str, Record], tombstones: Mapping[str, Tombstone]
+    transaction: StoreTransaction,
+    arrival: Arrival,
+    records: Mapping[str, Record],
+    tombstones: Mapping[str, Tombstone],
+    page_moment: str | None,
 ) -> tuple[dict[str, Record], dict[str, Tombstone]]:
-    """What the window does not hold yet by id and version; the rest is noted in it."""
-    versions = {id: version_of(copy) for id, copy in (*records.items(), *tombstones.items())}
+    """What the window does not hold yet by id and version; the rest is noted in it.
+
+    A tombstone tells no time: it is kept for as long as the latest record of its page.
+    """
+    copies: dict[str, Record | Tombstone] = {**records, **tombstones}
+    versions = {id: version_of(copy) for id, copy in copies.items()}
     if not versions:
         return dict(records), dict(tombstones)
     keys = [f"{arrival.cursor_key}/{id}" for id in versions]
@@ -188,7 +202,7 @@ def _unseen(
     notes: list[Record] = []
     for id, key in zip(versions, keys, strict=True):
         moment = records[id].get("updated_at") if id in records else None
-        at = moment if isinstance(moment, str) else None
+        at = moment if isinstance(moment, str) else page_moment
         if id not in known and (at is None or at >= edge):
             notes.append({"id": key, "cursor": arrival.cursor_key, "at": at, "version": versions[id]})
     if notes:
@@ -243,7 +257,9 @@ def departed_ids(transaction: StoreTransaction, arrival: Arrival) -> list[str]:
     return [str(row["at"]) for row in transaction.select(Query(SEEN, equals("cursor", key, _S)))]
 
 
-def drop(queue: Queue, arrival: Arrival, ids: Sequence[str], wanted_by_others: Callable[[Record], bool]) -> int:
+def drop(
+    queue: Queue, arrival: Arrival, ids: Sequence[str], wanted_by_others: Callable[[Record], bool]
+) -> int:
     """Drop records that left the query, unless they have queued operations or another named query wants them.
 
     More than half of more than 100 records is `MassDeparture`, and nothing is dropped.
@@ -278,7 +294,9 @@ def complete(queue: Queue, arrival: Arrival, began: str | None) -> None:
     write_bookmark(transaction, arrival)
     edge = window_edge(arrival.bookmark, arrival.overlap) if arrival.overlap else None
     if edge is not None:
-        old = all_of(equals("cursor", arrival.cursor_key, _S), Compare("lt", Field("at", _S), Value(edge, _S)))
+        old = all_of(
+            equals("cursor", arrival.cursor_key, _S), Compare("lt", Field("at", _S), Value(edge, _S))
+        )
         _ = transaction.delete_where(Query(SEEN, old))
 
 

@@ -88,17 +88,17 @@ Resolution: TypeAlias = KeepLocal | KeepRemote | Merge | MergeFields | Defer | D
 Policy: TypeAlias = Callable[[Conflict], Resolution]
 
 
-def defer(conflict: Conflict) -> Resolution:
+def defer(_: Conflict, /) -> Resolution:
     """The default: decide nothing, lose nothing."""
     return Defer()
 
 
-def keep_local(conflict: Conflict) -> Resolution:
+def keep_local(_: Conflict, /) -> Resolution:
     """The local record wins."""
     return KeepLocal()
 
 
-def keep_remote(conflict: Conflict) -> Resolution:
+def keep_remote(_: Conflict, /) -> Resolution:
     """The remote's copy wins."""
     return KeepRemote()
 
@@ -106,11 +106,7 @@ def keep_remote(conflict: Conflict) -> Resolution:
 def merge_fields(prefer: Side = "local") -> Policy:
     """Three-way by field: an edit beats no edit; both edited, a delete against an edit, or no base: `prefer` wins."""
     answer = MergeFields(prefer)
-
-    def policy(conflict: Conflict) -> Resolution:
-        return answer
-
-    return policy
+    return lambda _: answer
 
 
 def conflicting_fields(conflict: Conflict) -> Mapping[str, tuple[Any, Any]]:

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
@@ -153,7 +153,7 @@ class SyncContext:
         return RemoteTable(exchange, known, parameters or {})
 
     def _known(self, table: Table[T]) -> Table[T]:
-        if not isinstance(table, Table):
+        if not isinstance(table, Table):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without types
             raise UnknownTable(str(table)[:80], tuple(self._tables))
         if self._tables.get(table.name) is not table:
             raise UnknownTable(table.name, tuple(self._tables))
@@ -187,7 +187,7 @@ class SyncContext:
             return step(transaction)
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Generator[None]:
         """Many writes in one store transaction, all or nothing. Reads inside see the writes.
 
         Push, pull and purge inside are `BatchActive`. Other threads' writes wait until it ends.
@@ -210,7 +210,7 @@ class SyncContext:
         self._emit_all(events)
 
     @contextmanager
-    def _unbroken(self) -> Iterator[None]:
+    def _unbroken(self) -> Generator[None]:
         """What is refused in a batch has changed nothing; what failed otherwise may have, and spoils it."""
         try:
             yield
@@ -319,7 +319,8 @@ class SyncContext:
 
     def _merged(self, table: str, given: Any, under: Record | None) -> Record:
         known = self._tables[table]
-        return known.to_record(given) if under is None else {**known.overlay(given, under), "id": under["id"]}
+        record = known.to_record(given)
+        return record if under is None else {**known.overlay(given, under), "id": record.get("id", under["id"])}
 
     # ---- events
 

@@ -38,7 +38,7 @@ def run(plan: Plan[T], ports: Ports) -> T:
         while True:
             try:
                 answer = perform(effect, ports)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # the plan decides what becomes of it
                 effect = plan.throw(error)
             else:
                 effect = plan.send(answer)

@@ -50,7 +50,9 @@ class Exchange(Effect[T]):
 
     def perform(self, transport: Transport) -> T:
         """Do it, on a synchronous transport."""
-        raise AssertionError("an exchange is one of the four below")
+        raise TypeError(
+            f"{type(self).__name__} does not say how to be performed on {type(transport).__name__}"
+        )
 
 
 Perform: TypeAlias = Callable[[Exchange[Any]], Any]

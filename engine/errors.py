@@ -262,7 +262,8 @@ class RemoteChanged(TransportError):
     def __init__(self, stored: str, found: str) -> None:
         self.stored, self.found = stored, found
         super().__init__(
-            f"this store belongs to remote {stored!r}, and {found!r} answers: use another store file, or the old address"
+            f"this store belongs to remote {stored!r}, and {found!r} answers: "
+            "use another store file, or the old address"
         )
 
 

@@ -11,8 +11,8 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Generator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 
 _runs = itertools.count(1)
@@ -31,7 +31,7 @@ def _machine() -> str:
     """This machine since it was started, as far as process numbers go: containers have their own."""
     boot = _read("/proc/sys/kernel/random/boot_id") or platform.node()
     try:
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return boot
 
@@ -43,7 +43,7 @@ def _started(pid: int) -> str:
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running() -> Generator[str]:
     """The name of one run of a push, pull or purge; it counts as alive inside the block."""
     pid = os.getpid()
     name = "|".join((_machine(), str(pid), _started(pid), str(next(_runs))))

@@ -8,7 +8,7 @@ having written anything. A holder that is known to have died is replaced at once
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -46,7 +46,9 @@ class Lease:
         """Raise `LeaseLost` if another one took over; else renew."""
         row = _read(transaction)
         if row["token"] != self.token or row["holder"] != self.holder.name:
-            raise LeaseLost("this push, pull or purge was held up for so long that another one took over: run it again")
+            raise LeaseLost(
+                "this push, pull or purge was held up for so long that another one took over: run it again"
+            )
         _write(transaction, self.token, self.holder.name, now + self.life)
 
 
@@ -58,7 +60,9 @@ def acquire(holder: Holder) -> Plan[Lease]:
         if token is not None:
             return Lease(holder, token, holder.life)
         if waited >= holder.patience:
-            raise SyncBusy(f"another push, pull or purge of this store did not end within {holder.patience:g} seconds")
+            raise SyncBusy(
+                f"another push, pull or purge of this store did not end within {holder.patience:g} seconds"
+            )
         yield from Wait(POLL)
         waited += POLL
 
@@ -66,7 +70,7 @@ def acquire(holder: Holder) -> Plan[Lease]:
 def release(lease: Lease) -> Plan[None]:
     """Let go, unless it was lost already."""
 
-    def step(transaction: StoreTransaction, now: float) -> None:
+    def step(transaction: StoreTransaction, _: float) -> None:
         row = _read(transaction)
         if row["token"] == lease.token:
             _write(transaction, lease.token, None, 0.0)
@@ -76,7 +80,8 @@ def release(lease: Lease) -> Plan[None]:
 
 def _take(transaction: StoreTransaction, now: float, holder: Holder) -> int | None:
     row = _read(transaction)
-    name, until = row["holder"], row["until"]
+    name: str | None = row["holder"]
+    until: float = row["until"]
     free = name is None or until <= now or until > now + 10 * holder.life or holder.gone(name)
     if not free:
         return None
@@ -85,7 +90,7 @@ def _take(transaction: StoreTransaction, now: float, holder: Holder) -> int | No
     return token
 
 
-def _read(transaction: StoreTransaction) -> dict[str, object]:
+def _read(transaction: StoreTransaction) -> dict[str, Any]:
     row = transaction.get(META, ["lease"])[0]
     value = row["value"] if row is not None else None
     return value if isinstance(value, dict) else {"token": 0, "holder": None, "until": 0.0}

@@ -15,6 +15,7 @@ statements as one edit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Absent, Anything, Expected, Version
@@ -103,7 +104,8 @@ class Counters:
 
     def __init__(self, row: Record | None) -> None:
         value = row["value"] if row else None
-        self.sequence, self.revision, self.pending = value if isinstance(value, list) else (0, 0, 0)
+        numbers: list[int] = value if isinstance(value, list) else [0, 0, 0]
+        self.sequence, self.revision, self.pending = numbers
 
     def encode(self) -> Json:
         """As JSON."""
@@ -113,7 +115,9 @@ class Counters:
 class Ledger:
     """Heads, operations and local records in one write transaction; `flush` before it commits."""
 
-    def __init__(self, transaction: StoreTransaction, tables: Mapping[str, TableSchema], *, nonce: str, now: float) -> None:
+    def __init__(
+        self, transaction: StoreTransaction, tables: Mapping[str, TableSchema], *, nonce: str, now: float
+    ) -> None:
         self.transaction, self.tables, self.now = transaction, tables, now
         self._nonce = nonce
         self.counters = Counters(transaction.get(META, ["counters"])[0])
@@ -136,13 +140,19 @@ class Ledger:
             return
         rows = self.transaction.get(HEADS, wanted)
         entry_keys = [key for row in rows if row is not None for key in _texts(row["entries"])]
-        entries = dict(zip(entry_keys, self.transaction.get(OPERATIONS, entry_keys), strict=True)) if entry_keys else {}
+        entries = (
+            dict(zip(entry_keys, self.transaction.get(OPERATIONS, entry_keys), strict=True))
+            if entry_keys
+            else {}
+        )
         for key, row in zip(wanted, rows, strict=True):
             self._heads[key] = None if row is None else self._head(row, entries)
 
     def _head(self, row: Record, entries: Mapping[str, Record | None]) -> Head:
         remote = decode_copy(row["remote"])
-        head = Head(str(row["table"]), str(row["record_id"]), decode_copy(row["base"]), remote, _int(row["revision"]))
+        head = Head(
+            str(row["table"]), str(row["record_id"]), decode_copy(row["base"]), remote, _int(row["revision"])
+        )
         for key in _texts(row["entries"]):
             found = entries[key]
             assert found is not None
@@ -187,7 +197,11 @@ class Ledger:
         """The key of an operation in this open range of sequences that names the record, if there is one."""
         for target in names_of(record.table, record.record_id):
             for head, entry in self._named.get(target, {}).values():
-                if after < entry.sequence < until and entry in head.entries and target in self._names(head, entry):
+                if (
+                    after < entry.sequence < until
+                    and entry in head.entries
+                    and target in self._names(head, entry)
+                ):
                     return entry.key
             query = Query(
                 EDGES,
@@ -199,7 +213,9 @@ class Ledger:
                 if namer == record.key:
                     continue
                 changed = self._heads.get(namer)
-                if namer not in self._heads or (changed is not None and self._still_names(changed, operation, target)):
+                if namer not in self._heads or (
+                    changed is not None and self._still_names(changed, operation, target)
+                ):
                     return operation
         return None
 
@@ -306,7 +322,13 @@ class Ledger:
             moved = old is not None and old["sequence"] != entry.sequence
             drops[EDGES].extend(f"{entry.key}>{name}" for name in was if name not in named)
             puts[EDGES].extend(
-                {"id": f"{entry.key}>{name}", "target": name, "sequence": entry.sequence, "operation": entry.key, "record": head.key}
+                {
+                    "id": f"{entry.key}>{name}",
+                    "target": name,
+                    "sequence": entry.sequence,
+                    "operation": entry.key,
+                    "record": head.key,
+                }
                 for name in named
                 if moved or name not in was
             )
@@ -352,14 +374,15 @@ def encode_entry(head: Head, entry: Entry, named: list[str]) -> Record:
 
 def decode_entry(row: Record) -> Entry:
     """The inverse of `encode_entry`; what an operation may lack, its row may lack."""
-    error, fields = row.get("error"), row.get("fields")
+    found: dict[str, Any] = row  # rows of this table are written by encode_entry alone
+    error, fields = found.get("error"), found.get("fields")
     return Entry(
-        str(row["id"]), _int(row["sequence"]), str(row["operation"]), str(row["table"]), str(row["record_id"]),
-        row.get("content"), bool(row.get("generated")), row["state"], _int(row["attempts"]),
-        Refusal(error["code"], error["message"]) if isinstance(error, dict) else None,
-        tuple(fields) if isinstance(fields, list) else None, decode_expected(row.get("expected")), row.get("sent_kind"),
-        row.get("blocker"), row.get("created", 0.0),
-    )  # type: ignore[arg-type]  # rows of this table are written by encode_entry alone  # fmt: skip
+        found["id"], found["sequence"], found["operation"], found["table"], found["record_id"],
+        found.get("content"), bool(found.get("generated")), found["state"], found["attempts"],
+        None if error is None else Refusal(error["code"], error["message"]),
+        None if fields is None else tuple(fields), decode_expected(found.get("expected")), found.get("sent_kind"),
+        found.get("blocker"), found.get("created", 0.0),
+    )  # fmt: skip
 
 
 def _above(field: str, bound: int) -> Compare:

@@ -147,6 +147,21 @@ def all_of(*items: Expr | None) -> Expr | None:
     return given[0] if len(given) == 1 else And(given)
 
 
+def fields_in(expr: Expr | None) -> frozenset[str]:
+    """The names of the fields that an expression looks at."""
+    match expr:
+        case Field(name):
+            return frozenset((name,))
+        case Compare(_, left, right) | Arithmetic(_, left, right):
+            return fields_in(left) | fields_in(right)
+        case And(items) | Or(items) | Call(_, items):
+            return frozenset(name for item in items for name in fields_in(item))
+        case In(item) | Not(item) | Negate(item):
+            return fields_in(item)
+        case _:
+            return frozenset()
+
+
 def equals(field: str, value: Json, type: ColumnType = ColumnType.ANY) -> Compare:
     """`field == value`, the building block of the engine's own queries."""
     return Compare("eq", Field(field, type), Value(value, type))

@@ -39,7 +39,16 @@ class Queue:
         if head is None:
             head = Head(table, record_id, ledger.local(table, record_id))
         sequence = ledger.new_sequence()
-        entry = Entry(f"{sequence:016x}", sequence, ledger.new_id(), table, record_id, content, generated, created=ledger.now)
+        entry = Entry(
+            f"{sequence:016x}",
+            sequence,
+            ledger.new_id(),
+            table,
+            record_id,
+            content,
+            generated,
+            created=ledger.now,
+        )
         kind = kind_between(current(head), content)
         self._newest = entry  # nothing can wait for it yet
         head.entries.append(entry)
@@ -51,7 +60,8 @@ class Queue:
             self.events.append(OperationQueued(table, record_id, kind))
         if head.entries:
             last = head.entries[-1]
-            last.blocker = self.blocker(head, last)
+            if last.state != "attempted":
+                last.blocker = self.blocker(head, last)
         self._show(head)
 
     def _fold(self, head: Head, old: Entry, new: Entry) -> bool:
@@ -91,7 +101,8 @@ class Queue:
         if until - after <= 1:
             return False
         return self._named_step(head, entry, after, until) is not None or (
-            begins_or_ends(kind_between(before(head, entry), entry.content)) and self.ledger.is_named(head, after, until)
+            begins_or_ends(kind_between(before(head, entry), entry.content))
+            and self.ledger.is_named(head, after, until)
         )
 
     def _named_step(self, head: Head, entry: Entry, after: int, until: int) -> Entry | None:
@@ -185,7 +196,9 @@ class Queue:
     def close(self, source: Source) -> list[Event]:
         """Write everything; returns what to tell after the commit."""
         self.relook()
-        changes = [RecordsChanged(table, tuple(ids), source) for table, ids in self.ledger.changed_ids.items() if ids]
+        changes = [
+            RecordsChanged(table, tuple(ids), source) for table, ids in self.ledger.changed_ids.items() if ids
+        ]
         return [*changes, *self.events]
 
 

@@ -97,7 +97,9 @@ class RemoteTable(Generic[T]):
             raise RemoteConflict(f"{self.table.name}/{id} was deleted right after this write", copy=copy)
         return self.table.from_record(copy)
 
-    def _send(self, kind: ChangeKind, id: str, record: Record | None, expected: Expected) -> Applied | Undeleted:
+    def _send(
+        self, kind: ChangeKind, id: str, record: Record | None, expected: Expected
+    ) -> Applied | Undeleted:
         content = content_of(record)
         fields = tuple(field for field in content or () if field != "id")
         change = Change(
@@ -125,7 +127,9 @@ class RemoteTable(Generic[T]):
             cursor = page.cursor
 
     def _count(self, query: Query) -> int:
-        records, total = self._fetch(attrs.evolve(query, order=(), skip=0, take=None, fields=("id",), total=True))
+        records, total = self._fetch(
+            attrs.evolve(query, order=(), skip=0, take=None, fields=("id",), total=True)
+        )
         return len(records) if total is None else total
 
 
@@ -138,11 +142,15 @@ def _effective(what: str, outcome: Outcome) -> Applied | Undeleted:
         case Applied() | Undeleted():
             return outcome
         case Conflicted(copy):
-            raise RemoteConflict(f"{what} is not at the remote as expected: look at .copy, and decide", copy=copy)
+            raise RemoteConflict(
+                f"{what} is not at the remote as expected: look at .copy, and decide", copy=copy
+            )
         case Rejected(code, message):
             raise RequestRefused(f"{what}: {message}", code=code)
         case Unknown(reason):
-            raise RemoteUnavailable(f"{what}: {reason}; the write may be in effect: read it before writing again")
+            raise RemoteUnavailable(
+                f"{what}: {reason}; the write may be in effect: read it before writing again"
+            )
         case NotSent(reason, retry_after):
             raise NotReachable(f"{what}: {reason}", retry_after=retry_after)
         case Denied(reason):

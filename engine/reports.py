@@ -97,10 +97,16 @@ class PushFailed(SyncError):
     def __init__(self, report: PushReport) -> None:
         self.report = report
         self.errors = tuple(report.errors)
-        first = f": {self.errors[0].table}/{self.errors[0].record_id}: {self.errors[0].message}" if self.errors else ""
+        first = (
+            f": {self.errors[0].table}/{self.errors[0].record_id}: {self.errors[0].message}"
+            if self.errors
+            else ""
+        )
         stopped = "" if report.status == "complete" else f" stopped by {report.status} ({report.reason})"
         failed = f" {len(self.errors)} operation(s) did not go through{first}" if self.errors else ""
-        super().__init__(f"push{stopped}{' and' if stopped and failed else ''}{failed}; {report.pending} pending")
+        super().__init__(
+            f"push{stopped}{' and' if stopped and failed else ''}{failed}; {report.pending} pending"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -119,5 +125,5 @@ class PullReport:
     pages: int = 0
     conflicts: int = 0
     total: int | None = None
-    quarantined: Mapping[str, str] = attrs.field(factory=dict)
+    quarantined: Mapping[str, str] = attrs.field(factory=dict[str, str])
     push: PushReport | None = None

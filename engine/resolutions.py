@@ -38,7 +38,10 @@ def retry(queue: Queue, operation: Operation) -> None:
     if head is None or entry is None or entry.id != operation.id:
         raise StaleResolution(operation.table, operation.record_id)
     if head.in_conflict and entry is head.entries[0]:
-        raise UsageError(f"{operation.table}/{operation.record_id} is in conflict: resolve it, as with ctx.resolve(conflict, KeepLocal())")
+        raise UsageError(
+            f"{operation.table}/{operation.record_id} is in conflict: "
+            "resolve it, as with ctx.resolve(conflict, KeepLocal())"
+        )
     if entry.state == "failed":
         entry.renew(queue.ledger.new_id())
         queue.finish(head)

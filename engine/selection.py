@@ -100,8 +100,11 @@ def query_of(table: Table[Any], given: object) -> Query:
     """The query that a user gave for this table: a selection of it, a `Query`, or None for all."""
     if given is None:
         return Query(table.name)
-    query = given.query if isinstance(given, Selection) else given
-    if not isinstance(query, Query):
+    if isinstance(given, Selection):
+        query: Query = given.query
+    elif isinstance(given, Query):
+        query = given
+    else:
         raise InvalidQuery(f"{table.name}: a query is what where() returns, not {type(given).__name__}")
     if query.table != table.name:
         raise InvalidQuery(f"this query is of table {query.table!r}, and not of {table.name!r}")

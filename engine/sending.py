@@ -87,15 +87,15 @@ class Run:
     max_bytes: int | None = None
     ordered: bool = False
     position: int = 0
-    again: list[str] = attrs.field(factory=list)
-    aside: set[str] = attrs.field(factory=set)
-    needed: set[str] = attrs.field(factory=set)
-    tries: dict[str, int] = attrs.field(factory=dict)
-    rounds: dict[str, int] = attrs.field(factory=dict)
-    doubts: list[str] = attrs.field(factory=list)
-    pushed: list[Operation] = attrs.field(factory=list)
-    troubles: dict[str, Trouble] = attrs.field(factory=dict)
-    asks: list[tuple[str, str]] = attrs.field(factory=list)
+    again: list[str] = attrs.field(factory=list[str])
+    aside: set[str] = attrs.field(factory=set[str])
+    needed: set[str] = attrs.field(factory=set[str])
+    tries: dict[str, int] = attrs.field(factory=dict[str, int])
+    rounds: dict[str, int] = attrs.field(factory=dict[str, int])
+    doubts: list[str] = attrs.field(factory=list[str])
+    pushed: list[Operation] = attrs.field(factory=list[Operation])
+    troubles: dict[str, Trouble] = attrs.field(factory=dict[str, Trouble])
+    asks: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
     stopped: Status | None = None
     reason: str = ""
     retry_after: float | None = None
@@ -146,7 +146,11 @@ def _mark_batch(queue: Queue, run: Run) -> list[Sent]:
 
 def _widen(queue: Queue, run: Run) -> None:
     """What operations in scope wait for is in scope too, in whichever table it is."""
-    keys = [key for waiting, key in queue.blockers.items() if waiting in run.needed or _table_of(queue, waiting) in (run.tables or ())]
+    keys = [
+        key
+        for waiting, key in queue.blockers.items()
+        if waiting in run.needed or _table_of(queue, waiting) in (run.tables or ())
+    ]
     queue.blockers.clear()
     need(queue.ledger, run, keys)
 
@@ -154,7 +158,11 @@ def _widen(queue: Queue, run: Run) -> None:
 def need(ledger: Ledger, run: Run, keys: list[str]) -> None:
     """Put these operations, and all that they wait for, in scope."""
     while keys:
-        rows = [row for row in ledger.transaction.get(OPERATIONS, keys) if row is not None and row["id"] not in run.needed]
+        rows = [
+            row
+            for row in ledger.transaction.get(OPERATIONS, keys)
+            if row is not None and row["id"] not in run.needed
+        ]
         run.needed.update(str(row["id"]) for row in rows)
         run.again.extend(str(row["id"]) for row in rows if row["blocker"] is None)
         keys = [str(row["blocker"]) for row in rows if row["blocker"] is not None]
@@ -247,7 +255,8 @@ def expected_of(base: Copy) -> Expected:
 
 
 def _change(entry: Entry) -> Change:
-    assert entry.sent_kind is not None and entry.expected is not None
+    assert entry.sent_kind is not None
+    assert entry.expected is not None
     record = None if entry.content is None else dict(entry.content)
     return Change(
         id=entry.id, table=entry.table, record_id=entry.record_id, kind=entry.sent_kind, record=record,
@@ -273,7 +282,12 @@ def settle_all(queue: Queue, batch: Sequence[Sent], outcomes: Sequence[Outcome],
     for sent, outcome in zip(batch, outcomes, strict=True):
         head = ledger.head(sent.change.table, sent.change.record_id)
         entry = head.entries[0] if head is not None and head.entries else None
-        if head is not None and entry is not None and entry.id == sent.change.id and entry.state == "attempted":
+        if (
+            head is not None
+            and entry is not None
+            and entry.id == sent.change.id
+            and entry.state == "attempted"
+        ):
             _settle_one(queue, head, entry, sent, outcome, run, lineage)
     lineage.write()
     queue.relook()
@@ -347,7 +361,9 @@ def _meet_conflict(head: Head, run: Run, told: Operation, sent: Sent) -> None:
     if not head.entries:
         return
     run.rounds[head.key] = run.rounds.get(head.key, 0) + 1
-    run.troubles[head.entries[0].key] = _trouble(told, "conflict", "conflict", "changed at the remote too", sent)
+    run.troubles[head.entries[0].key] = _trouble(
+        told, "conflict", "conflict", "changed at the remote too", sent
+    )
     if run.rounds[head.key] <= ROUNDS:
         run.asks.append((head.table, head.record_id))
     else:

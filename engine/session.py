@@ -52,7 +52,7 @@ class SyncHandler(Protocol):
 class DefaultHandler:
     """Sends, and nothing else; subclass it to override one of the two."""
 
-    def execute(self, attempt: Attempt, send: Callable[[], Outcome]) -> Outcome | None:
+    def execute(self, attempt: Attempt, send: Callable[[], Outcome]) -> Outcome | None:  # noqa: ARG002  # for subclasses
         """Send."""
         return send()
 
@@ -98,7 +98,7 @@ def connect(session: Session) -> Plan[TransportCapabilities]:
         return session.remote
     found = yield from OpenRemote(tuple(session.tables.values()))
 
-    def recognise(transaction: StoreTransaction, now: float) -> None:
+    def recognise(transaction: StoreTransaction, _: float) -> None:
         row = transaction.get(META, ["remote"])[0]
         if row is None:
             transaction.put(META, [{"id": "remote", "value": found.identity}])

@@ -43,7 +43,9 @@ class SyncTable(Generic[T]):
         Raises `RecordExists`, `InvalidRecord`, `InvalidId`.
         """
         record, generated = writes.prepare(self.table, item)
-        return self._context.write(lambda queue: writes.insert(queue, self.table, record, generated=generated))
+        return self._context.write(
+            lambda queue: writes.insert(queue, self.table, record, generated=generated)
+        )
 
     def insert_many(self, items: Iterable[T | dict[str, Any]]) -> list[T]:
         """Insert many objects in one transaction: all of them, or none."""
@@ -165,4 +167,3 @@ class SyncTable(Generic[T]):
     def purge(self, query: object = None, *, name: str | None = None, force: bool = False) -> PurgeReport:
         """Purge this table: see `SyncContext.purge`."""
         return self._context.purge(self.table, query, name=name, force=force)
-

@@ -9,7 +9,16 @@ from tidesync.errors import InvalidRecord, RecordExists, RecordNotFound, StaleRe
 from tidesync.ledger import LINEAGE
 from tidesync.objects import Table
 from tidesync.queue import Queue
-from tidesync.records import Record, check_id, check_record, claim_minted, content_of, new_id, same, with_system
+from tidesync.records import (
+    Record,
+    check_id,
+    check_record,
+    claim_minted,
+    content_of,
+    new_id,
+    same,
+    with_system,
+)
 from tidesync.rules.chain import record_key
 from tidesync.values import name_of
 
@@ -79,9 +88,12 @@ def delete(queue: Queue, table: str, id: str, given: Record | None = None) -> No
 
 def _replace(queue: Queue, table: Table[T], id: str, stored: Record, record: Record) -> T:
     content, old = content_of(record), content_of(stored)
-    assert content is not None and old is not None
+    assert content is not None
+    assert old is not None
     if record.get("id") != id:
-        raise InvalidRecord(table.name, "id", name_of(record.get("id")), "an id never changes: insert a new record")
+        raise InvalidRecord(
+            table.name, "id", name_of(record.get("id")), "an id never changes: insert a new record"
+        )
     _ = check_record(table.name, content)
     # The class may refuse what results: that must show before anything changes.
     changed = table.from_record(with_system(content, stored))

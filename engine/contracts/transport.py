@@ -3,8 +3,9 @@
 The remote behind it has stable ids, a version that changes with content, tombstones where declared, one effect
 per operation id within the declared window, and `pull(cursor)` returns a superset of everything committed since.
 
-`push` never raises for the wire: what happened is one outcome per change, in order. `open`, `pull` and `get` raise
-`NotReachable`, `RemoteUnavailable`, `Unauthorized`, `RequestRefused`, `ProtocolError`, and `pull` also `ResyncRequired`.
+`push` never raises for the wire: what happened is one outcome per change, in order. `open`, `pull` and `get`
+raise `NotReachable`, `RemoteUnavailable`, `Unauthorized`, `RequestRefused` or `ProtocolError`, and `pull` also
+`ResyncRequired`.
 """
 
 from __future__ import annotations
@@ -101,13 +102,15 @@ class Change:
     fields: tuple[str, ...] = ()
     expected: Expected = Anything()
     attempts: int = 1
-    parameters: Mapping[str, str] = attrs.field(factory=dict)
+    parameters: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
 @attrs.frozen
 class Applied:
-    """The change is in effect. `copy` is the remote's record or tombstone *as it is now*, None where only
-    `version` is known (a reply remembered for an operation id carries the version of then, never its record).
+    """The change is in effect.
+
+    `copy` is the remote's record or tombstone *as it is now*, None where only `version` is known: a reply
+    remembered for an operation id carries the version of then, never its record.
     """
 
     version: str | None
@@ -186,7 +189,7 @@ class PullRequest:
     deleted: bool = True
     departures: bool = False
     incremental: bool = True
-    parameters: Mapping[str, str] = attrs.field(factory=dict)
+    parameters: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
 @attrs.frozen
@@ -207,7 +210,7 @@ class Page:
     """
 
     records: Sequence[Record] = ()
-    tombstones: Mapping[str, Tombstone] = attrs.field(factory=dict)
+    tombstones: Mapping[str, Tombstone] = attrs.field(factory=dict[str, Tombstone])
     departed: Sequence[str] = ()
     cursor: Json = None
     more: bool = False

@@ -19,7 +19,7 @@ from tidesync.ledger import OPERATIONS
 from tidesync.plans.push import push_under
 from tidesync.plans.settle import settle_conflict
 from tidesync.predicate import matcher
-from tidesync.query import Expr, Query, equals
+from tidesync.query import Expr, Query, equals, fields_in
 from tidesync.records import Json, Record
 from tidesync.reports import PullReport, PushFailed, PushReport
 from tidesync.rules.cursors import Bookmark, overlap_needed
@@ -45,7 +45,7 @@ class Pull:
     reconcile: bool = False
     push: Push = "context"
     resync: bool = False
-    parameters: dict[str, str] = attrs.field(factory=dict)
+    parameters: dict[str, str] = attrs.field(factory=dict[str, str])
 
 
 def pull(session: Session, wanted: Pull) -> Plan[PullReport]:
@@ -68,7 +68,9 @@ def _pull(session: Session, lease: Lease, wanted: Pull) -> Plan[PullReport]:
     yield from Emit(PullStarted(table, wanted.name))
     remote = yield from connect(session)
     if wanted.departures == "remove" and table not in remote.departures:
-        raise Unsupported(f"this remote does not tell which records left a query: pull {table} with reconcile=True instead")
+        raise Unsupported(
+            f"this remote does not tell which records left a query: pull {table} with reconcile=True instead"
+        )
     arrival.overlap = overlap_needed(remote) if wanted.name is not None else 0.0
     incremental = wanted.name is not None and remote.cursor > CursorGuarantee.FULL_SCAN
     arrival.bookmark = start if incremental and not wanted.resync else Bookmark()
@@ -112,7 +114,12 @@ def _push_first(session: Session, lease: Lease, wanted: Pull) -> Plan[PushReport
 
 
 def _pages(
-    session: Session, lease: Lease, wanted: Pull, arrival: Arrival, remote: TransportCapabilities, incremental: bool
+    session: Session,
+    lease: Lease,
+    wanted: Pull,
+    arrival: Arrival,
+    remote: TransportCapabilities,
+    incremental: bool,
 ) -> Plan[str | None]:
     """Read page after page; returns the remote's clock when this pull began, as far as it tells."""
     began = None if arrival.bookmark.complete else arrival.bookmark.began
@@ -131,7 +138,9 @@ def _pages(
             arrival.bookmark = attrs.evolve(arrival.bookmark, began=began)
         yield from _store(session, lease, arrival, page)
         if page.more and page.cursor == cursor and not page.records:
-            raise ProtocolError(f"the remote announces more of {wanted.query.table} and does not move: this pull would not end")
+            raise ProtocolError(
+                f"the remote announces more of {wanted.query.table} and does not move: this pull would not end"
+            )
         if not page.more or session.stopping:
             return began
         cursor, first = page.cursor, False
@@ -195,8 +204,10 @@ def _reconcile(
     session: Session, lease: Lease, wanted: Pull, arrival: Arrival, remote: TransportCapabilities
 ) -> Plan[None]:
     """Compare the full lists of ids: fetch what is missing here, drop what is gone there."""
-    there = yield from _remote_ids(session, wanted, remote)
-    missing, gone = yield from Transact(lambda transaction, now: _compare(lease, transaction, now, wanted, there))
+    there = yield from _remote_ids(wanted, remote)
+    missing, gone = yield from Transact(
+        lambda transaction, now: _compare(lease, transaction, now, wanted, there)
+    )
     for start in range(0, len(missing), arriving.CHUNK):
         ids = tuple(missing[start : start + arriving.CHUNK])
         yield from _fetch(session, lease, wanted, arrival, ids)
@@ -211,16 +222,16 @@ def _reconcile(
     yield from Emit(*events)
 
 
-def _remote_ids(session: Session, wanted: Pull, remote: TransportCapabilities) -> Plan[set[str]]:
+def _remote_ids(wanted: Pull, remote: TransportCapabilities) -> Plan[set[str]]:
     ids: set[str] = set()
     cursor: Json = None
     plain = attrs.evolve(wanted.query, order=(), skip=0, take=None, fields=None)
     while True:
         request = PullRequest(
             query=plain, cursor=cursor, limit=remote.page_limit, deleted=False, incremental=False,
-            fields=("id", "version"), parameters=wanted.parameters,
+            fields=("id", "version", *sorted(fields_in(plain.where))), parameters=wanted.parameters,
         )  # fmt: skip
-        page = yield from PullPage(attrs.evolve(request, fields=None) if not remote.filters else request)
+        page = yield from PullPage(request)
         matches = matcher(None if page.exact else plain.where)
         ids.update(str(record["id"]) for record in page.records if matches(record))
         if not page.more:
@@ -241,7 +252,9 @@ def _compare(
     return sorted(there - here), sorted(here - there)
 
 
-def _fetch(session: Session, lease: Lease, wanted: Pull, arrival: Arrival, ids: tuple[str, ...]) -> Plan[None]:
+def _fetch(
+    session: Session, lease: Lease, wanted: Pull, arrival: Arrival, ids: tuple[str, ...]
+) -> Plan[None]:
     cursor: Json = None
     while True:
         request = PullRequest(

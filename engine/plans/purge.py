@@ -37,7 +37,9 @@ class PurgeReport:
     orphans: Sequence[Operation] = ()
 
 
-def purge(session: Session, query: Query, *, name: str | None = None, force: bool = False) -> Plan[PurgeReport]:
+def purge(
+    session: Session, query: Query, *, name: str | None = None, force: bool = False
+) -> Plan[PurgeReport]:
     """Purge under a lease of its own; `PurgeBlocked` if operations remain, and nothing changed."""
     lease = yield from acquire(session.holder())
     try:
@@ -82,7 +84,13 @@ def _queued(ledger: Ledger, query: Query) -> list[Head]:
 
 
 def _remove(
-    session: Session, lease: Lease, transaction: StoreTransaction, now: float, query: Query, name: str | None, force: bool
+    session: Session,
+    lease: Lease,
+    transaction: StoreTransaction,
+    now: float,
+    query: Query,
+    name: str | None,
+    force: bool,
 ) -> tuple[PurgeReport, list[Event]]:
     lease.check(transaction, now)
     queue = session.queue(transaction, now)

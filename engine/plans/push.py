@@ -9,7 +9,14 @@ import attrs
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Outcome, Unknown, Untried
 from tidesync.effects import Emit, Handle, Perform, Plan, PushChanges, Transact
-from tidesync.errors import NotReachable, ProtocolError, RemoteUnavailable, StoreError, TransportError, Unauthorized
+from tidesync.errors import (
+    NotReachable,
+    ProtocolError,
+    RemoteUnavailable,
+    StoreError,
+    TransportError,
+    Unauthorized,
+)
 from tidesync.events import Event, Progress, PushFinished, PushStarted
 from tidesync.lease import Lease, acquire, release
 from tidesync.ledger import BLOCKED, FAILED, HEADS, OPERATIONS, READY, Ledger
@@ -27,7 +34,9 @@ REMAINING_LIMIT = 100
 """Operations of earlier pushes that a report lists; it counts all of them."""
 
 
-def push(session: Session, tables: Collection[str] | None = None, *, retry_failed: bool = False) -> Plan[PushReport]:
+def push(
+    session: Session, tables: Collection[str] | None = None, *, retry_failed: bool = False
+) -> Plan[PushReport]:
     """Push under a lease of its own; raises `PushFailed` unless everything that it met went through."""
     lease = yield from acquire(session.holder())
     try:
@@ -47,7 +56,9 @@ def push_under(
     """Push under a lease that is held already; returns the report whatever happened at the remote."""
     run = Run(tables=None if tables is None else frozenset(tables))
     try:
-        start = yield from Transact(lambda transaction, now: _begin(session, lease, transaction, now, run, retry_failed))
+        start = yield from Transact(
+            lambda transaction, now: _begin(session, lease, transaction, now, run, retry_failed)
+        )
         yield from Emit(PushStarted(start.operations))
         for table, record_id in start.conflicts:
             yield from _ask(session, lease, run, table, record_id)
@@ -86,9 +97,13 @@ def _begin(
         blocked = transaction.select(Query(OPERATIONS, _lane(BLOCKED, run.tables), fields=("blocker",)))
         need(ledger, run, [str(row["blocker"]) for row in blocked])
         run.again.clear()
-    unsettled = Query(HEADS, all_of(equals("unsettled", True, ColumnType.BOOLEAN)), fields=("table", "record_id"))
+    unsettled = Query(
+        HEADS, all_of(equals("unsettled", True, ColumnType.BOOLEAN)), fields=("table", "record_id")
+    )
     keys = [(str(row["table"]), str(row["record_id"])) for row in transaction.select(unsettled)]
-    conflicts = [key for key in keys if key[0] in ledger.tables and (run.tables is None or key[0] in run.tables)]
+    conflicts = [
+        key for key in keys if key[0] in ledger.tables and (run.tables is None or key[0] in run.tables)
+    ]
     ready = Query(OPERATIONS, equals("lane", READY, ColumnType.STRING), take=1)
     return _Start(ledger.counters.pending, any(True for _ in transaction.select(ready)), conflicts)
 
@@ -117,7 +132,9 @@ def _send_all(session: Session, lease: Lease, run: Run, total: int) -> Plan[None
         return
     run.max_changes = 1 if session.handler is not None else remote.max_changes
     run.max_bytes, run.ordered = remote.max_bytes, remote.ordered
-    batch: Sequence[Sent] = yield from Transact(lambda transaction, now: _mark(session, lease, transaction, now, run))
+    batch: Sequence[Sent] = yield from Transact(
+        lambda transaction, now: _mark(session, lease, transaction, now, run)
+    )
     while batch:
         outcomes = yield from _exchange(session, batch, run)
         batch, events = yield from _settle(session, lease, batch, outcomes, run)
@@ -137,7 +154,9 @@ def _is_network(error: TransportError) -> bool:
     return isinstance(error, NotReachable | RemoteUnavailable | ProtocolError)
 
 
-def _mark(session: Session, lease: Lease, transaction: StoreTransaction, now: float, run: Run) -> Sequence[Sent]:
+def _mark(
+    session: Session, lease: Lease, transaction: StoreTransaction, now: float, run: Run
+) -> Sequence[Sent]:
     lease.check(transaction, now)
     queue = session.queue(transaction, now)
     batch = mark(queue, run)
@@ -165,7 +184,9 @@ def _exchange(session: Session, batch: Sequence[Sent], run: Run) -> Plan[Sequenc
         return (yield from _handled(session, batch[0], run))
     outcomes = yield from PushChanges([sent.change for sent in batch])
     if len(outcomes) != len(batch):
-        raise ProtocolError(f"the transport gave {len(outcomes)} outcomes for {len(batch)} changes; they count as in doubt")
+        raise ProtocolError(
+            f"the transport gave {len(outcomes)} outcomes for {len(batch)} changes; they count as in doubt"
+        )
     return outcomes
 
 
@@ -196,14 +217,20 @@ def _handled(session: Session, sent: Sent, run: Run) -> Plan[Sequence[Outcome]]:
     return [outcome]
 
 
-def _report(session: Session, lease: Lease, transaction: StoreTransaction, now: float, run: Run) -> PushReport:
+def _report(
+    session: Session, lease: Lease, transaction: StoreTransaction, now: float, run: Run
+) -> PushReport:
     lease.check(transaction, now)
     ledger = session.queue(transaction, now).ledger
     errors: list[OperationError] = []
     for trouble in run.troubles.values():
         told = trouble.operation
         head = ledger.head(told.table, told.record_id)
-        entry = next((entry for entry in head.entries if entry.key == told.key), None) if head is not None else None
+        entry = (
+            next((entry for entry in head.entries if entry.key == told.key), None)
+            if head is not None
+            else None
+        )
         settled = trouble.status == "conflict" and told.key not in run.aside
         if head is None or entry is None or (settled and not head.in_conflict):
             continue
@@ -243,7 +270,7 @@ def _let_handler_see(session: Session, lease: Lease, report: PushReport) -> Plan
     """The handler sees the report first; what it settled is reported no more."""
     handler = session.handler
     assert handler is not None
-    yield from Handle(lambda perform: handler.on_push_complete(report))
+    yield from Handle(lambda _: handler.on_push_complete(report))
 
     def left(transaction: StoreTransaction, now: float) -> tuple[list[OperationError], int]:
         lease.check(transaction, now)

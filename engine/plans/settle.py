@@ -40,7 +40,9 @@ def settle_conflict(session: Session, lease: Lease, table: str, record_id: str) 
     if policy is defer:
         return None
     for asked in range(ASKS):
-        conflict = yield from Transact(lambda transaction, now: _read(session, lease, transaction, now, table, record_id))
+        conflict = yield from Transact(
+            lambda transaction, now: _read(session, lease, transaction, now, table, record_id)
+        )
         if conflict is None:
             return None
         if not asked:
@@ -66,10 +68,14 @@ def _checked(session: Session, conflict: Conflict, answer: Any) -> Resolution:
         return Merge(merged_record(session.to_record, conflict, answer.record))
     if isinstance(answer, KeepLocal | KeepRemote | MergeFields | Defer | Drop):
         return answer
-    raise UsageError(f"a policy answered {type(answer).__name__}: return KeepLocal(), KeepRemote(), Merge(record), Defer() or Drop()")
+    raise UsageError(
+        f"a policy answered {type(answer).__name__}: return KeepLocal(), KeepRemote(), Merge(record), Defer() or Drop()"
+    )
 
 
-def merged_record(to_record: Callable[[str, Any, Record | None], Record], conflict: Conflict, given: Any) -> Record:
+def merged_record(
+    to_record: Callable[[str, Any, Record | None], Record], conflict: Conflict, given: Any
+) -> Record:
     """The record of a `Merge`, checked; fields that a class does not name are the remote's, else the local ones."""
     under = content_of(conflict.remote) or conflict.local
     record = to_record(conflict.table, given, under)
@@ -95,7 +101,12 @@ def _read(
 
 
 def _apply(
-    session: Session, lease: Lease, transaction: StoreTransaction, now: float, conflict: Conflict, answer: Resolution
+    session: Session,
+    lease: Lease,
+    transaction: StoreTransaction,
+    now: float,
+    conflict: Conflict,
+    answer: Resolution,
 ) -> tuple[bool, str | None, list[Event]]:
     lease.check(transaction, now)
     queue = session.queue(transaction, now)

@@ -54,7 +54,7 @@ class Head:
     base: Copy
     remote: Record | Tombstone | None = None
     revision: int = 0
-    entries: list[Entry] = attrs.field(factory=list)
+    entries: list[Entry] = attrs.field(factory=list[Entry])
     _content: tuple[Copy, Record | None] = (None, None)
 
     @property

@@ -47,7 +47,9 @@ def changed_fields(old: Record | None, new: Record) -> tuple[str, ...]:
     if old is None:
         return tuple(field for field in new if field != "id")
     gone = (field for field in old if field not in new)
-    return tuple(f for f in (*new, *gone) if f != "id" and not _equal(old.get(f, MISSING), new.get(f, MISSING)))
+    return tuple(
+        f for f in (*new, *gone) if f != "id" and not _equal(old.get(f, MISSING), new.get(f, MISSING))
+    )
 
 
 def echoes(sent: Record, fields: tuple[str, ...], found: Record) -> bool:
@@ -56,7 +58,12 @@ def echoes(sent: Record, fields: tuple[str, ...], found: Record) -> bool:
 
 
 def _alike(a: Json, b: Json) -> bool:
-    if isinstance(a, int | float) and isinstance(b, int | float) and not isinstance(a, bool) and not isinstance(b, bool):
+    if (
+        isinstance(a, int | float)
+        and isinstance(b, int | float)
+        and not isinstance(a, bool)
+        and not isinstance(b, bool)
+    ):
         return a == b
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(_alike, a, b))

@@ -106,7 +106,9 @@ def arrives(head: Head, copy: Record | Tombstone) -> bool:
     if head.entries and head.entries[0].state == "attempted":
         head.remote = copy
         return False
-    if not alive(head.base) and not alive(copy):
+    deleted_here = len(head.entries) == 1 and head.entries[0].content is None
+    if not alive(copy) and (deleted_here or not alive(head.base)):
+        # Nobody has anything to decide: both sides say that there is no record.
         head.base, head.remote = copy, None
         return False
     head.remote = copy
