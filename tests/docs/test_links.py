@@ -11,7 +11,9 @@ from tests.packaging.tree import ROOT
 from tidesync import errors, events
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_FILE = re.compile(r"`((?:engine|stores|transports|conformance|cli|tests|docs|benchmarks)/[\w/.-]*|[\w/]+\.py)`")
+_FILE = re.compile(
+    r"`((?:engine|stores|transports|conformance|cli|tests|docs|benchmarks)/[\w/.-]*|[\w/]+\.py)`"
+)
 _NAME_IN_FILE = re.compile(r"`([\w/]+\.py)` `(\w+)`")
 
 
@@ -64,7 +66,7 @@ def _public_classes(module: object, base: type) -> set[str]:
 def test_every_error_is_documented() -> None:
     """docs/errors.md names every error, and no other."""
     text = (ROOT / "docs" / "errors.md").read_text("utf-8")
-    listed = {row for row in re.findall(r"^\| `(\w+)` ", text, re.MULTILINE)}
+    listed = set(re.findall(r"^\| `(\w+)` ", text, re.MULTILINE))
     known = _public_classes(errors, errors.TidesyncError) | {"PushFailed", "AbortPush"}
 
     assert known == listed
