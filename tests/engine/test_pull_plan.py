@@ -267,14 +267,26 @@ def test_a_deletion_meets_an_edit(policy: Any, left: list[tuple[str, str, str]])
     assert bool(left) == (bench.record("items", "A") is not None)
 
 
-def test_a_deletion_of_what_was_deleted_here_asks_nobody() -> None:
-    """Neither side is alive: the operation has nothing left to do."""
-    bench = Bench(ScriptedTransport(pages=[Page(tombstones={"A": Tombstone("v2")})]))
+@pytest.mark.parametrize("policy", [keep_remote, keep_local, merge_fields("local"), merge_fields("remote")])
+def test_a_deletion_of_what_was_deleted_here_leaves_nothing_to_send(policy: Any) -> None:
+    """Whatever the policy prefers: both sides agree."""
+    transport = ScriptedTransport(pages=[Page(tombstones={"A": Tombstone("v2")})])
+    bench = Bench(transport, policy=policy)
     bench.remotely("items", item("A"))
     bench.write("items", "A", None)
     _ = bench.pull()
-    assert ["conflict" for operation in bench.operations() if operation.in_conflict] in ([], ["conflict"])
-    assert None is bench.record("items", "A")
+    assert ([], None) == (bench.queued(), bench.record("items", "A"))
+
+
+def test_news_of_a_grave_under_a_new_insert_asks_nobody() -> None:
+    """Neither the base nor the news is alive: the news becomes the base, and the insert goes on from it."""
+    transport = ScriptedTransport(pages=[Page(tombstones={"A": Tombstone("v2")})])
+    bench = Bench(transport)
+    bench.write("items", "A", {"text": "new"})
+    _ = bench.pull()
+    assert [False] == [operation.in_conflict for operation in bench.operations()]
+    assert bench.push().ok
+    assert Tombstone("v2") == transport.pushes[0][0].expected
 
 
 def test_news_of_an_attempted_operation_is_only_kept() -> None:
