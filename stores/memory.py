@@ -45,7 +45,8 @@ class MemoryStore:
         self._compiled: dict[int, tuple[Query, Matches]] = {}
 
     def open(self, tables: Sequence[TableSchema]) -> None:
-        with _Turn(self):
+        me = self.enter_thread(write=True)
+        try:
             for table in tables:
                 known = self._columns.get(table.name, {})
                 for column in table.columns:
@@ -59,6 +60,24 @@ class MemoryStore:
                         self.tables = {**self.tables, table.name: {}}
             self._opened.update(table.name for table in tables)
             self.is_open = True
+        finally:
+            self.leave_thread(me, write=True)
+
+    def enter_thread(self, *, write: bool) -> int:
+        """Note that this thread, which is returned, has a transaction, and wait for its turn if it writes."""
+        me = threading.get_ident()
+        if me in self.active:
+            raise StoreError("a transaction is already under way in this thread: end it first")
+        if write and not self.turns.take(self.busy_timeout):
+            raise StoreBusy(f"another thread has been writing for {self.busy_timeout} s: try again")
+        self.active.add(me)
+        return me
+
+    def leave_thread(self, thread: int, *, write: bool) -> None:
+        """The inverse of `enter_thread`; another thread may call it."""
+        self.active.discard(thread)
+        if write:
+            self.turns.give_back()
 
     def _check_change(self, table: str, column: str, stored: ColumnType, declared: ColumnType) -> None:
         if not all(fits(declared, row.get(column)) for row in self.tables[table].values()):
@@ -90,25 +109,6 @@ class MemoryStore:
         return found[1]
 
 
-class _Turn:
-    """The right to write, held by one thread at a time."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-
-    def __enter__(self) -> None:
-        me = threading.get_ident()
-        if me in self._store.active:
-            raise StoreError("a transaction is already under way in this thread: end it first")
-        if not self._store.turns.take(self._store.busy_timeout):
-            raise StoreBusy(f"another thread has been writing for {self._store.busy_timeout} s: try again")
-        self._store.active.add(me)
-
-    def __exit__(self, *_: object) -> None:
-        self._store.active.discard(threading.get_ident())
-        self._store.turns.give_back()
-
-
 class MemoryTransaction:
     """One transaction: a snapshot to read, and what was changed on top of it."""
 
@@ -122,12 +122,8 @@ class MemoryTransaction:
         store = self._store
         if not store.is_open:
             raise StoreClosed("the store is not open: call open() first")
-        if self._write:
-            _Turn(store).__enter__()
-        elif threading.get_ident() in store.active:
-            raise StoreError("a transaction is already under way in this thread: end it first")
+        self._thread = store.enter_thread(write=self._write)
         with store.mutex:
-            store.active.add(threading.get_ident())
             if not self._write:
                 store.readers += 1
             self._tables, self._generation = store.tables, store.generation
@@ -144,12 +140,10 @@ class MemoryTransaction:
             if self._write and kind is None and not closed:
                 self._commit()
         finally:
-            if self._write:
-                _Turn(store).__exit__()
-            else:
+            if not self._write:
                 with store.mutex:
                     store.readers -= 1
-                    store.active.discard(threading.get_ident())
+            store.leave_thread(self._thread, write=self._write)
         if closed and kind is None:
             raise StoreClosed("the store was closed during the transaction; nothing was written")
 

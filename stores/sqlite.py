@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -24,16 +25,26 @@ from tidesync.schema import TableSchema
 from tidesync.stores.sql.ddl import COUNTER
 from tidesync.stores.sql.migrations import changed, read_layouts, upgrade
 from tidesync.stores.sql.rows import Codec
-from tidesync.stores.sqlite_file import Connection, File, check_file, connect, create, patiently, translated
+from tidesync.stores.sqlite_file import (
+    Connection,
+    File,
+    Process,
+    check_file,
+    connect,
+    create,
+    patiently,
+    translated,
+)
 from tidesync.stores.sqlite_transaction import SQLiteTransaction
 from tidesync.stores.turns import Turns
 
 Synchronous = Literal["full", "normal"]
 
+_log: Final = logging.getLogger(__name__)
 _IDLE_LIMIT: Final = 8
 _LAYOUTS_LIMIT: Final = 4
 
-_turns: dict[tuple[int, str], Turns] = {}
+_turns: dict[tuple[object, str], Turns] = {}
 """One queue of writers for each file, shared by all stores of this process."""
 _inherited: list[object] = []
 """Connections opened before a fork: the child must neither use nor close them, so they are kept for ever."""
@@ -67,7 +78,7 @@ class SQLiteStore:
         self.generation = 0
         self._mutex = threading.Lock()
         self._idle: list[Connection] = []
-        self._pid = os.getpid()
+        self._process = Process.token
         self._real_path = self.file.path
         self._codecs: dict[int, dict[str, Codec]] = {}
         self._opened: frozenset[str] = frozenset()
@@ -79,7 +90,7 @@ class SQLiteStore:
     def open(self, tables: Sequence[TableSchema]) -> None:
         self.check_fork()
         self._real_path = os.path.realpath(self.file.path)
-        self.enter_thread()
+        me = self.enter_thread()
         try:
             self._take_turn()
             try:
@@ -87,7 +98,7 @@ class SQLiteStore:
             finally:
                 self._turns().give_back()
         finally:
-            self.leave_thread()
+            self.leave_thread(me)
 
     def _open(self, tables: Sequence[TableSchema]) -> None:
         if not self._is_open:
@@ -128,24 +139,25 @@ class SQLiteStore:
 
     def check_fork(self) -> None:
         """Leave the parent's connections and locks behind in a child process."""
-        if self._pid != os.getpid():
+        if self._process is not Process.token:
             _inherited.append(self._idle)
             self._idle, self._mutex, self.active = [], threading.Lock(), set()
-            self._pid = os.getpid()
+            self._process = Process.token
 
-    def enter_thread(self) -> None:
-        """Note that this thread has a transaction; raises `StoreError` if it has one already."""
+    def enter_thread(self) -> int:
+        """Note that this thread, which is returned, has a transaction; `StoreError` if it has one already."""
         me = threading.get_ident()
         if me in self.active:
             raise StoreError("a transaction is already under way in this thread: end it first")
         self.active.add(me)
+        return me
 
-    def leave_thread(self) -> None:
-        """The inverse of `enter_thread`."""
-        self.active.discard(threading.get_ident())
+    def leave_thread(self, thread: int) -> None:
+        """The inverse of `enter_thread`; another thread may call it."""
+        self.active.discard(thread)
 
     def _turns(self) -> Turns:
-        key = (self._pid, self._real_path)
+        key = (self._process, self._real_path)
         return _turns.get(key) or _turns.setdefault(key, Turns())
 
     def _take_turn(self) -> None:
@@ -163,8 +175,10 @@ class SQLiteStore:
         try:
             connection = self.lease()
             try:
-                with translated(self.file):
-                    codecs = patiently(self.file, lambda: self._begin(connection, write=write))
+                codecs = patiently(self.file, lambda: self._begin(connection, write=write))
+            except apsw.Error as error:
+                self.give_back(connection)
+                raise self.file.typed(error) from error
             except BaseException:
                 self.give_back(connection)
                 raise
@@ -182,19 +196,22 @@ class SQLiteStore:
 
     def lease(self) -> Connection:
         """An idle connection, or a new one."""
-        with suppress(IndexError):
+        try:
             return self._idle.pop()
-        return connect(self.file)
+        except IndexError:
+            return connect(self.file)
 
     def give_back(self, connection: Connection) -> None:
         """End a connection's transaction, if it still has one, and keep it for the next."""
-        with suppress(apsw.Error):
+        try:
             if connection.in_transaction:
                 _ = connection.execute("ROLLBACK")
             with self._mutex:
                 if self._is_open and len(self._idle) < _IDLE_LIMIT:
                     self._idle.append(connection)
                     return
+        except apsw.Error:
+            _log.warning("%s: a rollback failed; the connection is closed", self.file.path, exc_info=True)
         with suppress(apsw.Error):
             connection.close(True)
 

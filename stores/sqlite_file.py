@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol, TypeVar, cast
+from typing import ClassVar, Final, Protocol, TypeVar, cast
 
 import apsw
 import attrs
@@ -118,6 +118,21 @@ class File:
                 return StoreUnavailable(f"{path}: the disk fails: look at the disk, and try again ({error})")
             case _:
                 return StoreError(f"{path}: {error}")
+
+
+class Process:
+    """Tells a process from the one that it was forked from."""
+
+    token: ClassVar[object] = object()
+
+    @classmethod
+    def renew(cls) -> None:
+        """To be called in a child."""
+        cls.token = object()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=Process.renew)
 
 
 @contextmanager

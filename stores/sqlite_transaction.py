@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -21,7 +20,7 @@ from tidesync.stores.sql.compile import Compiled, compile_query
 from tidesync.stores.sql.ddl import ODD, quoted
 from tidesync.stores.sql.migrations import Cursor
 from tidesync.stores.sql.rows import Codec, Decode, loads
-from tidesync.stores.sqlite_file import translated
+from tidesync.stores.sqlite_file import Process
 
 if TYPE_CHECKING:
     from tidesync.stores.sqlite import SQLiteStore
@@ -56,12 +55,12 @@ class SQLiteTransaction:
     def __enter__(self) -> SQLiteTransaction:
         store = self._store
         store.check_fork()
-        store.enter_thread()
+        self._thread = store.enter_thread()
         try:
-            self._generation, self._pid = store.generation, os.getpid()
+            self._generation, self._process = store.generation, Process.token
             self._connection, self._codecs = store.begin(write=self._write)
         except BaseException:
-            store.leave_thread()
+            store.leave_thread(self._thread)
             raise
         self._live = True
         return self
@@ -71,7 +70,7 @@ class SQLiteTransaction:
     ) -> None:
         store = self._store
         self._live = False
-        if self._pid != os.getpid():
+        if self._process is not Process.token:
             _inherited.append(self._connection)
             if kind is None:
                 raise StoreClosed(
@@ -88,11 +87,13 @@ class SQLiteTransaction:
                     )
                 if self._generation != store.generation:
                     raise StoreClosed("the store was closed during the transaction; nothing was written")
-                with translated(store.file):
+                try:
                     _ = self._connection.execute("COMMIT")
+                except apsw.Error as refusal:
+                    raise store.file.typed(refusal) from refusal
         finally:
             store.end(self._connection, write=self._write)
-            store.leave_thread()
+            store.leave_thread(self._thread)
 
     @staticmethod
     def _stop(rows: _Rows) -> None:
@@ -102,7 +103,7 @@ class SQLiteTransaction:
                 cursor.close(True)
 
     def _codec(self, table: str, *, write: bool = False) -> Codec:
-        if not self._live or self._generation != self._store.generation or self._pid != os.getpid():
+        if not self._live or self._generation != self._store.generation or self._process is not Process.token:
             raise StoreClosed("the transaction is over: begin a new one")
         if self._failure is not None:
             raise StoreError(

@@ -247,9 +247,20 @@ class Codec:
         nested = [column.name for column in columns if column.type is ColumnType.JSON]
         absent = [column.name for column in columns if column.absent]
         known = frozenset(names)
+        # Columns that say by NULL that a field is absent come last: `layout_of` adds them behind the others.
+        first, sometimes = names[: len(names) - len(absent)], slice(len(names) - len(absent), len(names))
+        nothing = (None,) * len(absent)
 
         def decode(rows: Sequence[Row]) -> list[Record]:
-            records: list[Any] = list(map(dict, map(zip, itertools.repeat(names), rows)))
+            plain = not any(map(_REST_OF, rows))
+            these = names
+            if plain and absent:
+                tails = [row[sometimes] for row in rows]
+                if tails.count(nothing) == len(tails):
+                    these = first
+                else:
+                    plain = None not in itertools.chain.from_iterable(tails)
+            records: list[Any] = list(map(dict, map(zip, itertools.repeat(these), rows)))
             for name in booleans:
                 for record in records:
                     if type(value := record[name]) is int:
@@ -258,7 +269,7 @@ class Codec:
                 for record in records:
                     if (value := record[name]) is not None:
                         record[name] = _from_json(value)
-            if absent or any(map(_REST_OF, rows)):
+            if not plain:
                 for record, row in zip(records, rows, strict=True):
                     complete(record, row[-1])
             return records

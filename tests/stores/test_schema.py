@@ -214,7 +214,7 @@ def indexes_of(path: Path) -> list[str]:
 
 
 def test_the_file_has_tables_with_columns(tmp_path: Path) -> None:
-    """Tables are SQL tables with a column for each declared one, native where possible. [L02] [L09]"""
+    """Tables are SQL tables with a column for each declared one, native where possible. [L02] [L05] [L09]"""
     path = tmp_path / "x.db"
     store = SQLiteStore(path)
     row: Record = {"id": "1", "text": "a", "number": 5, "ratio": 0.5, "flag": True, "tree": {"a": [1]}}
