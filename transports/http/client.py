@@ -40,6 +40,7 @@ _NOT_SENT: Final = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+_BEFORE: Final = (407, 421, 425, 429)  # a proxy wants a login, another host is meant, too early, too many
 _BODY_IS_RECORD: Final = (409, 412)
 
 
@@ -99,8 +100,8 @@ class Caller:
         wait = retry_after(reply.headers)
         if reply.status == 401:
             raise Unauthorized(f"the remote refuses the credentials: {said}")
-        if reply.status == 429:
-            raise NotReachable(f"the remote asks to slow down: {said}", retry_after=wait)
+        if reply.status in _BEFORE:
+            raise NotReachable(f"{reply.status}, before anything was done: {said}", retry_after=wait)
         if reply.status >= 500 or reply.status == 408:
             raise RemoteUnavailable(f"{reply.status}: {said}", retry_after=wait)
         return reply

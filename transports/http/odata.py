@@ -30,6 +30,8 @@ from tidesync.values import ColumnType
 
 TEXT_LIMIT: Final = 1_000
 IN_LIMIT: Final = 40
+FILTER_LIMIT: Final = 5_000
+"""Servers refuse an address of more than 8 or 16 kilobytes."""
 _TEXT: Final = (ColumnType.STRING, ColumnType.UUID, ColumnType.ENUM, ColumnType.BYTES)
 _NUMBER: Final = (ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.ENUM)
 _FLIPPED: Final = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
@@ -86,6 +88,8 @@ def split(where: Expr | None, form: Form) -> Split:
         return Split(None, True)
     translator = _Translator(form)
     part = translator.part(where, negate=False)
+    if part.text is not None and address_length(part.text) > FILTER_LIMIT:
+        return Split(None, False)
     return Split(part.text, part.exact, frozenset(translator.wants))
 
 
@@ -99,6 +103,11 @@ def ordering(order: Sequence[Order], form: Form) -> list[tuple[str, bool]] | Non
             return None
         keys.append((wire, key.descending))
     return keys
+
+
+def address_length(text: str) -> int:
+    """How long a text is in an address, where every other byte than a letter or digit takes three places."""
+    return sum(1 if byte < 0x80 and chr(byte).isalnum() else 3 for byte in text.encode("utf-8", "replace"))
 
 
 def any_of(ids: Iterable[str]) -> str:

@@ -22,11 +22,13 @@ import attrs
 
 from tidesync.errors import ProtocolError, ResyncRequired
 from tidesync.records import Json
-from tidesync.transports.http.odata import moment_literal, text_literal
+from tidesync.transports.http.odata import address_length, moment_literal, text_literal
 from tidesync.transports.http.values import DAWN, Dialect, is_canonical, millisecond, shifted
 
 NAMED: Final = 20
-"""How many records of one millisecond are named in a filter."""
+NAMED_LENGTH: Final = 2_000
+"""How many records of one millisecond are named in a filter, and how long their names may be in an
+address."""
 Mode: TypeAlias = Literal["sweep", "drain", "nulls"]
 Order: TypeAlias = Sequence[tuple[str, bool]]
 
@@ -153,7 +155,7 @@ def _swept(
             raise _broken("it gives records that were not asked for")
         if last == position.at:
             tail = dict.fromkeys(position.seen) | tail
-    if len(tail) > NAMED:
+    if len(tail) > NAMED or sum(address_length(id) for id in tail) > NAMED_LENGTH:
         return Position(mode="drain", at=last, clock=clock), True
     return Position(at=last, seen=tuple(tail), clock=clock), True
 

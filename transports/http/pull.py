@@ -14,7 +14,7 @@ from tidesync.errors import ProtocolError, ResyncRequired, Unsupported
 from tidesync.predicate import matcher
 from tidesync.records import Json, Record, Tombstone
 from tidesync.transports.http.dialect import Wire
-from tidesync.transports.http.odata import Split, any_of, both, ordering, split, text_literal
+from tidesync.transports.http.odata import Split, address_length, any_of, both, ordering, split, text_literal
 from tidesync.transports.http.paging import Walk, advance, begin, condition, walk_of
 from tidesync.transports.http.values import SYSTEM, Form, canonical_moment
 from tidesync.transports.http.wire import (
@@ -155,7 +155,7 @@ class Reader:
             raise ResyncRequired("this cursor was not made by the HTTP transport: pull(resync=True)")
         end, length = done, 0
         while end < min(len(ids), done + IDS, done + request.limit) and (length < IDS_LENGTH or end == done):
-            length += 3 * len(ids[end].encode("utf-8", "replace")) + 12
+            length += address_length(ids[end]) + 20
             end += 1
         wanted = set(ids[done:end])
         if not wanted:

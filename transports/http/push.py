@@ -143,7 +143,9 @@ class _Sending:
                 if change.fields
                 else {}
             )
-        body = self.form.encode(record, (field for field in change.fields if field != "id"))
+        # A field that is gone from the record is null at the remote: its columns do not come and go.
+        changed: Record = {field: record.get(field) for field in change.fields if field != "id"}
+        body = self.form.encode(changed, changed)
         if any(value is None and name not in self.form.known for name, value in body.items()):
             self.learn()
             body = {
@@ -174,8 +176,8 @@ class _Sending:
             if not alive(copy):
                 return Conflicted(copy)
             record = self.change.record or {}
-            fields = [field for field in self.change.fields if field != "id" and field in record]
-            merged: Record = {**copy, **{field: record[field] for field in fields}}
+            fields = [field for field in self.change.fields if field != "id"]
+            merged: Record = {**copy, **{field: record.get(field) for field in fields}}
             own = (field for field in merged if field not in ("id", "version", "created_at", "updated_at"))
             version = version_of(copy)
             if not fields:

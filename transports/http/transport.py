@@ -61,9 +61,10 @@ class HttpTransport:
     httpx.Client of your own (proxies, certificates, event hooks), which is not closed here. `overlap`:
     seconds that the remote may make a change visible late. `page_limit`: records a page, 1000 at most.
 
-    Plain http goes to this machine only, and to hosts named in `allow_plain_http_to`. Redirects are
-    followed for reads, within the origin. A reply may have `max_reply_bytes`, decompressed. Raises
-    `ConfigurationError`.
+    httpx logs every address at INFO, which names ids and filter values: raise the level of its logger where
+    that matters. Plain http goes to this machine only, and to hosts named in `allow_plain_http_to`.
+    Redirects are followed for reads, within the origin. A reply may have `max_reply_bytes`, decompressed.
+    Raises `ConfigurationError`.
     """
 
     def __init__(  # noqa: PLR0913  # each is an option of its own, by keyword

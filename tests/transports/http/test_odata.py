@@ -176,6 +176,12 @@ def test_an_or_waits_until_its_columns_are_known() -> None:
     assert "(complete ne false) or (count eq 1)" == split(where, form).text
 
 
+def test_a_condition_that_does_not_fit_an_address_is_not_sent() -> None:
+    """It is looked at here instead."""
+    where = Or(tuple(C("eq", TEXT, Value("🙂" * 30 + str(number))) for number in range(40)))
+    assert (None, False) == (split(where, Form(TODO, "2.0")).text, split(where, Form(TODO, "2.0")).exact)
+
+
 def test_a_column_may_be_called_like_a_word_of_the_language() -> None:
     """A column named datetime is a column. [R-N26]"""
     table = TableSchema("t", (Column("datetime", T.STRING),))

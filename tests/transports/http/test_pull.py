@@ -225,6 +225,15 @@ def test_a_server_that_ignores_the_filter_or_the_order_is_found_out() -> None:
                 _ = pages(way, ALL, incremental=incremental)
 
 
+def test_long_ids_of_one_millisecond_do_not_make_a_long_address() -> None:
+    """Names that would not fit an address are not named: the millisecond is read by id instead."""
+    server = FakeServer({"todoitem": COLUMNS})
+    for number in range(12):
+        server.put("todoitem", "🙂" * 200 + str(number), updatedAt="2026-11-20T03:45:06.000Z")
+    assert 12 == len(pulled(pages(transport(server), ALL, limit=4))[0])
+    assert 8_000 > max(len(str(request.url)) for request in server.requests)
+
+
 def test_a_link_is_never_followed() -> None:
     """The real server's Link has no port and no path, and comes with the last full page too. [I04]"""
     server = server_of(4)

@@ -212,6 +212,15 @@ def test_a_null_for_a_column_that_is_not_there_is_not_sent(server: FakeServer, w
     ]
 
 
+def test_a_field_that_left_the_record_becomes_null(server: FakeServer, way: HttpTransport) -> None:
+    """What is named as changed and is not in the record any more was taken away."""
+    server.put("todoitem", "a", text="x", priority=1.0)
+    taken = change(
+        "update", "a", {"id": "a", "text": "y"}, ("text", "priority"), update("a", version(1)).expected
+    )
+    assert copy_of(push_one(way, taken))["priority"] is None
+
+
 def test_reviving_is_an_exchange_of_its_own(server: FakeServer, way: HttpTransport) -> None:
     """An insert over a tombstone undeletes it with its version, and writes nothing more."""
     server.put("todoitem", "a", text="Old")

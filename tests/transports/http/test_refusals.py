@@ -120,9 +120,10 @@ def test_what_broke_off_is_unknown(error: type[httpx.TransportError]) -> None:
     assert error.__name__ in outcome.reason
 
 
-def test_a_rate_limit_is_not_sent_and_says_when() -> None:
-    """429 comes before anything is done; Retry-After travels with it."""
-    way = transport(lambda request: reply(429, {"error": "slow down"}, **{"retry-after": "7"}))
+@pytest.mark.parametrize("status", [429, 407, 421, 425])
+def test_what_comes_before_anything_is_done_was_not_sent(status: int) -> None:
+    """A rate limit, a proxy that wants a login: nothing was done, and Retry-After travels with it."""
+    way = transport(lambda request: reply(status, {"error": "slow down"}, **{"retry-after": "7"}))
     outcome = push_one(way, insert("a", text="x"))
     assert isinstance(outcome, NotSent)
     assert 7.0 == outcome.retry_after
