@@ -45,6 +45,7 @@ class Arrival:
     records: int = 0
     deleted: int = 0
     departed: int = 0
+    conflicts: int = 0
     read: int = 0
     pages: int = 0
     total: int | None = None
@@ -237,6 +238,7 @@ def _store_copies(
         if settle.arrives(head, copies[id]):
             asks.append((table, id))
         queue.finish(head)
+        arrival.conflicts += head.in_conflict
     arrival.records += len(plain)
     arrival.deleted += deleted
     return asks

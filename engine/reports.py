@@ -113,6 +113,7 @@ class PushFailed(SyncError):
 class PullReport:
     """What a pull did: counts of records stored, deleted and departed here, pages read, and what was put aside.
 
+    `conflicts` counts records that news brought into conflict, whether or not a policy settled them since.
     `quarantined` maps record ids (or a made-up key for what has none) to the reason. `push` is the report of the
     push before it, None if there was none; it may hold errors.
     """

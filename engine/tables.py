@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from tidesync import writes
@@ -63,8 +63,9 @@ class SyncTable(Generic[T]):
         `version` older than what the remote has sent since is `StaleRecord`. Raises `RecordNotFound`, `InvalidRecord`.
         """
         if isinstance(item, str):
-            id, fields = item, self.table.changes(**changes)
-            return self._context.write(lambda queue: writes.change(queue, self.table, id, fields))
+            id = item
+            _ = self.table.changes(**changes)
+            return self._context.write(lambda queue: writes.change(queue, self.table, id, changes))
         if changes:
             raise TypeError("update() takes an object, or an id and changes, not both")
         return self._context.write(lambda queue: writes.update(queue, self.table, item))
@@ -158,11 +159,13 @@ class SyncTable(Generic[T]):
         reconcile: bool = False,
         push: Push = "context",
         resync: bool = False,
+        parameters: Mapping[str, str] | None = None,
     ) -> PullReport:
         """Pull this table: see `SyncContext.pull`."""
         return self._context.pull(
-            self.table, query, name=name, departures=departures, reconcile=reconcile, push=push, resync=resync
-        )
+            self.table, query, name=name, departures=departures, reconcile=reconcile, push=push, resync=resync,
+            parameters=parameters,
+        )  # fmt: skip
 
     def purge(self, query: object = None, *, name: str | None = None, force: bool = False) -> PurgeReport:
         """Purge this table: see `SyncContext.purge`."""

@@ -81,7 +81,8 @@ def _pull(session: Session, lease: Lease, wanted: Pull) -> Plan[PullReport]:
     yield from Emit(PullFinished(table, wanted.name, arrival.records, arrival.deleted + arrival.departed))
     return PullReport(
         table=table, name=wanted.name, records=arrival.records, deleted=arrival.deleted, departed=arrival.departed,
-        pages=arrival.pages, total=arrival.total, quarantined=dict(arrival.quarantined), push=pushed,
+        pages=arrival.pages, conflicts=arrival.conflicts, total=arrival.total,
+        quarantined=dict(arrival.quarantined), push=pushed,
     )  # fmt: skip
 
 
@@ -265,7 +266,7 @@ def _fetch(
         aside = attrs.evolve(arrival, name=None)  # the cursor of the pull does not move
         yield from _store(session, lease, aside, page)
         arrival.records, arrival.deleted = aside.records, aside.deleted
-        arrival.pages, arrival.read = aside.pages, aside.read
+        arrival.pages, arrival.read, arrival.conflicts = aside.pages, aside.read, aside.conflicts
         if not page.more:
             return
         cursor = page.cursor

@@ -2,7 +2,7 @@
 
 import attrs
 
-from tidesync import SyncContext, table
+from tidesync import SyncContext, defer, keep_remote, table
 from tidesync.contracts.transport import CursorGuarantee, Page, PullRequest, TransportCapabilities
 from tidesync.events import Event, Progress
 from tidesync.stores.memory import MemoryStore
@@ -60,3 +60,43 @@ def test_what_reconciling_fetches_is_in_the_report() -> None:
             report = device.pull(TASKS, name="all", reconcile=True)
 
             assert (2, 3) == (report.records, device[TASKS].count())
+
+
+def test_a_pull_counts_the_records_that_it_brought_into_conflict() -> None:
+    """`conflicts` counts news of records with other content queued, under every policy."""
+    for policy, left in ((defer, 1), (keep_remote, 0)):
+        with Authority(MemoryStore(), [TASKS.schema]) as remote:
+            mine, other = (
+                SyncContext(MemoryStore(), LoopbackTransport(remote), [TASKS], policy=policy)
+                for _ in range(2)
+            )
+            with mine, other:
+                other[TASKS].insert_many([Task("a", "t"), Task("b", "t")])
+                other.push()
+                mine.pull(TASKS, name="all")
+                other[TASKS].update("a", text="theirs")
+                other[TASKS].update("b", text="theirs")
+                other.push()
+                mine[TASKS].update("a", text="ours")
+                report = mine[TASKS].pull(name="all", push="none")
+
+                assert (1, left) == (report.conflicts, len(mine.conflicts()))
+
+
+def test_parameters_of_a_pull_reach_the_remote_from_either_door() -> None:
+    """`ctx.pull` and `SyncTable.pull` take the same arguments."""
+    asked: list[dict[str, str]] = []
+
+    class Noting(LoopbackTransport):
+        def pull(self, request: PullRequest, /) -> Page:
+            asked.append(dict(request.parameters))
+            return super().pull(request)
+
+    with (
+        Authority(MemoryStore(), [TASKS.schema]) as remote,
+        SyncContext(MemoryStore(), Noting(remote), [TASKS]) as device,
+    ):
+        device.pull(TASKS, parameters={"scope": "mine"})
+        device[TASKS].pull(parameters={"scope": "ours"})
+
+    assert [{"scope": "mine"}, {"scope": "ours"}] == asked
