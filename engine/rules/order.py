@@ -19,7 +19,10 @@ ANY_TABLE = "*"
 
 
 def names(schema: TableSchema, record_id: str, *contents: Record | None) -> frozenset[str]:
-    """The record keys that these contents of one record name; `*/id` where the table is not declared."""
+    """The record keys that these contents of one record name; `*/id` where the table is not declared.
+
+    A record does not name itself, but text equal to its own id may mean a record of another table.
+    """
     found: set[str] = set()
     if schema.references is None:
         for content in contents:
@@ -30,7 +33,6 @@ def names(schema: TableSchema, record_id: str, *contents: Record | None) -> froz
                     if isinstance(value, str)
                     and 0 < len(value) <= ID_LIMIT
                     and field != "id"
-                    and value != record_id
                 )
         return frozenset(found)
     for field, table in schema.references.items():
