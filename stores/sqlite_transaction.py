@@ -139,7 +139,7 @@ class SQLiteTransaction:
         check_ids(table, ids)
         found: dict[str, Any] = {}
         unique = ids if len(ids) < 2 else list(dict.fromkeys(ids))
-        for start, size in _chunks(len(unique)):
+        for start, size in chunks(len(unique)):
             chunk = [*unique[start : start + size]]
             chunk += chunk[-1:] * (size - len(chunk))
             rows = list(self._execute(codec.get(size), chunk))
@@ -238,7 +238,7 @@ class SQLiteTransaction:
         return self._connection.changes()
 
 
-def _chunks(count: int) -> Iterator[tuple[int, int]]:
+def chunks(count: int) -> Iterator[tuple[int, int]]:
     """Where to cut a list of ids, in few sizes, so that prepared statements are found again."""
     start = 0
     while start < count:

@@ -113,4 +113,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(stateful_step_count=25)
+TestStoreMachine.settings = settings(stateful_step_count=20)

@@ -26,7 +26,8 @@ from tidesync.schema import Column, TableSchema
 from tidesync.stores.sql.compile import compile_query
 from tidesync.stores.sql.ddl import layout_of
 from tidesync.stores.sql.functions import sort_key
-from tidesync.stores.sqlite import SQLiteStore
+from tidesync.stores.sqlite import SQLiteStore, Synchronous
+from tidesync.stores.sqlite_transaction import chunks
 from tidesync.values import ColumnType as T
 
 TABLE = TableSchema(
@@ -190,7 +191,7 @@ def test_an_enum_is_found_by_its_text(store: SQLiteStore) -> None:
 
 
 def test_one_odd_value_does_not_cost_the_others_their_order(tmp_path: Path) -> None:
-    """A value that SQLite would sort otherwise is sorted right, and once it is gone the index serves again."""
+    """A value that SQLite would sort otherwise is sorted right, and when it is gone the index serves again."""
     store = SQLiteStore(tmp_path / "x.db", synchronous="normal")
     store.open([TABLE])
     query = Query(TABLE.name, order=(Order(Field("lane")),), fields=())
@@ -214,6 +215,7 @@ def test_one_odd_value_does_not_cost_the_others_their_order(tmp_path: Path) -> N
 def test_numbers_sort_exactly() -> None:
     """Integers, floats and decimals sort as one line of exact numbers."""
     texts = [
+        "-1e999999999999",
         "-1e400",
         "-9223372036854775808",
         "-1.5",
@@ -226,7 +228,7 @@ def test_numbers_sort_exactly() -> None:
         "0.1",
         "0.11",
     ]
-    texts += ["1", "1.0000000001", "2", "10", "11", "100", "9007199254740993", "1e400"]
+    texts += ["1", "1.0000000001", "2", "10", "11", "100", "9007199254740993", "1e400", "1e999999999999"]
     keys = [sort_key(f"d{text}".encode()) for text in texts]
     assert sorted(keys) == keys
     assert sort_key(1) == sort_key(1.0) == sort_key(b"d1.00")
@@ -248,3 +250,25 @@ def test_select_streams(store: SQLiteStore) -> None:
             tracemalloc.stop()
         assert 20_000 == count
         assert peak < 2_000_000
+
+
+def test_id_lists_are_cut_into_few_sizes() -> None:
+    """Lists of ids of any length are asked for in statements of four sizes, so that they stay prepared. [M22]"""
+    for count in (0, 1, 2, 8, 9, 64, 65, 512, 513, 1024, 1025, 40_000):
+        cut = list(chunks(count))
+        assert {size for _, size in cut} <= {1, 8, 64, 512}
+        covered = [n for first, size in cut for n in range(first, min(first + size, count))]
+        assert list(range(count)) == covered
+
+
+@pytest.mark.parametrize(("synchronous", "level"), [("full", 2), ("normal", 1)])
+def test_commits_are_as_durable_as_asked(tmp_path: Path, synchronous: Synchronous, level: int) -> None:
+    """Every connection writes ahead (WAL) and syncs as asked: full survives power loss."""
+    store = SQLiteStore(tmp_path / "x.db", synchronous=synchronous)
+    store.open([TABLE])
+    connections = [store.lease() for _ in range(3)]
+    for connection in connections:
+        assert level == connection.pragma("synchronous")
+        assert "wal" == connection.pragma("journal_mode")
+        store.give_back(connection)
+    store.close()
