@@ -339,7 +339,7 @@ class Work:
                 continue
             named = self.row(target, value) if isinstance(value, str) else None
             if (target, value) != (table, id) and (named is None or named[DELETED]):
-                return Rejected("foreign_key", f"{table}/{id}: {name} names no live record of {target}")
+                return Rejected("foreign_key", f"{name} names no live record of {target}")
         return None
 
     def named(self, effect: Effect) -> Rejected | None:
@@ -353,7 +353,7 @@ class Work:
             found = next(self.transaction.select(Query(table, where, order, take=1, fields=())), None)
             if found is not None:
                 by = f"{table}/{found['id']}"
-                return Rejected("foreign_key", f"{target}/{id} is named by {column.name} of {by}")
+                return Rejected("foreign_key", f"the record is named by {column.name} of {by}")
         return None
 
     def put_rows(self, table: str) -> None:

@@ -103,3 +103,14 @@ def test_references_are_not_enforced_unless_asked(authority: Authority) -> None:
     _ = applied(authority, insert("a", list_id="none"), change("insert", "l", table="list"))
     _ = applied(authority, update("a", list_id="l"), change("delete", "l", table="list"))
     assert {"id": "a", "list_id": "l"} == content_of(held(authority, "a"))
+
+
+def test_a_refusal_names_the_reference_and_not_the_record(strict: Authority) -> None:
+    """Whoever reports a refusal says which record it is about: the message does not say it again."""
+    _ = applied(strict, insert("b", list_id="l"))
+    outcomes = strict.push([update("a", list_id="none"), change("delete", "l", table="list")])
+
+    assert [
+        Rejected("foreign_key", "list_id names no live record of list"),
+        Rejected("foreign_key", "the record is named by list_id of item/a"),
+    ] == outcomes
