@@ -4,18 +4,21 @@ Marked `peer`. Skipped only where Node.js or npm is missing; an install that fai
 """
 
 import itertools
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.peers.installation import install, missing_tools
+from tests.peers.remote import MANY, NodeBackDoor, Remote, pool
 from tests.peers.server_process import Peer
 from tests.peers.tables import HEADERS
 from tests.peers.wire_proxy import WireProxy
 
 _numbers = itertools.count(1)
+_unused = {kind: iter(range(count)) for kind, count in MANY.items()}
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +69,46 @@ def http(shared_peer: Peer) -> Iterator[httpx.Client]:
 def id(request: pytest.FixtureRequest) -> str:
     """An id that no other test uses: letters, digits, underscores and a dash."""
     return f"{request.node.originalname}-{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def pooled_peer(peer_packages: Path) -> Iterator[Peer]:
+    """One server for all scenarios that let it live: each has tables of its own.
+
+    Its file lies in memory where the machine has such a folder: making the tables costs seconds on a disk.
+    """
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with (
+        tempfile.TemporaryDirectory(dir=memory) as folder,
+        Peer(peer_packages, Path(folder), tables=pool()) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def remote(pooled_peer: Peer, tmp_path: Path) -> Iterator[Remote]:
+    """A server as scenarios see it, which others use too: it must not be stopped."""
+    yield from _remote(pooled_peer, tmp_path, lambda kind: next(_unused[kind]))
+
+
+@pytest.fixture
+def own_remote(peer_packages: Path, tmp_path: Path) -> Iterator[Remote]:
+    """A server as scenarios see it, which may be killed and started."""
+    with Peer(peer_packages, tmp_path, tables=pool(dict.fromkeys(MANY, 1))) as running:
+        yield from _remote(running, tmp_path, lambda kind: 0)
+
+
+def _remote(peer: Peer, folder: Path, number: Callable[[str], int]) -> Iterator[Remote]:
+    names: dict[str, str] = {}
+
+    def name(kind: str) -> str:
+        if kind not in names:
+            names[kind] = f"{kind}{number(kind)}"
+        return names[kind]
+
+    with WireProxy(peer.url) as wire:
+        remote = Remote(peer.url, wire, NodeBackDoor(peer), NodeBackDoor.deviations, folder, name)
+        try:
+            yield remote
+        finally:
+            remote.close()

@@ -1,0 +1,255 @@
+"""One server as the scenarios see it: devices on a wire to it, another client, and its life.
+
+The scenarios know nothing else of a server. To run them against another one, give them a `Remote` with a
+back door of its own (`BackDoor`), and say what it does otherwise (`Deviations`).
+"""
+
+import base64
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+import httpx
+
+from tests.peers.server_process import Peer
+from tests.peers.tables import HEADERS, Row
+from tests.peers.wire_proxy import WireProxy
+from tidesync import Policy, SyncContext, Table, defer, table
+from tidesync.stores.sqlite import SQLiteStore
+from tidesync.transports.http import HttpTransport
+
+ITEM = {
+    "text": str, "note": str, "complete": bool, "priority": int, "score": float, "due": datetime,
+    "tags": list[str],
+}  # fmt: skip
+COLUMNS = {
+    "item": {
+        "text": "string", "note": "string", "complete": "boolean", "priority": "number", "score": "number",
+        "due": "date", "tags": "string",
+    },
+    "strict": {"text": "string"},
+    "list": {"title": "string"},
+    "task": {"list_id": "string", "text": "string", "complete": "boolean"},
+}  # fmt: skip
+MANY = {"item": 130, "strict": 4, "list": 12, "task": 12}
+
+
+@attrs.frozen
+class Deviations:
+    """What a server does otherwise than it says, as far as a scenario can see it.
+
+    `unknown_column` is the status that a column which the strict table has not got is answered with;
+    `body_limit` the bytes of a request body; `safe_integer` the largest number kept whole.
+    """
+
+    unknown_column: int = 400
+    body_limit: int | None = None
+    safe_integer: int = 2**63 - 1
+
+
+class BackDoor(Protocol):
+    """What a server's own keeper can do to it."""
+
+    def seed(self, table: str, rows: Sequence[Mapping[str, object]], moments: Sequence[str]) -> None:
+        """Put rows of version 1 that were last changed at these moments."""
+        ...
+
+    def tie(self, table: str, ids: Sequence[str], moment: str) -> None:
+        """Make these rows look as if they had been changed in one statement, at this moment."""
+        ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class NodeBackDoor:
+    """The keeper of the Azure Mobile Apps server for Node.js: it knows the file that the rows are in."""
+
+    deviations = Deviations(unknown_column=500, body_limit=100 * 1024, safe_integer=2**53)
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self.start, self.kill = peer.start, peer.kill
+
+    def seed(self, table: str, rows: Sequence[Mapping[str, object]], moments: Sequence[str]) -> None:
+        columns = [*rows[0], "createdAt", "updatedAt", "version", "deleted"]
+        marks = ", ".join("?" * len(columns))
+        values = [
+            (*row.values(), moment, moment, 1, 0) for row, moment in zip(rows, moments, strict=True)
+        ]
+        with contextlib.closing(self._file()) as file, file:
+            file.executemany(f"INSERT INTO [{table}] ({', '.join(columns)}) VALUES ({marks})", values)
+
+    def tie(self, table: str, ids: Sequence[str], moment: str) -> None:
+        with contextlib.closing(self._file()) as file, file:
+            file.executemany(
+                f"UPDATE [{table}] SET updatedAt = ?, version = version + 1 WHERE id = ?",
+                [(moment, id) for id in ids],
+            )
+
+    def _file(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._peer.db_path, timeout=10)
+
+
+def pool(many: Mapping[str, int] = MANY) -> dict[str, object]:
+    """So many tables of each kind, as app.js takes them: each test has tables of its own."""
+    return {
+        f"{kind}{number}": {
+            "columns": COLUMNS[kind],
+            "softDelete": True,
+            **({"dynamicSchema": False} if kind == "strict" else {}),
+        }
+        for kind, count in many.items()
+        for number in range(count)
+    }
+
+
+class Remote:
+    """A server, the wire to it, and tables that no other test uses.
+
+    `items` has columns of many types. `tasks` name their list in `list_id`, and say so; `plain_tasks` is the
+    same table with nothing said. `rows`, `insert`, `change` and `remove` are another client's, past the wire.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        wire: WireProxy,
+        door: BackDoor,
+        deviations: Deviations,
+        folder: Path,
+        name: Callable[[str], str],
+    ) -> None:
+        self.url, self.wire, self.door, self.deviations, self.folder = url, wire, door, deviations, folder
+        self._name, self._cleanup = name, contextlib.ExitStack()
+        self.http = self._cleanup.enter_context(httpx.Client(base_url=f"{url}/tables", headers=HEADERS))
+        self._tables: dict[str, Table[dict[str, Any]]] = {}
+        self._devices = 0
+
+    def close(self) -> None:
+        self._cleanup.close()
+
+    # ---- tables
+
+    @property
+    def items(self) -> Table[dict[str, Any]]:
+        return self._declared("items", lambda: table(self.name("item"), ITEM, references={}))
+
+    @property
+    def newest_items(self) -> Table[dict[str, Any]]:
+        """The table of `items`, where the last writer wins."""
+        return self._declared(
+            "newest", lambda: table(self.name("item"), ITEM, references={}, concurrency="last-write-wins")
+        )
+
+    @property
+    def lists(self) -> Table[dict[str, Any]]:
+        return self._declared("lists", lambda: table(self.name("list"), {"title": str}, references={}))
+
+    @property
+    def plain_lists(self) -> Table[dict[str, Any]]:
+        return self._declared("plain_lists", lambda: table(self.name("list"), {"title": str}))
+
+    @property
+    def tasks(self) -> Table[dict[str, Any]]:
+        columns = {"list_id": str, "text": str, "complete": bool}
+        references = {"list_id": self.lists}
+        return self._declared("tasks", lambda: table(self.name("task"), columns, references=references))
+
+    @property
+    def plain_tasks(self) -> Table[dict[str, Any]]:
+        columns = {"list_id": str, "text": str, "complete": bool}
+        return self._declared("plain_tasks", lambda: table(self.name("task"), columns))
+
+    def name(self, kind: str) -> str:
+        """The name that this test's table of a kind has on the server."""
+        return self._name(kind)
+
+    def _declared(self, key: str, make: Callable[[], Table[dict[str, Any]]]) -> Table[dict[str, Any]]:
+        if key not in self._tables:
+            self._tables[key] = make()
+        return self._tables[key]
+
+    # ---- devices
+
+    def device(
+        self,
+        *tables: Table[Any],
+        path: Path | None = None,
+        url: str | None = None,
+        policy: Policy = defer,
+        page_size: int = 1000,
+        **transport: Any,
+    ) -> SyncContext:
+        """An open context on a SQLite store and on the wire, closed when the test ends."""
+        self._devices += 1
+        context = SyncContext(
+            SQLiteStore(path or self.folder / f"device-{self._devices}.db", synchronous="normal"),
+            HttpTransport(url or self.wire.url, **transport),
+            list(tables or [self.items]),
+            policy=policy,
+            page_size=page_size,
+        )
+        return self._cleanup.enter_context(context)
+
+    # ---- another client
+
+    def rows(self, table: Table[Any]) -> dict[str, Row]:
+        """Everything in the table by id, tombstones included."""
+        found: list[Row] = []
+        while True:
+            page = {"$orderby": "id", "$top": "500", "$skip": str(len(found)), "__includeDeleted": "true"}
+            rows = self.http.get(f"/{table.name}", params=page).json()
+            found += rows
+            if len(rows) < 500:
+                return {str(row["id"]): row for row in found}
+
+    def alive(self, table: Table[Any], *columns: str) -> dict[str, Any]:
+        """One column of each live row by id, or tuples of several."""
+        rows = {id: row for id, row in self.rows(table).items() if not row["deleted"]}
+        return {
+            id: row[columns[0]] if len(columns) == 1 else tuple(row[name] for name in columns)
+            for id, row in rows.items()
+        }
+
+    def row(self, table: Table[Any], id: str) -> Row:
+        return self.rows(table)[id]
+
+    def insert(self, table: Table[Any], id: str, **columns: object) -> Row:
+        return self._done(self.http.post(f"/{table.name}", json={"id": id, **columns}))
+
+    def change(self, table: Table[Any], id: str, **columns: object) -> Row:
+        return self._done(self.http.patch(f"/{table.name}/{id}", json=columns))
+
+    def remove(self, table: Table[Any], id: str) -> None:
+        _ = self._done(self.http.delete(f"/{table.name}/{id}"))
+
+    @staticmethod
+    def _done(reply: httpx.Response) -> Row:
+        assert reply.is_success, reply.text
+        return dict(reply.json())
+
+    # ---- what went over the wire
+
+    def sent(self, *methods: str) -> list[str]:
+        """The requests that changed something, as "POST id" in the order of arrival; of these methods only."""
+        return [
+            f"{seen.method} {seen.json['id'] if seen.path.count('/') == 2 else seen.path.split('/', 3)[3]}"
+            for seen in self.wire.requests
+            if seen.method in (methods or ("POST", "PATCH", "DELETE"))
+        ]
+
+
+def version_number(row: Row) -> int:
+    """How often the row was changed, from its version, which is a counter in base64."""
+    return int(base64.b64decode(row["version"]))
+
+
+def texts(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The text of each record by id."""
+    return {record["id"]: record["text"] for record in records}
