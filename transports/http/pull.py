@@ -16,7 +16,7 @@ from tidesync.records import Json, Record, Tombstone
 from tidesync.transports.http.dialect import Wire
 from tidesync.transports.http.odata import Split, address_length, any_of, both, ordering, split, text_literal
 from tidesync.transports.http.paging import Walk, advance, begin, condition, walk_of
-from tidesync.transports.http.values import SYSTEM, Form, canonical_moment
+from tidesync.transports.http.values import SYSTEM, Form, canonical_moment, lone_surrogate
 from tidesync.transports.http.wire import (
     Reply,
     Request,
@@ -238,7 +238,7 @@ class Reader:
         junk: list[Junk] = []
         steps: list[tuple[str, str | None]] = []
         for row in raw:
-            if isinstance(row, dict) and isinstance(row.get("id"), str):
+            if isinstance(row, dict) and isinstance(row.get("id"), str) and not lone_surrogate(row["id"]):
                 moment = canonical_moment(row.get("updatedAt"))
                 steps.append((row["id"], moment if isinstance(moment, str) else None))
                 if whole:

@@ -38,6 +38,7 @@ DUSK: Final = "9999-12-31T23:59:59.999Z"
 SAFE_INT: Final = 2**53
 _NAME_2 = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
+_SHORT: Final = len("2026-11-20T03:45:05.507Z")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII)
 
 
@@ -61,6 +62,10 @@ def canonical_moment(value: Json) -> Json:
         moment = datetime.datetime.fromisoformat(value)
         if moment.tzinfo is None:
             return value
+        if (
+            len(value) == _SHORT and value[19] == "." and value[23] == "Z" and value[10] == "T"
+        ):  # nearly always
+            return value[:23] + "000Z"
         return moment.astimezone(datetime.UTC).isoformat(timespec="microseconds")[:-6] + "Z"
     except (ValueError, OverflowError):
         return value
@@ -291,6 +296,11 @@ class Form:
 def _escaped(wire: str) -> bool:
     """Whether an undeclared field of the wire has a name that means something else here."""
     return wire.startswith("__") or wire in ("created_at", "updated_at")
+
+
+def lone_surrogate(text: str) -> bool:
+    """Whether text cannot stand in an address, or anywhere else."""
+    return any("\ud800" <= character <= "\udfff" for character in text) if not text.isascii() else False
 
 
 def type_name(value: object) -> str:

@@ -225,6 +225,28 @@ def test_a_server_that_ignores_the_filter_or_the_order_is_found_out() -> None:
                 _ = pages(way, ALL, incremental=incremental)
 
 
+@pytest.mark.parametrize(
+    ("limit", "page_limit", "top"), [(5000, 1000, "1000"), (5, 1000, "5"), (500, 20, "20"), (0, 9, "1")]
+)
+def test_a_page_has_as_many_as_asked_and_allowed(limit: int, page_limit: int, top: str) -> None:
+    """The smaller of what the caller wants and what the server and the options allow. [I02]"""
+    server = server_of(1)
+    _ = transport(server, page_limit=page_limit).pull(PullRequest(query=ALL, limit=limit))
+    assert top == parameters(server.requests[0])["$top"]
+
+
+def test_an_empty_page_moves_nothing() -> None:
+    """Without news the position stays where it was. [I14] [I25]"""
+    server = server_of(3)
+    way = transport(server)
+    cursor = pages(way, ALL)[-1].cursor
+    server.rows["todoitem"].clear()
+    assert cursor == pages(way, ALL, cursor=cursor)[-1].cursor
+    empty = pages(transport(FakeServer({"todoitem": COLUMNS})), ALL)[-1].cursor
+    assert isinstance(empty, dict)
+    assert empty["at"] is None
+
+
 def test_long_ids_of_one_millisecond_do_not_make_a_long_address() -> None:
     """Names that would not fit an address are not named: the millisecond is read by id instead."""
     server = FakeServer({"todoitem": COLUMNS})

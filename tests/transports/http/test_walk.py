@@ -1,5 +1,6 @@
 """Queries, counts, fields and junk: pages that are not about what changed since."""
 
+import json
 from typing import Any
 
 import attrs
@@ -194,6 +195,20 @@ def test_junk_among_records_is_set_aside_with_its_reason() -> None:
     (page, last) = pages(way, ALL, incremental=False)
     assert (["good"], 12, []) == ([record["id"] for record in page.records], len(page.junk), list(last.junk))
     assert all(junk.raw and junk.reason for junk in page.junk)
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+def test_an_id_that_no_address_can_carry_does_not_stop_the_pull(incremental: bool) -> None:
+    """A lone surrogate as the last id of a page is junk, and the next page is asked for without it."""
+    rows = [
+        {"id": "a", "updatedAt": "2026-11-20T03:45:05.000Z"},
+        {"id": "\ud800", "updatedAt": "2026-11-20T03:45:06.000Z"},
+    ]
+    page = json.dumps(rows).encode()
+    answers = [page, b"[]"]
+    way = transport(lambda request: httpx.Response(200, content=answers.pop(0)))
+    first, _ = pages(way, ALL, incremental=incremental)
+    assert (["a"], 1) == ([record["id"] for record in first.records], len(first.junk))
 
 
 def test_a_page_of_junk_alone_does_not_loop() -> None:
