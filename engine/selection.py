@@ -105,7 +105,10 @@ def query_of(table: Table[Any], given: object) -> Query:
     elif isinstance(given, Query):
         query = given
     else:
-        raise InvalidQuery(f"{table.name}: a query is what where() returns, not {type(given).__name__}")
+        raise InvalidQuery(
+            f"{table.name}: a query is what a sync table's where() returns, as in ctx[{table.name}].where(…), "
+            f"not {type(given).__name__}"
+        )
     if query.table != table.name:
         raise InvalidQuery(f"this query is of table {query.table!r}, and not of {table.name!r}")
     return query

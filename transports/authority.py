@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import attrs
 
@@ -24,6 +25,7 @@ from tidesync.contracts.transport import (
     Untried,
 )
 from tidesync.errors import ConfigurationError, RequestRefused
+from tidesync.objects import Table
 from tidesync.query import And, Compare, Field, Query, Value
 from tidesync.records import Copy, Record, alive
 from tidesync.schema import Column, TableSchema
@@ -52,18 +54,18 @@ PAGE_LIMIT = 1000
 class Authority:
     """The remote: it decides every write, and tells each follower what was committed since.
 
-    `tables` are the tables it holds. `foreign_keys`: their references are enforced. `identity` names it; if
-    None, it is drawn at the first open and kept. `remembers`: seconds for which operation ids are known, None
-    for ever. `max_changes` bounds one push, `record_limit` the bytes of JSON in one change. `clock` tells
-    seconds since 1970. It keeps no state outside the store: several authorities may share one, from several
-    processes too where the store allows that. Raises `StoreError` where the store fails, never for what a
-    change holds: that is an outcome.
+    `tables` are the tables it holds, or their schemas. `foreign_keys`: their references are enforced.
+    `identity` names it; if None, it is drawn at the first open and kept. `remembers`: seconds for which
+    operation ids are known, None for ever. `max_changes` bounds one push, `record_limit` the bytes of JSON in
+    one change. `clock` tells seconds since 1970. It keeps no state outside the store: several authorities may
+    share one, from several processes too where the store allows that. Raises `StoreError` where the store
+    fails, never for what a change holds: that is an outcome.
     """
 
     def __init__(
         self,
         store: Store,
-        tables: Iterable[TableSchema],
+        tables: Iterable[TableSchema | Table[Any]],
         *,
         foreign_keys: bool = False,
         identity: str | None = None,
@@ -74,7 +76,8 @@ class Authority:
     ) -> None:
         self.store, self.clock, self.remembers = store, clock, remembers
         self.max_changes, self.record_limit = max_changes, record_limit
-        self.tables = {schema.name: schema for schema in tables}
+        schemas = [each.schema if isinstance(each, Table) else each for each in tables]
+        self.tables = {schema.name: schema for schema in schemas}
         self.foreign_keys = foreign_keys
         self._identity = identity
         self._opening = threading.Lock()

@@ -284,6 +284,8 @@ def test_a_query_of_another_table_is_refused(ctx: SyncContext) -> None:
     ctx[TODOS].insert(Todo("a"))
     for wrong in (ctx[LISTS].where(), "text eq 'x'", 5, TODOS.c.complete):
         for call in (ctx.pull, ctx.purge):
-            with pytest.raises(InvalidQuery):
+            with pytest.raises(InvalidQuery, match=r"todo"):
                 call(TODOS, wrong)
+    with pytest.raises(InvalidQuery, match=r"ctx\[todo\]\.where\(…\), not Expression"):
+        ctx.pull(TODOS, TODOS.c.complete)
     assert (1, 1) == (ctx[TODOS].count(), ctx.pending_operations)

@@ -20,6 +20,7 @@ from tests.transports.authority.support import (
     pull,
     update,
 )
+from tidesync import table
 from tidesync.contracts.store import Store
 from tidesync.contracts.transport import Applied, Change, Rejected, Untried, Version
 from tidesync.errors import ConfigurationError, StoreClosed, StoreTooNew
@@ -288,6 +289,14 @@ def test_tables_that_cannot_be_kept_are_refused(tables: list[TableSchema], text:
     """Names that are the remote's own, and references to what is not declared, are errors that name them."""
     with pytest.raises(ConfigurationError, match=text):
         _ = Authority(MemoryStore(), tables, foreign_keys=True)
+
+
+def test_tables_may_be_given_as_tables_or_schemas() -> None:
+    """An authority takes what a context takes, and what a store takes."""
+    todos = table("todo", {"text": str})
+    for given in (todos, todos.schema):
+        with Authority(MemoryStore(), [given]) as authority:
+            assert {"todo": todos.schema} == authority.tables
 
 
 def test_an_identity_is_drawn_once_and_kept(store: Store) -> None:
