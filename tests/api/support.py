@@ -79,7 +79,7 @@ class Remote:
         assert isinstance(outcome, Applied), outcome
         return str(outcome.version)
 
-    def write(self, name: str, id: str, **fields: Json) -> str:
+    def write(self, name: str, id: str, /, **fields: Json) -> str:
         """Insert the record, or change these fields of it; its new version."""
         there = self.authority.get(name, id)
         return self._push("update" if alive(there) else "insert", name, id, fields)
