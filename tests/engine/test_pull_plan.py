@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.engine.fakes import STRONG, WEAK, Bench, ScriptedTransport
-from tidesync.conflicts import keep_local, keep_remote, merge_fields
+from tidesync.conflicts import defer, keep_local, keep_remote, merge_fields
 from tidesync.contracts.transport import (
     Conflicted,
     CursorGuarantee,
@@ -267,9 +267,9 @@ def test_a_deletion_meets_an_edit(policy: Any, left: list[tuple[str, str, str]])
     assert bool(left) == (bench.record("items", "A") is not None)
 
 
-@pytest.mark.parametrize("policy", [keep_remote, keep_local, merge_fields("local"), merge_fields("remote")])
+@pytest.mark.parametrize("policy", [defer, keep_remote, keep_local, merge_fields("local"), merge_fields("remote")])
 def test_a_deletion_of_what_was_deleted_here_leaves_nothing_to_send(policy: Any) -> None:
-    """Whatever the policy prefers: both sides agree."""
+    """Nobody has anything to decide: both sides say that there is no record."""
     transport = ScriptedTransport(pages=[Page(tombstones={"A": Tombstone("v2")})])
     bench = Bench(transport, policy=policy)
     bench.remotely("items", item("A"))
