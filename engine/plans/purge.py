@@ -10,7 +10,7 @@ from tidesync import arriving
 from tidesync.contracts.store import StoreTransaction
 from tidesync.effects import Emit, Plan, Transact
 from tidesync.errors import PurgeBlocked
-from tidesync.events import Event, Purged
+from tidesync.events import Event, Purged, RecordsChanged
 from tidesync.lease import Lease, acquire, release
 from tidesync.ledger import HEADS, OPERATIONS, Ledger
 from tidesync.operations import Operation
@@ -100,11 +100,15 @@ def _remove(
         raise PurgeBlocked(query.table, sum(len(head.entries) for head in heads))
     dropped = [describe(head, entry) for head in heads for entry in head.entries]
     orphans = _waiting_for(ledger, {operation.key for operation in dropped})
+    records = sum(current(head) is not None for head in heads)
     for head in heads:
         queue.discard(head)
         ledger.set_local(head.table, head.record_id, None)
     events = queue.close("purge")
-    records = len(heads) + transaction.delete_where(attrs.evolve(query, fields=None))
+    unqueued = transaction.delete_where(attrs.evolve(query, fields=None))
+    if unqueued:
+        events.append(RecordsChanged(query.table, (), "purge"))
+    records += unqueued
     if name is not None:
         arriving.forget_cursor(transaction, record_key(query.table, name))
     elif query.where is None:

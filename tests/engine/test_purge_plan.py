@@ -9,7 +9,7 @@ import pytest
 from tests.engine.fakes import STRONG, Bench, ScriptedTransport
 from tidesync.contracts.transport import Conflicted, NotSent, Page, Rejected, Unknown
 from tidesync.errors import PurgeBlocked
-from tidesync.events import Purged
+from tidesync.events import Purged, RecordsChanged
 from tidesync.query import Compare, Expr, Field, Value
 from tidesync.records import Record
 from tidesync.values import ColumnType
@@ -36,6 +36,25 @@ def test_a_table_without_operations_is_emptied_without_a_request() -> None:
     assert (2, [], ["L"]) == (report.records, ids(bench), ids(bench, "lists"))
     assert (0, []) == (transport.opened, transport.pushes)
     assert Purged("items", 2) == bench.events[-1]
+
+
+def test_whoever_shows_records_hears_that_a_purge_removed_some() -> None:
+    """Without ids: which ones they were is not read; and not at all where nothing was removed."""
+    bench = Bench(ScriptedTransport())
+    bench.remotely("items", item("A"))
+    _ = bench.purge()
+    _ = bench.purge()
+    changed = [event for event in bench.events if isinstance(event, RecordsChanged)]
+    assert [RecordsChanged("items", (), "purge")] == changed
+
+
+def test_a_record_that_was_deleted_here_is_not_counted_again() -> None:
+    """Dropping its pending delete removes no record."""
+    bench = Bench(ScriptedTransport())
+    bench.remotely("items", item("A"), item("B"))
+    bench.write("items", "A", None)
+    report = bench.purge(force=True)
+    assert (1, ["A"]) == (report.records, [operation.record_id for operation in report.operations])
 
 
 def test_only_what_the_query_matches_goes() -> None:
