@@ -308,7 +308,7 @@ class SyncContext:
     def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
         """Apply a resolution of an `OperationError`; use its methods."""
         given: Record | None = None
-        if record is not None:
+        if how in ("cancel_and_update", "update_operation"):
             stored = error.server if isinstance(error.server, dict) else error.operation.content
             merged = self._merged(error.table, record, stored)
             given = resolutions.under_id(merged, error.record_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidesync.conflicts import Conflict, KeepLocal, Merge, Resolution
+from tidesync.conflicts import Conflict, Merge, Resolution
 from tidesync.errors import StaleResolution, UsageError
 from tidesync.ledger import HEADS, Ledger
 from tidesync.operations import Operation
@@ -63,7 +63,7 @@ def resolve_error(queue: Queue, error: OperationError, how: str, record: Record 
         shown = None if content is None else with_system(content, server)
         queue.ledger.set_local(head.table, head.record_id, shown)
     elif head.in_conflict:
-        apply_answer(queue, head, Merge(record) if record is not None else KeepLocal())
+        apply_answer(queue, head, Merge(record))
     else:
         queue.write(head.table, head.record_id, content_of(record))
 
