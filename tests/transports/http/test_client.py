@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import threading
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -262,11 +263,11 @@ def test_a_ten_megabyte_error_page_is_a_short_message() -> None:
     assert 600 > len(str(caught.value))
 
 
-def streamed(body: bytes, encoding: str) -> Callable[[httpx.Request], httpx.Response]:
+def streamed(body: bytes, encoding: str, *, piece: int = 1000) -> Callable[[httpx.Request], httpx.Response]:
     """An answer that comes from the wire, not from memory."""
 
     def handler(request: httpx.Request) -> httpx.Response:
-        pieces = (body[at : at + 1000] for at in range(0, len(body), 1000))
+        pieces = (body[at : at + piece] for at in range(0, len(body), piece))
         return httpx.Response(200, content=pieces, headers={"content-encoding": encoding})
 
     return handler
@@ -283,14 +284,21 @@ def test_compressed_replies_are_read(encoding: str, pack: Callable[[bytes], byte
 
 
 def test_a_small_reply_that_swells_is_stopped() -> None:
-    """A megabyte of zeros in a kilobyte of gzip counts by what comes out."""
-    with pytest.raises(ProtocolError, match="larger"):
-        _ = transport(streamed(gzip.compress(b" " * 50_000_000), "gzip"), max_reply_bytes=100_000).pull(READ)
+    """A megabyte of blanks in a kilobyte of gzip counts by what comes out, and never comes out whole."""
+    bomb = gzip.compress(b" " * 50_000_000)
+    way = transport(streamed(bomb, "gzip", piece=len(bomb)), max_reply_bytes=100_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError, match="larger"):
+            _ = way.pull(READ)
+        assert 5_000_000 > tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
     ("body", "encoding"),
-    [(b"[]", "gzip"), (gzip.compress(b"[]" * 500, mtime=0)[:-12], "gzip"), (b"[]", "br"), (b"[]", "magic")],
+    [(b"[]", "gzip"), (gzip.compress(b"[]" * 500, mtime=0)[:-4], "gzip"), (b"[]", "br"), (b"[]", "magic")],
 )
 def test_a_lying_encoding_is_a_typed_error(body: bytes, encoding: str) -> None:
     """What cannot be unpacked is no reply."""

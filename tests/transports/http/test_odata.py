@@ -100,6 +100,17 @@ def _record(form: Form, row: dict[str, Any]) -> dict[str, Json]:
     return copy
 
 
+@pytest.mark.parametrize("dialect", ["2.0", "3.0"])
+@pytest.mark.parametrize("op", ["eq", "ne", "lt", "le", "gt", "ge"])
+@pytest.mark.parametrize("micro", ["506999", "507000", "507500", "507999", "508000"])
+def test_moments_between_milliseconds_lose_nothing(dialect: Dialect, op: Any, micro: str) -> None:
+    """A remote that keeps whole milliseconds, or more decimals than it shows, still gives all that is meant. [N24]"""
+    where = C(op, Field("updated_at", T.DATETIME), Value(f"2026-11-20T03:45:05.{micro}Z"))
+    rows = [{"id": str(milli), "updatedAt": f"2026-11-20T03:45:05.{milli}Z"} for milli in range(505, 510)]
+    compare = sqlite if dialect == "2.0" else database(ignore_case=False, null_differs=False)
+    check(where, rows, Form(TODO, dialect), EVERY, compare)
+
+
 @given(CONDITIONS, ROWS)
 def test_what_is_sent_to_2_is_a_superset(where: Expr, rows: list[dict[str, Any]]) -> None:
     """On the real server's semantics nothing that matches is ever left out. [N16] [N18]"""

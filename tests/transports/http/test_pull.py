@@ -247,12 +247,34 @@ def test_an_empty_page_moves_nothing() -> None:
     assert empty["at"] is None
 
 
-def test_long_ids_of_one_millisecond_do_not_make_a_long_address() -> None:
+def test_a_record_that_changes_after_it_was_read_comes_again() -> None:
+    """The records that a page ended with are left out of the next one only as long as they are as they were."""
+    server = server_of(1)
+    found = pages(
+        transport(server),
+        ALL,
+        between=lambda: len(server.requests) < 2 and server.put("todoitem", "0000", text="new"),
+    )
+    assert "new" == pulled(found)[0]["0000"]["text"]
+
+
+def test_a_page_out_of_order_is_not_believed() -> None:
+    """A position cannot be told from it: what lies between would be lost."""
+    rows = [
+        {"id": id, "updatedAt": f"2026-11-20T03:45:0{second}.000Z"} for id, second in (("a", 6), ("b", 5))
+    ]
+    answers = [rows, []]
+    with pytest.raises(ProtocolError, match="order"):
+        _ = pages(transport(lambda request: reply(200, answers.pop(0))), ALL)
+
+
+@pytest.mark.parametrize(("prefix", "count", "limit"), [("🙂" * 200, 12, 4), ("", 300, 150)])
+def test_many_names_or_long_ones_do_not_make_a_long_address(prefix: str, count: int, limit: int) -> None:
     """Names that would not fit an address are not named: the millisecond is read by id instead."""
     server = FakeServer({"todoitem": COLUMNS})
-    for number in range(12):
-        server.put("todoitem", "🙂" * 200 + str(number), updatedAt="2026-11-20T03:45:06.000Z")
-    assert 12 == len(pulled(pages(transport(server), ALL, limit=4))[0])
+    for number in range(count):
+        server.put("todoitem", f"{prefix}{number}", updatedAt="2026-11-20T03:45:06.000Z")
+    assert count == len(pulled(pages(transport(server), ALL, limit=limit))[0])
     assert 8_000 > max(len(str(request.url)) for request in server.requests)
 
 
