@@ -36,6 +36,7 @@ from tidesync.objects import Table
 from tidesync.predicate import matcher
 from tidesync.query import Query
 from tidesync.records import Json, Record, Tombstone, alive, check_id, check_record, content_of, new_id
+from tidesync.reports import about
 from tidesync.selection import Answers, Selection
 
 T = TypeVar("T")
@@ -107,7 +108,7 @@ class RemoteTable(Generic[T]):
             expected=expected, parameters=self._parameters,
         )  # fmt: skip
         outcome: Outcome = self._perform(PushChanges([change]))[0]
-        return _effective(f"{self.table.name}/{id}", outcome)
+        return _effective(self.table.name, id, outcome)
 
     def _fetch(self, query: Query) -> tuple[list[Record], int | None]:
         records: list[Record] = []
@@ -137,7 +138,8 @@ def _expected(version: Json) -> Expected:
     return Version(version) if isinstance(version, str) else Anything()
 
 
-def _effective(what: str, outcome: Outcome) -> Applied | Undeleted:
+def _effective(table: str, id: str, outcome: Outcome) -> Applied | Undeleted:
+    what = f"{table}/{id}"
     match outcome:
         case Applied() | Undeleted():
             return outcome
@@ -146,14 +148,14 @@ def _effective(what: str, outcome: Outcome) -> Applied | Undeleted:
                 f"{what} is not at the remote as expected: look at .copy, and decide", copy=copy
             )
         case Rejected(code, message):
-            raise RequestRefused(f"{what}: {message}", code=code)
+            raise RequestRefused(about(table, id, message), code=code)
         case Unknown(reason):
             raise RemoteUnavailable(
-                f"{what}: {reason}; the write may be in effect: read it before writing again"
+                f"{about(table, id, reason)}; the write may be in effect: read it before writing again"
             )
         case NotSent(reason, retry_after):
-            raise NotReachable(f"{what}: {reason}", retry_after=retry_after)
+            raise NotReachable(about(table, id, reason), retry_after=retry_after)
         case Denied(reason):
-            raise Unauthorized(f"{what}: {reason}")
+            raise Unauthorized(about(table, id, reason))
         case _:
             raise RemoteUnavailable(f"{what} was not tried")

@@ -91,17 +91,19 @@ class PushReport:
         return self.status == "complete" and not self.errors
 
 
+def about(table: str, record_id: str, message: str) -> str:
+    """The message, saying once which record it is about."""
+    what = f"{table}/{record_id}"
+    return message if message.startswith(f"{what}: ") else f"{what}: {message}"
+
+
 class PushFailed(SyncError):
     """A push was stopped, or some of its operations did not go through; `report` says which and why."""
 
     def __init__(self, report: PushReport) -> None:
         self.report = report
         self.errors = tuple(report.errors)
-        first = (
-            f": {self.errors[0].table}/{self.errors[0].record_id}: {self.errors[0].message}"
-            if self.errors
-            else ""
-        )
+        first = "".join(f": {about(each.table, each.record_id, each.message)}" for each in self.errors[:1])
         stopped = "" if report.status == "complete" else f" stopped by {report.status} ({report.reason})"
         failed = f" {len(self.errors)} operation(s) did not go through{first}" if self.errors else ""
         super().__init__(
