@@ -163,7 +163,7 @@ class _Sending:
 
     def unchanged(self, version: str | None) -> Outcome:
         """Nothing to set: only the expectation is checked, by reading."""
-        copy = self.fetch()
+        copy = self.look()
         if alive(copy) and (version is None or version_of(copy) == version):
             return Applied(version_of(copy), copy)
         return Conflicted(copy)
@@ -172,7 +172,7 @@ class _Sending:
         """Update whatever is there, on a remote that takes whole records only: read, change, write."""
         outcome: Outcome = Unknown(f"{self.where}: it changes too often to be overwritten")
         for _ in range(_TRIES):
-            copy = self.fetch()
+            copy = self.look()
             if not alive(copy):
                 return Conflicted(copy)
             record = self.change.record or {}
@@ -278,15 +278,21 @@ class _Sending:
             return Rejected(str(reply.status), message_of(reply))
         return Conflicted(copy)
 
+    def look(self) -> Copy:
+        """What the remote holds now. Raises `TransportError`."""
+        reply = self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
+        return self.wire.fetched(self.form, self.id, reply, self.change.record)
+
     def fetch(self) -> Copy:
-        """What the remote holds now; a failure leaves the outcome unknown, no such table is a refusal."""
+        """What the remote holds after a refusal; a failure leaves the outcome unknown, no such table is a refusal."""
         try:
-            reply = self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
+            return self.look()
+        except RequestRefused:
+            raise
         except TransportError as error:
             raise ProtocolError(
                 f"{self.where}: refused, and what is there could not be read: {error}"
             ) from error
-        return self.wire.fetched(self.form, self.id, reply, self.change.record)
 
     def refused(self, reply: Reply) -> Outcome:
         said = message_of(reply)

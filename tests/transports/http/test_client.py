@@ -76,11 +76,14 @@ def test_a_read_waits_as_long_as_it_is_told(status: int, naps: list[float]) -> N
 
 
 @pytest.mark.parametrize(("status", "error"), [(429, NotReachable), (503, RemoteUnavailable)])
-def test_a_long_wait_is_the_callers(status: int, error: type[TransportError], naps: list[float]) -> None:
-    """Minutes are not slept away inside a call: the error says how long."""
+@pytest.mark.parametrize("seconds", [10, 120])
+def test_a_long_wait_is_the_callers(
+    status: int, error: type[TransportError], seconds: int, naps: list[float]
+) -> None:
+    """More than a few seconds are not slept away inside a call: the error says how long."""
     with pytest.raises(error) as caught:
-        _ = transport(Script(reply(status, **{"retry-after": "120"}))).pull(READ)
-    assert (120.0, []) == (caught.value.retry_after, naps)
+        _ = transport(Script(reply(status, **{"retry-after": str(seconds)}))).pull(READ)
+    assert (seconds, []) == (caught.value.retry_after, naps)
 
 
 def test_being_offline_is_found_out_at_once(naps: list[float]) -> None:

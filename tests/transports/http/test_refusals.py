@@ -90,12 +90,18 @@ def test_a_server_fault_proves_nothing(status: int) -> None:
     "error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError]
 )
 def test_what_never_left_was_not_sent(error: type[httpx.TransportError]) -> None:
-    """A refused connection proves that nothing arrived. [F01]"""
+    """A refused connection proves that nothing arrived, also for an update that would only look. [F01]"""
 
     def handler(request: httpx.Request) -> httpx.Response:
         raise error("refused", request=request)
 
-    assert isinstance(push_one(transport(handler), insert("a", text="x")), NotSent)
+    for one in (
+        insert("a", text="x"),
+        update("a", "AAA=", text="x"),
+        update("a", "AAA="),
+        delete("a", "AAA="),
+    ):
+        assert isinstance(push_one(transport(handler), one), NotSent)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,17 @@ def test_skip_take_order_and_filters_of_any_kind(
     ]
 
 
+def test_tombstones_do_not_count_as_records_taken() -> None:
+    """skip and take count records: where they are asked for, deleted ones stay away."""
+    server = server_of(6)
+    server.put("todoitem", "0000", deleted=True)
+    found = pages(transport(server), Query("todoitem", skip=1, take=2), incremental=False)
+    assert (["0002", "0003"], {}) == (
+        [record["id"] for page in found for record in page.records],
+        pulled(found)[1],
+    )
+
+
 def test_an_incremental_page_says_when_its_filter_is_not_exact() -> None:
     """Then the engine filters; the superset has everything that matches."""
     way = transport(server_of(20))
