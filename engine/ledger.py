@@ -20,7 +20,7 @@ from typing import Any
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Absent, Anything, Expected, Version
 from tidesync.operations import Refusal, encode_refusal
-from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals
+from tidesync.query import Compare, Field, In, Order, Query, Value, all_of, equals
 from tidesync.records import Copy, Json, Record, Tombstone, alive, decode_copy, encode_copy
 from tidesync.rules.chain import Entry, Head, before, kind_of, record_key
 from tidesync.rules.order import named_records, names, names_of
@@ -30,6 +30,8 @@ from tidesync.values import ColumnType
 OPERATIONS, HEADS, EDGES, META = "__operations", "__heads", "__edges", "__meta"
 LINEAGE, CURSORS, SEEN, QUARANTINE = "__lineage", "__cursors", "__seen", "__quarantine"
 NO_NAMES: frozenset[str] = frozenset()
+CHUNK = 500
+"""Names that are looked up at once."""
 READY, BLOCKED, FAILED = "ready", "blocked", "failed"
 
 _S, _I, _F, _B, _J = (
@@ -129,6 +131,7 @@ class Ledger:
         self._locals: dict[str, dict[str, Record | None]] = {}
         self._changed: dict[str, dict[str, Record | None]] = {}
         self._named: dict[str, dict[str, tuple[Head, Entry]]] = {}
+        self._edges: dict[str, list[Record]] = {}
         self.changed_ids: dict[str, dict[str, None]] = {}
 
     # ---- reading
@@ -189,6 +192,16 @@ class Ledger:
         self.load(keys)
         return [head for key in keys if (head := self._heads[key]) is not None]
 
+    def load_namers(self, records: Iterable[Head]) -> None:
+        """Read which operations name these records, all at once; `namer` then asks no more until a flush."""
+        targets = [name for record in records for name in names_of(record.table, record.record_id)]
+        wanted = [target for target in dict.fromkeys(targets) if target not in self._edges]
+        self._edges.update((target, []) for target in wanted)
+        for start in range(0, len(wanted), CHUNK):
+            query = Query(EDGES, In(Field("target", _S), tuple(wanted[start : start + CHUNK])))
+            for row in self.transaction.select(query):
+                self._edges[str(row["target"])].append(row)
+
     def is_named(self, record: Head, after: int, until: int) -> bool:
         """Whether an operation in this open range of sequences names the record in its content."""
         return self.namer(record, until, after) is not None
@@ -203,12 +216,7 @@ class Ledger:
                     and target in self._names(head, entry)
                 ):
                     return entry.key
-            query = Query(
-                EDGES,
-                all_of(equals("target", target, _S), _above("sequence", after), _below("sequence", until)),
-                (Order(Field("sequence", _I)),),
-            )
-            for row in self.transaction.select(query):
+            for row in self._edges_to(target, after, until):
                 namer, operation = str(row["record"]), str(row["operation"])
                 if namer == record.key:
                     continue
@@ -218,6 +226,13 @@ class Ledger:
                 ):
                     return operation
         return None
+
+    def _edges_to(self, target: str, after: int, until: int) -> Iterable[Record]:
+        known = self._edges.get(target)
+        if known is not None:
+            return [row for row in known if after < _int(row["sequence"]) < until]
+        inside = all_of(equals("target", target, _S), _above("sequence", after), _below("sequence", until))
+        return self.transaction.select(Query(EDGES, inside, (Order(Field("sequence", _I)),)))
 
     def _still_names(self, head: Head, key: str, target: str) -> bool:
         return any(entry.key == key and target in self._names(head, entry) for entry in head.entries)
@@ -298,6 +313,8 @@ class Ledger:
                 drops[HEADS].append(head.key)
                 self._heads[head.key] = None
         self._touched, self._removed = {}, {}
+        if puts[EDGES] or drops[EDGES]:
+            self._edges = {}
         for table, keys in drops.items():
             if keys:
                 _ = self.transaction.delete(table, keys)

@@ -6,6 +6,8 @@ operations changed comes to rest: collapse again, let go of what changes nothing
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tidesync.events import Event, OperationCollapsed, OperationQueued, RecordsChanged, Source
 from tidesync.ledger import OPERATIONS, Ledger
 from tidesync.operations import Operation
@@ -126,11 +128,24 @@ class Queue:
         step = self._named_step(head, entry, 0, entry.sequence)
         if step is not None:
             return step.key
-        # Nobody can have named an id that was made for this very insert.
-        fresh = entry.generated and head.base is None
-        if begins_or_ends(kind_of(head, entry)) and not fresh:
-            return self.ledger.namer(head, entry.sequence)
-        return None
+        return self.ledger.namer(head, entry.sequence) if _may_be_named(head, entry) else None
+
+    def prefetch(self, pairs: Iterable[tuple[Head, Entry]]) -> None:
+        """Read, all at once, what `blocker` will ask about these operations."""
+        looked_at = list(pairs)
+        keys = [key for head, entry in looked_at for key in self.ledger.names_of_entry(head, entry)]
+        self.ledger.load(keys)
+        self.ledger.load_namers(head for head, entry in looked_at if _may_be_named(head, entry))
+
+    def expect(self, table: str, inserts: Iterable[tuple[Record, bool]]) -> None:
+        """These records are about to be inserted (with whether their ids are new): read what that will need."""
+        heads = [
+            (Head(table, str(content["id"]), None), Entry("", 0, "", table, str(content["id"]), content, made))
+            for content, made in inserts
+        ]
+        for head, entry in heads:
+            head.entries.append(entry)
+        self.prefetch(heads)
 
     def release(self, entry: Entry) -> None:
         """The operation leaves (or changed): those that wait for it are looked at again at the end."""
@@ -200,6 +215,12 @@ class Queue:
             RecordsChanged(table, tuple(ids), source) for table, ids in self.ledger.changed_ids.items() if ids
         ]
         return [*changes, *self.events]
+
+
+def _may_be_named(head: Head, entry: Entry) -> bool:
+    """Whether others naming the record matters; nobody can have named an id made for this very insert."""
+    fresh = entry.generated and head.base is None
+    return not fresh and begins_or_ends(kind_of(head, entry))
 
 
 def describe(head: Head, entry: Entry) -> Operation:

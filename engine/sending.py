@@ -126,7 +126,7 @@ def mark(queue: Queue, run: Run) -> list[Sent]:
 def _mark_batch(queue: Queue, run: Run) -> list[Sent]:
     batch: list[Sent] = []
     size = 0
-    for head in _candidates(queue.ledger, run):
+    for head in _candidates(queue, run):
         if not _wanted(queue.ledger, head, run):
             continue
         # Where nothing is declared about references, the order of the queue is kept strictly.
@@ -173,8 +173,15 @@ def _table_of(queue: Queue, key: str) -> str | None:
     return None if row is None else str(row["table"])
 
 
-def _candidates(ledger: Ledger, run: Run) -> Iterator[Head]:
+def _look_ahead(queue: Queue, rows: Sequence[Record]) -> None:
+    heads = (queue.ledger.head(str(row["table"]), str(row["record_id"])) for row in rows)
+    firsts = ((head, head.entries[0]) for head in heads if head is not None and head.entries)
+    queue.prefetch((head, entry) for head, entry in firsts if entry.state == "pending")
+
+
+def _candidates(queue: Queue, run: Run) -> Iterator[Head]:
     """Heads of operations that may be ready: those set free lately, then on through the queue."""
+    ledger = queue.ledger
     while run.again:
         keys = sorted(set(run.again))
         run.again.clear()
@@ -199,6 +206,7 @@ def _candidates(ledger: Ledger, run: Run) -> Iterator[Head]:
         limit = min(run.max_changes, 500)
         rows = list(ledger.transaction.select(Query(OPERATIONS, where, (Order(sequence),), take=limit)))
         ledger.load(f"{row['table']}/{row['record_id']}" for row in rows)
+        _look_ahead(queue, rows)
         for row in rows:
             run.position = int(row["sequence"])  # type: ignore[arg-type]  # a number
             head = ledger.head(str(row["table"]), str(row["record_id"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from tidesync.errors import InvalidRecord, RecordExists, RecordNotFound, StaleRecord
@@ -57,6 +57,7 @@ def insert_all(queue: Queue, table: Table[T], prepared: Sequence[tuple[Record, b
             raise RecordExists(table.name, id)
         seen.add(id)
     contents = [(content_of(record) or {}, generated) for record, generated in prepared]
+    queue.expect(table.name, contents)
     objects = [table.from_record(content) for content, _ in contents]
     for content, generated in contents:
         queue.write(table.name, str(content["id"]), content, generated=generated)
@@ -72,10 +73,10 @@ def update(queue: Queue, table: Table[T], given: Any) -> T:
     return _replace(queue, table, id, stored, table.overlay(given, stored))
 
 
-def change(queue: Queue, table: Table[T], id: str, changes: Record) -> T:
+def change(queue: Queue, table: Table[T], id: str, changes: Mapping[str, object]) -> T:
     """Queue an update of some fields."""
     stored = _existing(queue, table.name, check_id(table.name, id))
-    return _replace(queue, table, id, stored, {**stored, **changes})
+    return _replace(queue, table, id, stored, table.overlay(changes, stored))
 
 
 def delete(queue: Queue, table: str, id: str, given: Record | None = None) -> None:
