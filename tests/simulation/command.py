@@ -41,7 +41,9 @@ def many(profile: Profile, seeds: Iterable[int]) -> list[tuple[int, dict[str, st
     """The seeds that fail, and how."""
     found = []
     for seed in seeds:
-        problems = play(profile, tapes_of(profile.name, seed, profile.steps), checking=seed % CHECK_EVERY == 0)
+        problems = play(
+            profile, tapes_of(profile.name, seed, profile.steps), checking=seed % CHECK_EVERY == 0
+        )
         if problems:
             found.append((seed, problems))
     return found
@@ -84,7 +86,9 @@ def run(names: Sequence[str], runs: int, jobs: int, start: int = 0, minutes: flo
     spent = time.monotonic() - began
     for (name, kind), seeds in sorted(found.items()):
         print(f"{name}: {kind}: {len(seeds)}, first {min(seeds)}")
-    print(f"{done} runs of {len(names)} profiles in {spent:.0f} s, {done / spent:.0f} a second; {failures} failed; seeds from {start}")
+    print(
+        f"{done} runs of {len(names)} profiles in {spent:.0f} s, {done / spent:.0f} a second; {failures} failed; seeds from {start}"
+    )
     return 1 if failures else 0
 
 
@@ -97,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_argument("--runs", type=int, default=runs)
         command.add_argument("--profile", action="append", choices=sorted(PROFILES))
         command.add_argument("--jobs", type=int, default=2)
-        command.add_argument("--start", type=int, default=0, help="the first seed: soaks go on where one ended")
+        command.add_argument(
+            "--start", type=int, default=0, help="the first seed: soaks go on where one ended"
+        )
         command.add_argument("--minutes", type=float, default=None)
     for name in ("trace", "shrink"):
         command = commands.add_parser(name)

@@ -23,6 +23,7 @@ from tidesync.conflicts import (
     keep_remote,
     merge_fields,
 )
+from tidesync.contracts.transport import Conflicted
 from tidesync.effects import (
     Ask,
     Effect,
@@ -44,6 +45,7 @@ from tidesync.errors import (
     TidesyncError,
     Unauthorized,
 )
+from tidesync.events import OperationPushed
 from tidesync.lease import Holder
 from tidesync.ledger import HEADS, OPERATIONS, SYSTEM_TABLES
 from tidesync.plans.pull import Pull, pull
@@ -148,12 +150,16 @@ class Device:
         for key, record in self.locals().items():
             version = number_of(record.get("version"))
             if 0 < version < self.newest.get(key, 0):
-                self.world.problem("went back", f"{key[1]} on device {self.number} is version {version} again")
+                self.world.problem(
+                    "went back", f"{key[1]} on device {self.number} is version {version} again"
+                )
             self.newest[key] = max(version, self.newest.get(key, 0))
 
     # ---- the user
 
-    def write(self, table: str, id: str, content: Record | None, edit: int, *, generated: bool = False) -> None:
+    def write(
+        self, table: str, id: str, content: Record | None, edit: int, *, generated: bool = False
+    ) -> None:
         """A local write."""
         world, session = self.world, self.contexts[0].session
         with self.store.transaction(write=True) as transaction:
@@ -166,7 +172,9 @@ class Device:
             self.edits[key] = (*self.edits.get(key, ()), edit)
         if world.story is not None:
             what = "deletes" if content is None else "inserts" if generated else "writes"
-            world.say(f"device {self.number} {what} {id} {told(content) if content else ''} -> {queue_of(head)}")
+            world.say(
+                f"device {self.number} {what} {id} {told(content) if content else ''} -> {queue_of(head)}"
+            )
         self.committed()
 
     def discard(self, table: str, id: str) -> None:
@@ -210,12 +218,14 @@ class Context:
         self.call: Call | None = None
         self.reply: tuple[Reply] | None = None
         self.title = ""
+        self.refused: set[tuple[str, str]] = set()
         self.reopen()
 
     def reopen(self) -> None:
         """A new life: whatever was in memory is gone."""
         device, world = self.device, self.world
         self.plan = self.effect = self.exchange = self.call = self.reply = None
+        self.refused = set()
         device.living.discard(self.name)
         self.lives += 1
         device.living.add(self.name)
@@ -327,6 +337,8 @@ class Context:
             effect = go_on(answer)
             while isinstance(effect, Emit):
                 assert self.plan is not None
+                if self.refused:
+                    self.check_refused(effect)
                 effect = self.plan.send(None)
             self.effect = effect
         except StopIteration:
@@ -336,6 +348,15 @@ class Context:
         except Exception as error:
             self.world.crash(error)
             self.end("crashes")
+
+    def check_refused(self, effect: Emit) -> None:
+        """What was refused at its first send cannot be our own earlier success."""
+        pushed = {
+            (event.table, event.record_id) for event in effect.events if isinstance(event, OperationPushed)
+        }
+        if pushed & self.refused:
+            self.world.problem("refused, and counted as applied", f"{sorted(pushed & self.refused)}")
+        self.refused = set()
 
     def end(self, how: str) -> None:
         """The plan is over."""
@@ -420,6 +441,15 @@ class Context:
             self.exchange = self.call = None
             if self.world.story is not None:
                 self.say(f"   hears {told(stop.value)}")
+            if isinstance(self.effect, PushChanges):
+                self.refused = {
+                    (change.table, change.record_id)
+                    for change, outcome in zip(self.effect.changes, stop.value, strict=True)
+                    if change.attempts == 1
+                    and change.record
+                    and isinstance(outcome, Conflicted)
+                    and alive(outcome.copy)
+                }
             self.resume(plan.send, stop.value)
         except TidesyncError as error:
             self.exchange = self.call = None

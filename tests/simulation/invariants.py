@@ -39,7 +39,13 @@ def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[s
         if missing:
             yield f"the head of {key} names operations that are not there"
             continue
-        head = Head(row["table"], row["record_id"], decode_copy(row["base"]), decode_copy(row["remote"]), row["revision"])
+        head = Head(
+            row["table"],
+            row["record_id"],
+            decode_copy(row["base"]),
+            decode_copy(row["remote"]),
+            row["revision"],
+        )
         head.entries = [decode_entry(operations[each]) for each in keys]
         if head.in_conflict and not alive(head.base) and not alive(head.remote):
             yield f"{key} is in conflict about nothing"
@@ -53,7 +59,9 @@ def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[s
                 yield f"{key} holds its operations out of order"
             if entry.sequence > sequence:
                 yield f"{entry.key} has a sequence that was never drawn"
-            if entry.state == "attempted" and (entry.expected is None or entry.fields is None or entry.attempts < 1):
+            if entry.state == "attempted" and (
+                entry.expected is None or entry.fields is None or entry.attempts < 1
+            ):
                 yield f"{entry.key} was sent and is not frozen"
             if entry.state != "attempted" and vanishes(before(head, entry), entry.content):
                 yield f"{entry.key} changes nothing"
@@ -74,7 +82,11 @@ def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[s
                 yield f"{entry.key} is behind {head.entries[index - 1].key} and waits for nothing"
         last = head.entries[-1].content
         local = store.tables[head.table].get(head.record_id)
-        shown = None if local is None else {k: v for k, v in local.items() if k not in ("version", "created_at", "updated_at")}
+        shown = (
+            None
+            if local is None
+            else {k: v for k, v in local.items() if k not in ("version", "created_at", "updated_at")}
+        )
         if shown != last:
             yield f"{key} is shown as {shown}, and its newest operation says {last}"
     if sorted(owned) != sorted(operations):

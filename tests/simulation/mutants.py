@@ -170,7 +170,13 @@ def _place(answer):
     return [(queue, "place", mutated)]
 
 
-@mutant("collapse never breaks order", "authority-single", "plain-single", "authority-single-undeclared", "plain-fk-nodel")
+@mutant(
+    "collapse never breaks order",
+    "authority-single",
+    "plain-single",
+    "authority-single-undeclared",
+    "plain-fk-nodel",
+)
 def always_the_old_place():
     """The result of a collapse stands where the older one stood."""
     return _place(lambda state, content, old, new: "old")
@@ -200,6 +206,7 @@ def moved_in_silence():
 @mutant("one lease per store", "authority-shared", "plain-shared")
 def lease_for_everyone():
     """Whoever asks has the lease."""
+
     def take(transaction, now, holder):
         return 1
 
@@ -215,6 +222,7 @@ def lease_without_fencing():
 @mutant("applied copy as it is now", "authority-merge", "plain-merge3")
 def edits_are_not_rebased():
     """What was edited during a send keeps the fields of then."""
+
     def mutated(head, entry, version, copy):
         later = [(each, each.content) for each in head.entries[1:]]
         applied(head, entry, version, copy)
@@ -228,6 +236,7 @@ def edits_are_not_rebased():
 @mutant("applied copy as it is now", "authority-crowd", "authority-merge3")
 def news_outlives_nothing():
     """News that waited is forgotten when only a version is told."""
+
     def mutated(head, entry, version, copy):
         head.remote = None
         applied(head, entry, version, copy)
@@ -239,6 +248,7 @@ def news_outlives_nothing():
 @mutant("applied copy as it is now", "plain-crowd", "plain-merge3")
 def news_outlives_the_copy():
     """News that waited counts as newer than the copy that the remote answers with."""
+
     def mutated(head, entry, version, copy):
         news = head.remote
         applied(head, entry, version, copy)
@@ -292,6 +302,7 @@ def undelete_and_update_at_once():
 @mutant("unknown stays attempted", "authority-merge", "plain-merge")
 def unknown_is_not_sent():
     """What is in doubt counts as never sent."""
+
     def mutated(entry, sent, reason, run):
         entry.renew(entry.id)
         doubt(entry, sent, reason, run)
@@ -321,9 +332,10 @@ def no_echo():
     return [(settle, "echoes", lambda sent, fields, found: False)]
 
 
-@mutant("echo", "plain-merge3")
+@mutant("echo", "plain-keeplocal", "authority-keeplocal", "plain-lastwrite")
 def echo_without_doubt():
     """What happens to be equal counts as our own, also on the first send."""
+
     def mutated(head, entry, found, new_id):
         entry.attempts += 1
         return conflicted(head, entry, found, new_id)
@@ -335,6 +347,7 @@ def echo_without_doubt():
 @mutant("echo", "plain-merge", "plain-single")
 def generated_is_nothing_special():
     """An insert under an id of our own that comes back changed is a conflict."""
+
     def mutated(head, entry, found, new_id):
         entry.generated = False
         return conflicted(head, entry, found, new_id)
@@ -346,6 +359,7 @@ def generated_is_nothing_special():
 @mutant("settling a conflict", "authority-del-local", "plain-del-local")
 def nobody_alive_is_a_conflict():
     """A tombstone that meets an insert is news to be decided on."""
+
     def mutated(head, copy):
         if head.entries and head.entries[0].state == "attempted":
             head.remote = copy
@@ -359,6 +373,7 @@ def nobody_alive_is_a_conflict():
 @mutant("settling a conflict", "authority-merge")
 def answer_keeps_the_base():
     """A decided conflict goes on from the base of before."""
+
     def mutated(head, answer, new_id):
         base = head.base
         done = resolve(head, answer, new_id)
@@ -370,7 +385,7 @@ def answer_keeps_the_base():
     return [(settle, "resolve", mutated)]
 
 
-@mutant("settling a conflict", "authority-mixed", "plain-mixed")
+@mutant("settling a conflict", "authority-custom", "plain-custom")
 def answer_to_another_question():
     """An answer applies although the record changed since it was asked for."""
     apply = asking._apply
@@ -403,6 +418,7 @@ def last_write_wins_blindly():
 @mutant("news while in doubt is only kept", "authority-crowd", "authority-merge3")
 def news_is_dropped():
     """What is pulled while an answer is awaited is forgotten."""
+
     def mutated(head, copy):
         return False if head.entries[0].state == "attempted" else arrives(head, copy)
 
@@ -413,6 +429,7 @@ def news_is_dropped():
 @mutant("news while in doubt is only kept", "authority-crowd", "authority-merge3")
 def news_is_the_base():
     """What is pulled while an answer is awaited becomes the base."""
+
     def mutated(head, copy):
         if head.entries[0].state == "attempted":
             head.base = copy
@@ -440,5 +457,10 @@ def no_overlap():
 @mutant("the window decides", "plain-cursor", "plain-purge")
 def no_window():
     """What is read again counts as news."""
-    return [(arriving, "_unseen", lambda transaction, arrival, records, tombstones: (dict(records), dict(tombstones)))]
-
+    return [
+        (
+            arriving,
+            "_unseen",
+            lambda transaction, arrival, records, tombstones: (dict(records), dict(tombstones)),
+        )
+    ]

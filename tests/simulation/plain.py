@@ -103,7 +103,9 @@ class PlainRemote:
             return 400, {"error": refused}
         return self.took(key, self.put(key, dict(body), False, draw), change)
 
-    def patch(self, key: tuple[str, str], body: Record, etag: str | None, change: Change, draw: Draw) -> Answer:
+    def patch(
+        self, key: tuple[str, str], body: Record, etag: str | None, change: Change, draw: Draw
+    ) -> Answer:
         """PATCH of some fields, if the version is still that."""
         row = self.rows.get(key)
         if row is None or row.deleted:
@@ -163,7 +165,9 @@ class PlainRemote:
             if target == key[0]
         )
 
-    def list(self, table: str, after: tuple[int, str], limit: int) -> tuple[list[tuple[int, str, Record]], bool, int]:
+    def list(
+        self, table: str, after: tuple[int, str], limit: int
+    ) -> tuple[list[tuple[int, str, Record]], bool, int]:
         """GET of a table in the order of timestamp and id, deleted rows too; and the clock."""
         found = sorted(
             (row.tick, id, row.shown())
@@ -182,7 +186,7 @@ class PlainLink:
 
     def open(self) -> Generator[Call, Reply, TransportCapabilities]:
         """Who it is."""
-        read(( yield Call("hello", lambda draw: None)))
+        read((yield Call("hello", lambda draw: None)))
         return TransportCapabilities(
             identity="plain", cursor=CursorGuarantee.KEYSET, max_changes=self.batch,
             tombstones=frozenset(self.remote.tables), overlap=float(self.remote.lag),
@@ -243,7 +247,9 @@ class PlainLink:
             return Unknown("refused, and what is there could not be read")
         return copy_of(reply[1]) if reply[0] == 200 else None
 
-    def revive(self, key: tuple[str, str], etag: str | None, change: Change) -> Generator[Call, Reply, Outcome]:
+    def revive(
+        self, key: tuple[str, str], etag: str | None, change: Change
+    ) -> Generator[Call, Reply, Outcome]:
         """Undelete, and nothing else. Without a version one looks first, since a live row would be taken too."""
         if etag is None:
             reply = yield Call(f"get {key[1]}", lambda draw: self.remote.get(key))

@@ -38,6 +38,7 @@ class Profile:
     batch: int = 2
     page: int = 2
     edits: int = 25
+    kills: int = 3
     bad: int = 8
     lag: int = 3
     discards: bool = False
@@ -52,7 +53,9 @@ class Profile:
     because: str = ""
 
 
-REVIVE = "who wins between a delete and an edit is the policy's business, and with it what becomes of the fields"
+REVIVE = (
+    "who wins between a delete and an edit is the policy's business, and with it what becomes of the fields"
+)
 TWICE = (
     "on a remote without operation ids, our write that was seen, overwritten and then met again looks like a conflict, "
     "and what was decided of it is sent once more"
@@ -70,7 +73,7 @@ def _pair(name: str, **options: object) -> list[Profile]:
 _ALL = (
     *_pair("merge"),
     *_pair("merge3", devices=3, records=2, seeded=True, batch=3),
-    *_pair("crowd", devices=3, seeded=True, records=1, batch=1, contexts=1, bad=3),
+    *_pair("crowd", devices=3, seeded=True, records=1, batch=1, kills=6, bad=3),
     *_pair("single", writers=1, deletes="anybody", truth="records", foreign_keys=True, law=True, records=4),
     *_pair("single-none", writers=1, deletes="anybody", truth="records", references="none", records=4),
     *_pair("single-undeclared", writers=1, deletes="anybody", truth="records", references="undeclared", foreign_keys=True, law=True, records=4),
@@ -90,7 +93,8 @@ _ALL = (
            because="what is discarded in flight may or may not be in effect"),
     *_pair("defer", policies=("defer/local",)),
     *_pair("defer-del", policies=("defer/local",), deletes="anybody", truth="none", plain_once=False, because=REVIVE + "; " + TWICE),
-    *_pair("mixed", policies=("custom", "merge/remote", "defer/local"), devices=3, records=2),
+    *_pair("mixed", policies=("custom", "merge/remote", "defer/local"), devices=3, records=2, seeded=True),
+    *_pair("custom", policies=("custom",), records=1, seeded=True, edits=35, bad=3),
     *_pair("lastwrite", concurrency="last-write-wins", truth="none", records=2, plain_once=False,
            because="the last writer of any field writes the record; " + TWICE),
     *_pair("lastwrite-single", concurrency="last-write-wins", writers=1, deletes="anybody", truth="records"),

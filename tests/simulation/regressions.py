@@ -29,7 +29,7 @@ def regressions() -> list[Regression]:
     return [
         Regression(
             row["name"], row["profile"], row["failed"], row["story"],
-            Tapes(tuple(row["workload"]), tuple(row["schedule"])),
+            Tapes(tuple(row["workload"]), tuple(row["schedule"]), row["ending"]),
         )
         for row in rows
     ]  # fmt: skip
@@ -37,13 +37,15 @@ def regressions() -> list[Regression]:
 
 def keep(found: Regression) -> None:
     """Add one, or put it in the place of the one of its name."""
-    rows = [row for row in (json.loads(PATH.read_text()) if PATH.exists() else []) if row["name"] != found.name]
+    rows = [
+        row for row in (json.loads(PATH.read_text()) if PATH.exists() else []) if row["name"] != found.name
+    ]
     workload = list(found.tapes.workload)
     while workload and workload[-1] is None:
         _ = workload.pop()
     rows.append({
         "name": found.name, "profile": found.profile, "failed": found.failed, "story": found.story,
-        "workload": workload, "schedule": list(found.tapes.schedule),
+        "workload": workload, "schedule": list(found.tapes.schedule), "ending": found.tapes.ending,
     })  # fmt: skip
     lines = ",\n".join(json.dumps(row) for row in rows)
     _ = PATH.write_text(f"[\n{lines}\n]\n")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
+
 from tests.simulation.profiles import Profile
 from tests.simulation.tapes import Tapes
 from tests.simulation.world import World
-
-NOTHING = 99 * 6
-"""A step of the schedule that only lets the first context go on, with no fault."""
 
 
 def failure(profile: Profile, tapes: Tapes) -> str | None:
@@ -49,9 +48,9 @@ def _fewer_edits(tapes: Tapes, still: Callable[[Tapes], bool]) -> Tapes:
                 continue
             kept = workload[start : start + size]
             workload[start : start + size] = [None] * len(kept)
-            if not still(Tapes(tuple(workload), tapes.schedule)):
+            if not still(attrs.evolve(tapes, workload=tuple(workload))):
                 workload[start : start + size] = kept
-    return Tapes(tuple(workload), tapes.schedule)
+    return attrs.evolve(tapes, workload=tuple(workload))
 
 
 def _shorter(tapes: Tapes, still: Callable[[Tapes], bool]) -> Tapes:
@@ -59,11 +58,11 @@ def _shorter(tapes: Tapes, still: Callable[[Tapes], bool]) -> Tapes:
     low, high = 0, len(tapes.schedule)
     while low < high:
         middle = (low + high) // 2
-        if still(Tapes(tapes.workload, tapes.schedule[:middle])):
+        if still(attrs.evolve(tapes, schedule=tapes.schedule[:middle])):
             high = middle
         else:
             low = middle + 1
-    shorter = Tapes(tapes.workload, tapes.schedule[:high])
+    shorter = attrs.evolve(tapes, schedule=tapes.schedule[:high])
     return shorter if high < len(tapes.schedule) and still(shorter) else tapes
 
 
@@ -73,7 +72,7 @@ def _thinner(tapes: Tapes, still: Callable[[Tapes], bool]) -> Tapes:
     index = len(schedule) - 1
     while index >= 0:
         candidate = schedule[:index] + schedule[index + 1 :]
-        if still(Tapes(tapes.workload, tuple(candidate))):
+        if still(attrs.evolve(tapes, schedule=tuple(candidate))):
             schedule = candidate
         index -= 1
-    return Tapes(tapes.workload, tuple(schedule))
+    return attrs.evolve(tapes, schedule=tuple(schedule))

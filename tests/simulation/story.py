@@ -17,7 +17,9 @@ def short(copy: Copy) -> str:
         return "nothing"
     if isinstance(copy, Tombstone):
         return f"tombstone@{copy.version}"
-    shown = " ".join(f"{name}={value}" for name, value in copy.items() if name not in _HIDDEN and value not in (0, None))
+    shown = " ".join(
+        f"{name}={value}" for name, value in copy.items() if name not in _HIDDEN and value not in (0, None)
+    )
     version = f" @{copy['version']}" if "version" in copy else ""
     return "{" + shown + "}" + version
 

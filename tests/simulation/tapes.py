@@ -40,6 +40,8 @@ class Tapes:
 
     workload: tuple[int | None, ...]
     schedule: tuple[int, ...]
+    ending: int = 0
+    """In which order the devices come to rest."""
 
 
 def tapes_of(profile: str, seed: int, steps: int) -> Tapes:
@@ -48,4 +50,5 @@ def tapes_of(profile: str, seed: int, steps: int) -> Tapes:
     return Tapes(
         tuple(users.getrandbits(64) for _ in range(steps // 2)),
         tuple(world.getrandbits(80) for _ in range(steps)),
+        world.getrandbits(16),
     )

@@ -31,9 +31,16 @@ Key = tuple[str, str]
 def tables_of(profile: Profile) -> dict[str, TableSchema]:
     """The two tables, and what they say about references."""
     references = {"declared": {"ref": "list"}, "none": {}, "undeclared": None}[profile.references]
-    item = TableSchema("item", tuple(map(Column, FIELDS["item"])), references, concurrency=profile.concurrency)
+    item = TableSchema(
+        "item", tuple(map(Column, FIELDS["item"])), references, concurrency=profile.concurrency
+    )
     none = None if profile.references == "undeclared" else {}
-    return {"list": TableSchema("list", tuple(map(Column, FIELDS["list"])), none, concurrency=profile.concurrency), "item": item}
+    return {
+        "list": TableSchema(
+            "list", tuple(map(Column, FIELDS["list"])), none, concurrency=profile.concurrency
+        ),
+        "item": item,
+    }
 
 
 _TABLES: dict[str, dict[str, TableSchema]] = {}
@@ -55,7 +62,9 @@ class Endless(Draw):
 class World:
     """One run."""
 
-    def __init__(self, profile: Profile, tapes: Tapes, *, story: list[str] | None = None, checking: bool = False) -> None:
+    def __init__(
+        self, profile: Profile, tapes: Tapes, *, story: list[str] | None = None, checking: bool = False
+    ) -> None:
         self.profile, self.tapes, self.story, self.checking = profile, tapes, story, checking
         self.problems: dict[str, str] = {}
         self.now, self.faults, self.edit, self.rounds = 1000.0, False, 0, 0
@@ -82,7 +91,9 @@ class World:
         if profile.foreign_keys and profile.references == "undeclared":
             tables = list(tables_of(_DECLARED).values())
         if profile.remote == "authority":
-            authority = WatchedAuthority(tables, foreign_keys=profile.foreign_keys, batch=profile.batch, watch=self)
+            authority = WatchedAuthority(
+                tables, foreign_keys=profile.foreign_keys, batch=profile.batch, watch=self
+            )
             self.remote: Any = authority
             self.link: Any = EmbeddedLink(authority)
         else:
@@ -116,7 +127,11 @@ class World:
                 key = next((str(row["id"]) for row in rows if row["operation"] == change.id), "")
                 self.edits_of[change.id] = device.edits.get(key, ())
                 own = {f"f{device.number}", "ref"} if device.number == 0 else {f"f{device.number}"}
-                if self.profile.truth == "fields" and change.kind == "update" and not own.issuperset(change.fields):
+                if (
+                    self.profile.truth == "fields"
+                    and change.kind == "update"
+                    and not own.issuperset(change.fields)
+                ):
                     self.problem("sent what it did not change", f"{change.id}: {change.fields}")
 
     def took(self, change: Any) -> None:
@@ -155,9 +170,9 @@ class World:
                 made += 1
                 if entry is not None:
                     self.user(context.device, Draw(entry))
-            elif what < self.profile.edits + 3:
+            elif what < self.profile.edits + self.profile.kills:
                 context.kill()
-            elif what < self.profile.edits + 6 and self.late:
+            elif what < self.profile.edits + self.profile.kills + 3 and self.late:
                 self.arrive_late(draw)
             else:
                 context.advance(draw)
@@ -251,7 +266,9 @@ class World:
 
     def target(self, device: Device, draw: Draw) -> str | None:
         """A list to point at, or none."""
-        return draw.one([None, *(id for table, id in self.keys if table == "list" and id in device.store.tables["list"])])
+        return draw.one(
+            [None, *(id for table, id in self.keys if table == "list" and id in device.store.tables["list"])]
+        )
 
     def value(self, key: Key, field: str, draw: Draw) -> Any:
         """A new value of a device's own field."""
@@ -269,22 +286,32 @@ class World:
             context.kill()
         while self.late:
             self.arrive_late(self.quiet)
+        ending = Draw(self.tapes.ending)
+        first, pull_before = ending.below(len(self.devices)), ending.below(3)
+        devices = self.devices[first:] + self.devices[:first]
         for round_ in range(ROUNDS):
             self.rounds = round_ + 1
-            for device in self.devices:
-                context = device.contexts[0]
+            if round_ == 0 and pull_before == 1:
+                for device in devices:
+                    self.pull(device)
+            for device in devices:
                 self.mend(device)
                 device.resolve_deferred(round_ > 0)
+                if round_ == 0 and pull_before == 2:
+                    self.pull(device)
                 if device.queued:
-                    context.push()
-                    context.run()
-                for table in self.tables:
-                    # Where nothing differs a pull brings nothing; some runs make sure of that.
-                    if self.checking or self.differs(device, table):
-                        context.pull(table, first=False)
-                        context.run()
+                    device.contexts[0].push()
+                    device.contexts[0].run()
+                self.pull(device)
             if self.problems or self.agreed():
                 return
+
+    def pull(self, device: Device) -> None:
+        """Pull what differs: where nothing does a pull brings nothing, and some runs make sure of that."""
+        for table in self.tables:
+            if self.checking or self.differs(device, table):
+                device.contexts[0].pull(table, first=False)
+                device.contexts[0].run()
 
     def differs(self, device: Device, table: str) -> bool:
         """Whether the device's table is not the remote's."""
@@ -306,7 +333,8 @@ class World:
         there = self.remote.alive()
         wanted = {key: _seen(row) for key, row in there.items()}
         return all(
-            not device.queued and wanted == {key: _seen(row) for key, row in device.locals().items()} for device in self.devices
+            not device.queued and wanted == {key: _seen(row) for key, row in device.locals().items()}
+            for device in self.devices
         )
 
     def judge(self) -> None:
@@ -317,7 +345,9 @@ class World:
             here = {key: _seen(row) for key, row in device.locals().items()}
             if device.queued:
                 states = sorted({str(row["state"]) for row in device.store.tables[OPERATIONS].values()})
-                self.problem("stuck", f"device {device.number}: {', '.join(states)} after {self.rounds} rounds")
+                self.problem(
+                    "stuck", f"device {device.number}: {', '.join(states)} after {self.rounds} rounds"
+                )
             elif here != there:
                 self.problem("diverged", f"device {device.number} holds {here}, the remote {there}")
         if self.profile.truth == "fields":
