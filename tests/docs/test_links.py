@@ -58,6 +58,14 @@ def test_names_beside_a_file_are_defined_in_it(page: Path) -> None:
     assert missing == set()
 
 
+def test_every_module_of_the_engine_has_its_place_in_the_architecture() -> None:
+    """ARCHITECTURE.md names every module of engine/."""
+    named = set(_FILE.findall(prose(ROOT / "ARCHITECTURE.md")))
+    modules = {path.relative_to(ROOT / "engine").as_posix() for path in (ROOT / "engine").rglob("*.py")}
+
+    assert {each for each in modules if not each.endswith("__init__.py")} - named == set()
+
+
 def _public_classes(module: object, base: type) -> set[str]:
     found = {each for each in vars(module).values() if isinstance(each, type) and issubclass(each, base)}
     return {each.__name__ for each in found if each.__module__ == getattr(module, "__name__", "")}
