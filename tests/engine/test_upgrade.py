@@ -1,0 +1,88 @@
+"""What is kept follows the declaration of its table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from tidesync import SyncContext, Table, table
+from tidesync.stores.memory import MemoryStore
+from tidesync.transports.authority import Authority
+from tidesync.transports.loopback import LoopbackTransport
+
+
+@attrs.define
+class Plain:
+    id: str
+    text: str
+
+
+@attrs.define
+class Note:
+    id: str
+    text: str
+    created_on: str = ""
+
+
+def _remote() -> Authority:
+    return Authority(MemoryStore(), [table(Plain, name="note").schema]).open()
+
+
+def _device(store: MemoryStore, remote: Authority, declared: Table[Any]) -> SyncContext:
+    return SyncContext(store, LoopbackTransport(remote), [declared])
+
+
+def test_a_field_named_later_under_a_wire_name_moves_to_its_column() -> None:
+    """A value that came under a wire name is found when a class names that column, in records and queued edits."""
+    store, remote = MemoryStore(), _remote()
+    plain, note = table(Plain, name="note"), table(Note, name="note", rename="camel")
+    untyped = table("note", {"text": str})
+    with _device(MemoryStore(), remote, untyped) as other:
+        _ = other[untyped].insert({"id": "a", "text": "hers", "createdOn": "monday"})
+        _ = other[untyped].insert({"id": "b", "text": "hers", "createdOn": "tuesday"})
+        _ = other.push()
+    with _device(store, remote, plain) as ctx:
+        _ = ctx.pull(plain)
+        _ = ctx[plain].update("a", text="mine")
+    with _device(store, remote, note) as ctx:
+        assert ["monday", "tuesday"] == [found.created_on for found in ctx[note].all()]
+        assert ["monday"] == [
+            operation.content["created_on"] for operation in ctx.operations() if operation.content
+        ]
+        assert 1 == ctx.pending_operations
+
+
+def test_a_declaration_dropped_again_keeps_the_value() -> None:
+    """A column that is declared no longer becomes an unknown field under its wire name."""
+    store, remote = MemoryStore(), _remote()
+    plain, note = table(Plain, name="note"), table(Note, name="note", rename="camel")
+    untyped = table("note", {"text": str})
+    with _device(store, remote, note) as ctx:
+        _ = ctx[note].insert(Note("a", "mine", "monday"))
+    with _device(store, remote, plain) as ctx:
+        _ = ctx[plain].update("a", text="again")
+    with _device(store, remote, untyped) as ctx:
+        assert {"id": "a", "text": "again", "createdOn": "monday"} == ctx[untyped].get("a")
+        assert [{"id": "a", "text": "again", "createdOn": "monday"}] == [
+            each.content for each in ctx.operations()
+        ]
+
+
+def test_references_declared_later_order_what_is_queued_already() -> None:
+    """Operations queued before a reference was declared wait for each other as if it always had been."""
+    store = MemoryStore()
+    lists, loose = (
+        table("lists", {"name": str}, references={}),
+        table("items", {"list_id": str}, references={}),
+    )
+    with SyncContext(store, None, [lists, loose]) as ctx:
+        _ = ctx[lists].insert({"id": "L", "name": "home"})
+        _ = ctx[loose].insert({"id": "i", "list_id": "L"})
+    strict = table("items", {"list_id": str}, references={"list_id": lists})
+    remote = Authority(MemoryStore(), [lists.schema, strict.schema], foreign_keys=True).open()
+    with SyncContext(store, LoopbackTransport(remote), [lists, strict]) as ctx:
+        ctx[lists].delete("L")
+        ctx[strict].update("i", list_id=None)
+        assert 1 == len(ctx.push().pushed)
+        assert ["i"] == [record["id"] for record in remote.records("items")]
