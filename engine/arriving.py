@@ -18,7 +18,7 @@ from tidesync.ledger import CURSORS, HEADS, QUARANTINE, SEEN
 from tidesync.predicate import matcher
 from tidesync.query import Compare, Expr, Field, Order, Query, Value, all_of, equals
 from tidesync.queue import Queue
-from tidesync.records import Json, Record, Tombstone, check_record, version_of
+from tidesync.records import Json, Record, Tombstone, check_record, same, version_of
 from tidesync.rules import settle
 from tidesync.rules.chain import record_key
 from tidesync.rules.cursors import Bookmark, window_edge
@@ -224,11 +224,15 @@ def _store_copies(
     heads = ledger.transaction.get(HEADS, list(keys.values()))
     busy = {id for id, row in zip(keys, heads, strict=True) if row is not None}
     ledger.load(keys[id] for id in busy)
-    plain = [record for id, record in records.items() if id not in busy]
-    gone = [id for id in tombstones if id not in busy]
+    free = [id for id in copies if id not in busy]
+    held = dict(zip(free, ledger.transaction.get(table, free), strict=True))
+    # What is here already, our own pushes above all, is neither written nor told again.
+    plain = [records[id] for id in free if id in records and not same(held[id], records[id])]
+    gone = [id for id in free if id not in records and held[id] is not None]
     if plain:
         ledger.transaction.put(table, plain)
-    deleted = ledger.transaction.delete(table, gone) if gone else 0
+    if gone:
+        _ = ledger.transaction.delete(table, gone)
     ledger.changed_ids.setdefault(table, {}).update(dict.fromkeys([*(str(r["id"]) for r in plain), *gone]))
     asks: list[tuple[str, str]] = []
     for id in busy:
@@ -239,8 +243,8 @@ def _store_copies(
             asks.append((table, id))
         queue.finish(head)
         arrival.conflicts += head.in_conflict
-    arrival.records += len(plain)
-    arrival.deleted += deleted
+    arrival.records += sum(id in records for id in free)
+    arrival.deleted += len(gone)
     return asks
 
 

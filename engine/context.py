@@ -52,6 +52,7 @@ from tidesync.reports import OperationError, PullReport, PushReport
 from tidesync.selection import query_of
 from tidesync.session import Session, SyncHandler, connect
 from tidesync.tables import SyncTable
+from tidesync.upgrade import follow_declarations
 
 T = TypeVar("T")
 logger = logging.getLogger("tidesync")
@@ -99,6 +100,7 @@ class SyncContext:
             if self._session is None:
                 schemas = {each.name: each.schema for each in self._tables.values()}
                 self._store.open([*SYSTEM_TABLES, *schemas.values()])
+                follow_declarations(self._store, self._tables)
                 self._session = Session(
                     tables=schemas, nonce=os.urandom(9).hex(), resolver=self, policy=self._policy,
                     policies=self._policies, fits={each.name: each.fits for each in self._tables.values()},

@@ -70,19 +70,22 @@ def test_a_declaration_dropped_again_keeps_the_value() -> None:
 
 
 def test_references_declared_later_order_what_is_queued_already() -> None:
-    """Operations queued before a reference was declared wait for each other as if it always had been."""
+    """An operation queued before a reference was declared is waited for as if it always had been."""
     store = MemoryStore()
     lists, loose = (
         table("lists", {"name": str}, references={}),
         table("items", {"list_id": str}, references={}),
     )
-    with SyncContext(store, None, [lists, loose]) as ctx:
-        _ = ctx[lists].insert({"id": "L", "name": "home"})
-        _ = ctx[loose].insert({"id": "i", "list_id": "L"})
     strict = table("items", {"list_id": str}, references={"list_id": lists})
     remote = Authority(MemoryStore(), [lists.schema, strict.schema], foreign_keys=True).open()
+    with SyncContext(store, LoopbackTransport(remote), [lists, loose]) as ctx:
+        _ = ctx[lists].insert({"id": "L", "name": "home"})
+        _ = ctx[loose].insert({"id": "i", "list_id": "L"})
+        _ = ctx.push()
+        _ = ctx[loose].update("i", list_id=None)
     with SyncContext(store, LoopbackTransport(remote), [lists, strict]) as ctx:
         ctx[lists].delete("L")
-        ctx[strict].update("i", list_id=None)
-        assert 1 == len(ctx.push().pushed)
-        assert ["i"] == [record["id"] for record in remote.records("items")]
+        first, second = ctx.operations()
+        assert ("items", "lists") == (first.table, second.table)
+        assert first.key == second.blocker
+        assert 2 == len(ctx.push().pushed)
