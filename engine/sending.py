@@ -92,7 +92,7 @@ class Run:
     needed: set[str] = attrs.field(factory=set[str])
     tries: dict[str, int] = attrs.field(factory=dict[str, int])
     rounds: dict[str, int] = attrs.field(factory=dict[str, int])
-    doubts: list[str] = attrs.field(factory=list[str])
+    doubts: set[str] = attrs.field(factory=set[str])
     pushed: list[Operation] = attrs.field(factory=list[Operation])
     troubles: dict[str, Trouble] = attrs.field(factory=dict[str, Trouble])
     asks: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
@@ -297,6 +297,10 @@ def settle_all(queue: Queue, batch: Sequence[Sent], outcomes: Sequence[Outcome],
             and entry.state == "attempted"
         ):
             _settle_one(queue, head, entry, sent, outcome, run, lineage)
+    if all(isinstance(outcome, Untried) for outcome in outcomes) and not any(
+        sent.key in run.aside for sent in batch
+    ):
+        run.stop("network", "the transport tried none of the changes that it was given")
     lineage.write()
     queue.relook()
     run.again.extend(queue.unblocked)
@@ -321,8 +325,7 @@ def _settle_one(
             if verdict == "applied":
                 _left(queue, head, entry, told, run)
             elif verdict == "again":
-                run.again.append(entry.key)
-                queue.finish(head)
+                _go_on(queue, head, entry, sent, run)
             else:
                 queue.finish(head)
                 _meet_conflict(head, run, told, sent)
@@ -335,8 +338,7 @@ def _settle_one(
             _ask_later(head, run)
         case Undeleted(record):
             settle.undeleted(head, entry, record, ledger.new_id)
-            run.again.append(entry.key)
-            queue.finish(head)
+            _go_on(queue, head, entry, sent, run)
         case Unknown(reason):
             _doubt(entry, sent, reason, run)
         case NotSent(reason, retry_after):
@@ -365,6 +367,18 @@ def _ask_later(head: Head, run: Run) -> None:
         run.asks.append((head.table, head.record_id))
 
 
+def _go_on(queue: Queue, head: Head, entry: Entry, sent: Sent, run: Run) -> None:
+    """It can be sent anew from what was found there; a remote that never takes it is not asked for ever."""
+    queue.finish(head)
+    run.rounds[head.key] = run.rounds.get(head.key, 0) + 1
+    if run.rounds[head.key] <= ROUNDS:
+        run.again.append(entry.key)
+    else:
+        run.aside.add(entry.key)
+        why = "the remote holds something else each time"
+        run.troubles[entry.key] = _trouble(sent.operation, "conflict", "conflict", why, sent)
+
+
 def _meet_conflict(head: Head, run: Run, told: Operation, sent: Sent) -> None:
     if not head.entries:
         return
@@ -380,8 +394,7 @@ def _meet_conflict(head: Head, run: Run, told: Operation, sent: Sent) -> None:
 
 def _doubt(entry: Entry, sent: Sent, reason: str, run: Run) -> None:
     run.tries[entry.key] = run.tries.get(entry.key, 0) + 1
-    if not run.doubts or run.doubts[-1] != entry.key:
-        run.doubts.append(entry.key)
+    run.doubts.add(entry.key)
     if run.tries[entry.key] >= TRIES:
         run.aside.add(entry.key)
         run.troubles[entry.key] = _trouble(sent.operation, "unknown", "unknown", reason, sent)

@@ -50,7 +50,13 @@ class ScriptedTransport:
     empty ones. `pushes` and `pulls` are what was asked.
     """
 
-    def __init__(self, answers: Mapping[str, Sequence[Answer]] | None = None, *, pages: Sequence[Page | Exception] = (), **offers: Any) -> None:
+    def __init__(
+        self,
+        answers: Mapping[str, Sequence[Answer]] | None = None,
+        *,
+        pages: Sequence[Page | Exception] = (),
+        **offers: Any,
+    ) -> None:
         self.answers = {id: list(given) for id, given in (answers or {}).items()}
         self.pages = list(pages)
         self.capabilities = TransportCapabilities(**{"identity": "remote", "max_changes": 10, **offers})
@@ -215,9 +221,13 @@ class Bench:
         report: PullReport = run(pull(self.session, Pull(query=query, **given)), self.ports)
         return report
 
-    def purge(self, table: str = "items", where: Expr | None = None, *, name: str | None = None, force: bool = False) -> PurgeReport:
+    def purge(
+        self, table: str = "items", where: Expr | None = None, *, name: str | None = None, force: bool = False
+    ) -> PurgeReport:
         """Purge a table or a query of it."""
-        report: PurgeReport = run(purge(self.session, Query(table, where), name=name, force=force), self.ports)
+        report: PurgeReport = run(
+            purge(self.session, Query(table, where), name=name, force=force), self.ports
+        )
         return report
 
 

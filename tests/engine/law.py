@@ -87,11 +87,17 @@ class Remote:
         version = str(self.clock + 1)
         new: Record | None = None
         if change.record is not None:
-            new = {"id": key[1], **(content_of(now) or {}), **{field: change.record[field] for field in change.fields}}
+            new = {
+                "id": key[1],
+                **(content_of(now) or {}),
+                **{field: change.record[field] for field in change.fields},
+            }
         if refuses(self.contents, key, new):
             return self, Rejected("foreign_key", f"{change.kind} of {key} breaks a reference")
         copy: Copy = Tombstone(version) if new is None else {**new, "version": version}
-        after = Remote({**self.rows, key: copy}, self.remembers, {**self.seen, change.id: version}, self.clock + 1)
+        after = Remote(
+            {**self.rows, key: copy}, self.remembers, {**self.seen, change.id: version}, self.clock + 1
+        )
         return after, Applied(version, copy)
 
 
@@ -330,7 +336,9 @@ class Explorer:
                 yield held
 
     def _begin(self, held: Contents) -> Point:
-        rows: dict[Key, Copy] = {key: {**record, "version": str(n)} for n, (key, record) in enumerate(held.items(), 1)}
+        rows: dict[Key, Copy] = {
+            key: {**record, "version": str(n)} for n, (key, record) in enumerate(held.items(), 1)
+        }
         self.device.put_back(self.empty)
         with self.device.store.transaction(write=True) as transaction:
             for (table, _), copy in rows.items():
@@ -370,7 +378,9 @@ class Explorer:
                 held = {other: record for other, record in point.held.items() if other != key}
                 if new is not None:
                     held[key] = new
-                queue = None if point.classic is None else classic(point.classic, key, point.held.get(key), new)
+                queue = (
+                    None if point.classic is None else classic(point.classic, key, point.held.get(key), new)
+                )
                 after = point.after(
                     f"{'/'.join(key)} := {new}", state=self.device.taken_down(), held=held, classic=queue
                 )
@@ -403,7 +413,13 @@ class Explorer:
             yield point.after(f"{told} is lost", state=marked, remote=remote, classic=frozen, pushed=True)
             remote, outcome = remote.take(sent.change)
             if self._took_effect(point, sent.change, outcome):
-                yield point.after(f"{told} arrives, its answer is lost", state=marked, remote=remote, classic=frozen, pushed=True)
+                yield point.after(
+                    f"{told} arrives, its answer is lost",
+                    state=marked,
+                    remote=remote,
+                    classic=frozen,
+                    pushed=True,
+                )
                 left = None if left is None else classic_sent(left, sent, acknowledged=True)
             self.device.put_back(marked)
             self.device.settle(batch, [outcome], run)
@@ -426,7 +442,9 @@ class Explorer:
         self._equal(point, "the device ends equal", point.held, self.device.contents())
         accepted = point.classic is not None and classic_accepted(point.classic, point.remote.contents)
         if accepted and point.classic is not None and sent > len(point.classic):
-            raise Broken(f"{sent} operations were sent, the classic table sends {len(point.classic)}: {point.story}")
+            raise Broken(
+                f"{sent} operations were sent, the classic table sends {len(point.classic)}: {point.story}"
+            )
         refused = point.classic is not None and not accepted
         return Node(point, sent, refused, cuts=[] if point.pushed else None)
 
@@ -512,8 +530,12 @@ def canonical(point: Point) -> tuple[Any, ...]:
     )
     old = None
     if point.classic is not None:
-        old = tuple((alias[step.key[1]], shown(step.old), shown(step.new), step.frozen) for step in point.classic)
-    edges = sorted((number.get(row["sequence"], -1), str(target(str(row["target"])))) for row in state[EDGES].values())  # type: ignore[call-overload]
+        old = tuple(
+            (alias[step.key[1]], shown(step.old), shown(step.new), step.frozen) for step in point.classic
+        )
+    edges = sorted(
+        (number.get(row["sequence"], -1), str(target(str(row["target"])))) for row in state[EDGES].values()
+    )  # type: ignore[call-overload]
     counters = state[META].get("counters")
     pending = counters["value"][2] if counters is not None else 0  # type: ignore[index]
     return operations, heads, tuple(edges), here, there, old, pending, point.pushed
@@ -526,7 +548,9 @@ def _aliases(point: Point, rows: Sequence[Any]) -> dict[str, str]:
     def rank(key: Key) -> tuple[Any, ...]:
         table, id = key
         touched = next((index for index, row in enumerate(rows) if row["record_id"] == id), far)
-        named = next((i for i, row in enumerate(rows) if row["content"] and row["content"].get("list") == id), far)
+        named = next(
+            (i for i, row in enumerate(rows) if row["content"] and row["content"].get("list") == id), far
+        )
         there = point.remote.rows.get(key)
         local = point.state[table].get(id)
         kept = any(alive(copy) and copy.get("list") == id for copy in point.remote.rows.values())

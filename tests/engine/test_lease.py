@@ -56,7 +56,11 @@ def test_a_second_caller_goes_on_when_the_first_one_ends() -> None:
             bench.run(release(lease))
 
     bench.ports = type(bench.ports)(
-        store=bench.store, transport=bench.ports.transport, emit=bench.ports.emit, clock=bench.ports.clock, sleep=let_go
+        store=bench.store,
+        transport=bench.ports.transport,
+        emit=bench.ports.emit,
+        clock=bench.ports.clock,
+        sleep=let_go,
     )
     assert bench.push().ok
     assert 2 == len(bench.slept)

@@ -29,7 +29,10 @@ class Lossy(LoopbackTransport):
 
     def push(self, changes: list[Change], /) -> list[Outcome]:  # type: ignore[override]  # tests pass lists
         outcomes = super().push(changes)
-        return [Unknown("the answer is lost") if self.losing(change) else outcome for change, outcome in zip(changes, outcomes, strict=True)]
+        return [
+            Unknown("the answer is lost") if self.losing(change) else outcome
+            for change, outcome in zip(changes, outcomes, strict=True)
+        ]
 
 
 @pytest.fixture
@@ -136,7 +139,9 @@ def test_an_answer_lost_and_a_kill_leave_one_effect(authority: Authority, kind: 
     ids=["keep_local", "keep_remote", "merge local", "merge remote"],
 )
 @pytest.mark.parametrize("met_by", ["push", "pull"])
-def test_a_conflict_ends_equal_on_both_devices(authority: Authority, policy: Policy, ends: Record, met_by: str) -> None:
+def test_a_conflict_ends_equal_on_both_devices(
+    authority: Authority, policy: Policy, ends: Record, met_by: str
+) -> None:
     """Whether the push or the pull meets it first. [G09] [G25] [G26]"""
     one, two = device(authority, "one"), device(authority, "two", policy)
     one.write("items", "A", {"text": "old", "note": "old"})
@@ -158,7 +163,9 @@ def test_last_write_wins_sends_the_known_version_and_then_the_current_one() -> N
     """On refusal it is sent again with the current version: never unconditionally while a version is known."""
     rash = TableSchema("items", ITEMS.columns, references={"list": "lists"}, concurrency="last-write-wins")
     authority = Authority(MemoryStore(), (LISTS, rash)).open()
-    one, two = (Bench(LoopbackTransport(authority), tables=(LISTS, rash), nonce=name) for name in ("one", "two"))
+    one, two = (
+        Bench(LoopbackTransport(authority), tables=(LISTS, rash), nonce=name) for name in ("one", "two")
+    )
     one.write("items", "A", {"text": "old"})
     assert one.push().ok
     _ = two.pull()

@@ -238,7 +238,9 @@ def test_a_conflict_is_asked_outside_transactions_and_then_applied() -> None:
 
 @pytest.mark.parametrize("start", [lambda: push(session()), pulling], ids=["push", "pull"])
 @pytest.mark.parametrize("error", [RequestRefused("no", code="x"), ZeroDivisionError("a bug")])
-def test_the_lease_is_let_go_when_the_remote_cannot_be_opened(start: Callable[[], Plan[Any]], error: Exception) -> None:
+def test_the_lease_is_let_go_when_the_remote_cannot_be_opened(
+    start: Callable[[], Plan[Any]], error: Exception
+) -> None:
     """Whatever is thrown into a plan comes out of it, after the lease was released."""
     shelf = shelf_with("A")
     hand = Hand(start(), shelf)
@@ -260,7 +262,12 @@ def test_a_wrong_number_of_outcomes_leaves_all_in_doubt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(NotReachable("x", retry_after=4.0), "network"), (Unauthorized("x"), "authentication"), (ProtocolError("x"), "network")]
+    ("error", "status"),
+    [
+        (NotReachable("x", retry_after=4.0), "network"),
+        (Unauthorized("x"), "authentication"),
+        (ProtocolError("x"), "network"),
+    ],
 )
 def test_a_remote_that_cannot_be_reached_stops_the_push(error: Exception, status: str) -> None:
     """The report says by what; nothing was marked. [F01] [F02]"""
@@ -337,14 +344,18 @@ def test_a_lost_lease_stops_the_plan_and_is_not_taken_from_its_new_holder() -> N
 # ---- closing
 
 
-def moments(start: Callable[[], Plan[Any]], shelf: Callable[[], Shelf], answers: Callable[[Effect[Any]], Any]) -> Iterator[Plan[Any]]:
+def moments(
+    start: Callable[[], Plan[Any]], shelf: Callable[[], Shelf], answers: Callable[[Effect[Any]], Any]
+) -> Iterator[Plan[Any]]:
     """The plan, stopped at each of its effects in turn."""
     for moment in range(60):
         plan, here = start(), shelf()
         effect: Effect[Any] = next(plan)
         try:
             for _ in range(moment):
-                effect = plan.send(effect.step(here, 0.0) if isinstance(effect, Transact) else answers(effect))
+                effect = plan.send(
+                    effect.step(here, 0.0) if isinstance(effect, Transact) else answers(effect)
+                )
         except StopIteration:
             return
         yield plan
@@ -360,7 +371,9 @@ def answer(effect: Effect[Any]) -> Any:
 
 
 @pytest.mark.parametrize(
-    "start", [lambda: push(session()), pulling, lambda: purge(session(), Query("items"))], ids=["push", "pull", "purge"]
+    "start",
+    [lambda: push(session()), pulling, lambda: purge(session(), Query("items"))],
+    ids=["push", "pull", "purge"],
 )
 def test_nothing_is_asked_for_after_close(start: Callable[[], Plan[Any]]) -> None:
     """On cancellation a driver closes the plan: it ends at once, at every effect, without another one."""
@@ -392,7 +405,9 @@ def test_a_stop_by_the_caller_ends_the_push_after_the_exchange_under_way() -> No
 def test_a_stop_by_the_caller_ends_the_pull_after_the_page_under_way() -> None:
     """The page and its cursor are stored, so the next pull resumes there."""
     here = session()
-    hand = Hand(pull(here, Pull(query=Query("items"), key="all", decode=lambda key: None, name="all")), Shelf())
+    hand = Hand(
+        pull(here, Pull(query=Query("items"), key="all", decode=lambda key: None, name="all")), Shelf()
+    )
     _ = hand.start()
     _ = hand.send(REMOTE)
     here.stopping = True
@@ -428,4 +443,7 @@ def test_the_handler_sees_the_report_before_the_caller(outcome: Any) -> None:
         while isinstance(effect, Handle):
             effect = hand.send(effect.call(perform))
     (seen,) = handler.reports
-    assert (seen.status, [e.status for e in seen.errors]) == (caught.value.report.status, [e.status for e in caught.value.errors])
+    assert (seen.status, [e.status for e in seen.errors]) == (
+        caught.value.report.status,
+        [e.status for e in caught.value.errors],
+    )

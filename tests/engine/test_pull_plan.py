@@ -71,7 +71,9 @@ def test_a_pull_with_nothing_queued_pushes_nothing() -> None:
     assert ([], None) == (transport.pushes, report.push)
 
 
-@pytest.mark.parametrize(("push", "sent"), [("context", ["L", "N", "A"]), ("table", ["L", "A"]), ("none", [])])
+@pytest.mark.parametrize(
+    ("push", "sent"), [("context", ["L", "N", "A"]), ("table", ["L", "A"]), ("none", [])]
+)
 def test_a_pull_pushes_what_it_was_told_to(push: str, sent: list[str]) -> None:
     """The whole queue, the table with what it depends on, or nothing. [J02] [J05] [J06]"""
     transport = ScriptedTransport(max_changes=1)
@@ -121,13 +123,18 @@ def test_without_a_name_everything_is_read_every_time() -> None:
     bench = Bench(transport)
     _ = bench.pull()
     _ = bench.pull()
-    assert ([None, None], [False, False]) == ([r.cursor for r in transport.pulls], [r.incremental for r in transport.pulls])
+    assert ([None, None], [False, False]) == (
+        [r.cursor for r in transport.pulls],
+        [r.incremental for r in transport.pulls],
+    )
     assert [] == bench.rows("__cursors")
 
 
 def test_a_named_pull_goes_on_from_its_cursor() -> None:
     """What changed since the cursor of (table, name). [I21] [I22] [I28] [H12]"""
-    transport = ScriptedTransport(pages=[Page(records=[item("A")], cursor=5), Page(records=[item("B")], cursor=9)], **STRONG)
+    transport = ScriptedTransport(
+        pages=[Page(records=[item("A")], cursor=5), Page(records=[item("B")], cursor=9)], **STRONG
+    )
     bench = Bench(transport)
     for _ in range(3):
         _ = bench.pull(name="all")
@@ -164,7 +171,11 @@ def test_an_empty_answer_keeps_the_cursor() -> None:
 
 def test_an_interrupted_pull_resumes_at_its_last_stored_page() -> None:
     """The second page failed: the cursor of the first is kept. [I10] [I24]"""
-    pages = [Page(records=[item("A")], cursor=1, more=True), RemoteUnavailable("500"), Page(records=[item("B")], cursor=2)]
+    pages = [
+        Page(records=[item("A")], cursor=1, more=True),
+        RemoteUnavailable("500"),
+        Page(records=[item("B")], cursor=2),
+    ]
     transport = ScriptedTransport(pages=pages, **STRONG)
     bench = Bench(transport)
     with pytest.raises(RemoteUnavailable):
@@ -197,7 +208,16 @@ def test_a_remote_that_announces_more_and_does_not_move_is_not_asked_for_ever() 
 
 def test_a_page_replaces_what_is_here_and_removes_what_is_gone() -> None:
     """Records are stored whole, tombstones delete, others stay. [J12] [J13] [J14]"""
-    bench = Bench(ScriptedTransport(pages=[Page(records=[item("A", "v2", text="new")], tombstones={"B": Tombstone("v3"), "X": Tombstone("v4")})]))
+    bench = Bench(
+        ScriptedTransport(
+            pages=[
+                Page(
+                    records=[item("A", "v2", text="new")],
+                    tombstones={"B": Tombstone("v3"), "X": Tombstone("v4")},
+                )
+            ]
+        )
+    )
     bench.remotely("items", item("A"), item("B"), item("C"))
     report = bench.pull()
     assert [item("A", "v2", text="new"), item("C")] == bench.rows("items")
@@ -241,7 +261,10 @@ def test_news_of_an_edited_record_is_a_conflict_and_shows_nothing_yet() -> None:
     bench.write("items", "A", {"text": "ours"})
     _ = bench.pull()
     assert [True] == [operation.in_conflict for operation in bench.operations()]
-    assert (item("A", "v2", text="theirs"), "ours") == (bench.remote_of("items", "A"), (bench.record("items", "A") or {})["text"])
+    assert (item("A", "v2", text="theirs"), "ours") == (
+        bench.remote_of("items", "A"),
+        (bench.record("items", "A") or {})["text"],
+    )
 
 
 def test_news_is_settled_by_the_policy_with_no_further_request() -> None:
@@ -267,7 +290,9 @@ def test_a_deletion_meets_an_edit(policy: Any, left: list[tuple[str, str, str]])
     assert bool(left) == (bench.record("items", "A") is not None)
 
 
-@pytest.mark.parametrize("policy", [defer, keep_remote, keep_local, merge_fields("local"), merge_fields("remote")])
+@pytest.mark.parametrize(
+    "policy", [defer, keep_remote, keep_local, merge_fields("local"), merge_fields("remote")]
+)
 def test_a_deletion_of_what_was_deleted_here_leaves_nothing_to_send(policy: Any) -> None:
     """Nobody has anything to decide: both sides say that there is no record."""
     transport = ScriptedTransport(pages=[Page(tombstones={"A": Tombstone("v2")})])
@@ -297,7 +322,9 @@ def test_news_of_an_attempted_operation_is_only_kept() -> None:
         asked.append(conflict)
         return keep_local(conflict)
 
-    transport = ScriptedTransport({"A": [Unknown("lost"), NotSent("down")]}, pages=[Page(records=[item("A", "v2", text="ours")])])
+    transport = ScriptedTransport(
+        {"A": [Unknown("lost"), NotSent("down")]}, pages=[Page(records=[item("A", "v2", text="ours")])]
+    )
     bench = Bench(transport, policy=policy)
     bench.remotely("items", item("A"))
     bench.write("items", "A", {"text": "ours"})
@@ -328,7 +355,11 @@ def test_what_cannot_be_stored_goes_to_quarantine_and_the_cursor_moves() -> None
 
 def test_a_record_leaves_quarantine_when_a_sound_copy_comes() -> None:
     """What the remote mended is no longer listed."""
-    bench = Bench(ScriptedTransport(pages=[Page(records=[item("A", text=7)], cursor=1), Page(records=[item("A")], cursor=2)], **STRONG))
+    bench = Bench(
+        ScriptedTransport(
+            pages=[Page(records=[item("A", text=7)], cursor=1), Page(records=[item("A")], cursor=2)], **STRONG
+        )
+    )
     _ = bench.pull(name="all")
     assert ["A"] == [row["record_id"] for row in bench.rows("__quarantine")]
     _ = bench.pull(name="all")
@@ -357,7 +388,9 @@ def test_a_weak_cursor_is_rewound_once_at_the_start_of_a_complete_pull() -> None
     assert [0.0, 0.0, 10.0, 0.0] == [request.overlap for request in transport.pulls]
 
 
-@pytest.mark.parametrize("cursor", [CursorGuarantee.FULL_SCAN, CursorGuarantee.HORIZON, CursorGuarantee.COMMIT_ORDERED])
+@pytest.mark.parametrize(
+    "cursor", [CursorGuarantee.FULL_SCAN, CursorGuarantee.HORIZON, CursorGuarantee.COMMIT_ORDERED]
+)
 def test_no_overlap_where_none_is_needed(cursor: CursorGuarantee) -> None:
     """HORIZON or better misses nothing; without a cursor all is read anyway."""
     transport = ScriptedTransport(pages=[Page(cursor=1)] * 3, cursor=cursor, overlap=10.0)
@@ -379,7 +412,12 @@ def test_a_full_scan_reads_everything_also_under_a_name() -> None:
 def test_what_was_delivered_inside_the_window_is_known_by_id_and_version() -> None:
     """That, not the table, decides: a record that was purged or edited here since is not brought back."""
     page = Page(records=[item("A", updated_at=at(29))], cursor=1, clock=at(30))
-    bench = Bench(ScriptedTransport(pages=[page, page, Page(records=[item("A", "v2", updated_at=at(31))], cursor=1, clock=at(32))], **WEAK))
+    bench = Bench(
+        ScriptedTransport(
+            pages=[page, page, Page(records=[item("A", "v2", updated_at=at(31))], cursor=1, clock=at(32))],
+            **WEAK,
+        )
+    )
     _ = bench.pull(name="all")
     with bench.store.transaction(write=True) as transaction:
         _ = transaction.delete("items", ["A"])
@@ -450,7 +488,12 @@ def test_departures_need_a_remote_that_tells_them() -> None:
 
 def test_reconcile_fetches_what_is_missing_and_drops_what_is_gone() -> None:
     """The full list of ids is compared, page by page; edited records stay."""
-    pages = [Page(cursor=1), Page(records=[item("A")], more=True, cursor=1), Page(records=[item("M")]), Page(records=[item("M")])]
+    pages = [
+        Page(cursor=1),
+        Page(records=[item("A")], more=True, cursor=1),
+        Page(records=[item("M")]),
+        Page(records=[item("M")]),
+    ]
     transport = ScriptedTransport(pages=pages, **STRONG)
     bench = Bench(transport)
     bench.remotely("items", item("A"), item("G"), item("E"))
@@ -464,7 +507,9 @@ def test_reconcile_fetches_what_is_missing_and_drops_what_is_gone() -> None:
 @pytest.mark.parametrize(("held", "gone", "blows"), [(101, 51, True), (101, 50, False), (100, 100, False)])
 def test_a_mass_departure_drops_nothing(held: int, gone: int, blows: bool) -> None:
     """More than half of more than a hundred records is a mistake until somebody says otherwise."""
-    bench = Bench(ScriptedTransport(pages=[Page(departed=[f"i{n:03}" for n in range(gone)], cursor=5)], **TELLS))
+    bench = Bench(
+        ScriptedTransport(pages=[Page(departed=[f"i{n:03}" for n in range(gone)], cursor=5)], **TELLS)
+    )
     bench.remotely("items", *(item(f"i{n:03}") for n in range(held)))
     if blows:
         with pytest.raises(MassDeparture) as caught:

@@ -76,7 +76,9 @@ def test_pending_operations_are_pushed_first() -> None:
     assert ([("insert", "A")], [], []) == (transport.sent, ids(bench), bench.queued())
 
 
-@pytest.mark.parametrize("outcome", [Rejected("bad", "no"), NotSent("down"), Conflicted(item("A", "theirs")), Unknown("lost")])
+@pytest.mark.parametrize(
+    "outcome", [Rejected("bad", "no"), NotSent("down"), Conflicted(item("A", "theirs")), Unknown("lost")]
+)
 def test_what_could_not_be_pushed_blocks_the_purge_and_nothing_changes(outcome: Any) -> None:
     """`PurgeBlocked` counts what remains. [K02] [K12]"""
     bench = Bench(ScriptedTransport({"A": [outcome] * 9}))
@@ -134,7 +136,10 @@ def test_force_pushes_nothing_and_drops_operations_with_their_records(where: Exp
     report = bench.purge(where=where, force=True)
     assert (["A", "B"], []) == ([operation.record_id for operation in report.operations], transport.sent)
     assert ([], [("insert", "L", "pending")]) == (ids(bench), bench.queued())
-    assert ([], []) == ([row for row in bench.rows("__heads") if row["table"] == "items"], bench.rows("__edges"))
+    assert ([], []) == (
+        [row for row in bench.rows("__heads") if row["table"] == "items"],
+        bench.rows("__edges"),
+    )
 
 
 def test_force_reports_dependants_left_without_a_parent() -> None:
@@ -163,7 +168,11 @@ def cursors(bench: Bench) -> list[str]:
 
 
 def pulled() -> Bench:
-    pages = [Page(records=[item("A")], cursor=1), Page(records=[item("B", "bread")], cursor=2), Page(records=[item("L")], cursor=3)]
+    pages = [
+        Page(records=[item("A")], cursor=1),
+        Page(records=[item("B", "bread")], cursor=2),
+        Page(records=[item("L")], cursor=3),
+    ]
     bench = Bench(ScriptedTransport(pages=pages, **STRONG))
     _ = bench.pull(where=MILK, name="milk")
     _ = bench.pull(name="all")

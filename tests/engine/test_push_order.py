@@ -33,7 +33,9 @@ def test_operations_go_in_the_order_of_the_queue() -> None:
     """Inserts, updates and deletes of several tables, first come first sent. [E01] [E06] [E09] [C09]"""
     transport = ScriptedTransport(max_changes=1)
     bench = Bench(transport)
-    bench.remotely("items", {"id": "U", "text": "old", "version": "v"}, {"id": "D", "text": "old", "version": "w"})
+    bench.remotely(
+        "items", {"id": "U", "text": "old", "version": "v"}, {"id": "D", "text": "old", "version": "w"}
+    )
     bench.write("items", "I", {"text": "new"})
     bench.write("items", "U", {"text": "newer"})
     bench.write("lists", "L", {"text": "list"})
@@ -114,7 +116,9 @@ def test_an_undeclared_text_that_equals_a_queued_id_is_waited_for() -> None:
 # ---- batches
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(1, ["A", "B", "C", "D", "E"]), (2, ["AB", "CD", "E"]), (9, ["ABCDE"])])
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(1, ["A", "B", "C", "D", "E"]), (2, ["AB", "CD", "E"]), (9, ["ABCDE"])]
+)
 def test_a_batch_holds_as_many_changes_as_the_remote_takes(limit: int, expected: list[str]) -> None:
     """The remote says how many changes one exchange may hold."""
     transport = ScriptedTransport(max_changes=limit)

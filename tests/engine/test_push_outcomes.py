@@ -49,7 +49,10 @@ def test_applied_with_a_copy_makes_the_copy_the_record() -> None:
     bench = Bench(ScriptedTransport({"A": [Applied("v7", copy)]}))
     bench.write("items", "A", {"text": "new"})
     report = bench.push()
-    assert ("complete", [("insert", "A")]) == (report.status, [(done.kind, done.record_id) for done in report.pushed])
+    assert ("complete", [("insert", "A")]) == (
+        report.status,
+        [(done.kind, done.record_id) for done in report.pushed],
+    )
     assert [] == bench.queued()
     assert copy == bench.record("items", "A")
     assert [] == bench.rows("__heads")
@@ -57,7 +60,9 @@ def test_applied_with_a_copy_makes_the_copy_the_record() -> None:
 
 def test_applied_with_a_copy_keeps_newer_local_edits_on_top_of_it() -> None:
     """Edits made meanwhile are rebased onto the copy: fields they did not touch are the remote's. [E12] [R-E35]"""
-    transport = ScriptedTransport({"A": [Applied("v7", {"id": "A", "text": "new", "note": "theirs", "version": "v7"})]})
+    transport = ScriptedTransport(
+        {"A": [Applied("v7", {"id": "A", "text": "new", "note": "theirs", "version": "v7"})]}
+    )
     bench = Bench(transport)
     bench.write("items", "A", {"text": "new", "note": None})
     transport.during_push = lambda: bench.write("items", "A", {"text": "newer", "note": None})
@@ -100,8 +105,16 @@ def test_a_version_alone_keeps_what_was_sent_as_the_base() -> None:
 @pytest.mark.parametrize(
     ("news", "expected"),
     [
-        pytest.param(there("v9", text="theirs"), {"id": "A", "text": "theirs", "note": None, "version": "v9"}, id="newer"),
-        pytest.param(there("v5", text="ours"), {"id": "A", "text": "ours", "note": None, "version": "v5"}, id="the same"),
+        pytest.param(
+            there("v9", text="theirs"),
+            {"id": "A", "text": "theirs", "note": None, "version": "v9"},
+            id="newer",
+        ),
+        pytest.param(
+            there("v5", text="ours"),
+            {"id": "A", "text": "ours", "note": None, "version": "v5"},
+            id="the same",
+        ),
     ],
 )
 def test_a_version_alone_leaves_waiting_news_to_be_settled(news: Record, expected: Record) -> None:
@@ -145,7 +158,10 @@ def test_the_other_operations_are_pushed_past_a_conflict() -> None:
     bench.write("items", "A", {"text": "ours", "note": None})
     bench.write("items", "B", {"text": "new"})
     report = bench.push()
-    assert (["B"], ["A"]) == ([done.record_id for done in report.pushed], [error.record_id for error in report.errors])
+    assert (["B"], ["A"]) == (
+        [done.record_id for done in report.pushed],
+        [error.record_id for error in report.errors],
+    )
 
 
 def test_a_record_in_conflict_is_not_sent_again_before_it_is_settled() -> None:
@@ -183,7 +199,9 @@ def test_a_policy_settles_a_conflict_within_the_push(
     assert (True, []) == (report.ok, bench.queued())
     assert ends == {key: value for key, value in (bench.record("items", "A") or {}).items() if key in ends}
     resent = [change for batch in transport.pushes[1:] for change in batch]
-    assert ([] if sent is None else [(Version("v5"), {"id": "A", **sent})]) == [(c.expected, c.record) for c in resent]
+    assert ([] if sent is None else [(Version("v5"), {"id": "A", **sent})]) == [
+        (c.expected, c.record) for c in resent
+    ]
 
 
 def test_a_policy_sees_base_local_and_remote() -> None:
@@ -249,13 +267,17 @@ def test_a_conflict_that_was_settled_is_not_reported() -> None:
 # ---- echo
 
 
-def in_doubt(kind: str, *, generated: bool = False, base: bool = True, answers: list[Outcome]) -> tuple[Bench, ScriptedTransport]:
+def in_doubt(
+    kind: str, *, generated: bool = False, base: bool = True, answers: list[Outcome]
+) -> tuple[Bench, ScriptedTransport]:
     """An operation on A that was sent once before, with these answers waiting."""
     transport = ScriptedTransport({"A": [Unknown("lost"), *answers]})
     bench = Bench(transport)
     if base:
         bench.remotely("items", there())
-    bench.write("items", "A", None if kind == "delete" else {"text": "ours", "note": None}, generated=generated)
+    bench.write(
+        "items", "A", None if kind == "delete" else {"text": "ours", "note": None}, generated=generated
+    )
     return bench, transport
 
 
@@ -277,7 +299,9 @@ def test_what_was_never_sent_before_is_no_echo() -> None:
 
 def test_an_insert_under_a_generated_id_is_its_own_even_if_it_differs() -> None:
     """Nobody else can have made the id: it is applied, and the difference is the remote's."""
-    bench, _ = in_doubt("insert", generated=True, base=False, answers=[Conflicted(there("v5", text="theirs"))])
+    bench, _ = in_doubt(
+        "insert", generated=True, base=False, answers=[Conflicted(there("v5", text="theirs"))]
+    )
     assert bench.push().ok
     assert there("v5", text="theirs") == bench.record("items", "A")
 
@@ -297,7 +321,9 @@ def test_an_insert_under_a_generated_id_that_meets_a_tombstone_had_arrived() -> 
 
 def test_edits_on_top_of_an_arrived_insert_that_was_deleted_since_are_a_conflict() -> None:
     """The base is what was sent, the remote the tombstone: an edit against a deletion."""
-    bench, transport = in_doubt("insert", generated=True, base=False, answers=[NotSent("down"), Conflicted(Tombstone("v5"))])
+    bench, transport = in_doubt(
+        "insert", generated=True, base=False, answers=[NotSent("down"), Conflicted(Tombstone("v5"))]
+    )
     _ = bench.push()
     bench.write("items", "A", {"text": "edited", "note": None})
     assert ["conflict"] == [error.status for error in bench.push().errors]
@@ -314,7 +340,9 @@ def test_an_insert_that_meets_a_grave_goes_on_from_it(found: Tombstone | None) -
     bench = Bench(transport)
     bench.write("items", "A", {"text": "ours"})
     assert bench.push().ok
-    assert [Absent(), found or Tombstone()] == [change.expected for batch in transport.pushes for change in batch]
+    assert [Absent(), found or Tombstone()] == [
+        change.expected for batch in transport.pushes for change in batch
+    ]
 
 
 def test_an_update_that_meets_a_tombstone_is_a_conflict() -> None:
@@ -325,7 +353,15 @@ def test_an_update_that_meets_a_tombstone_is_a_conflict() -> None:
     assert [Tombstone("v5")] == [error.server for error in bench.push().errors]
 
 
-@pytest.mark.parametrize("outcome", [Conflicted(None), Conflicted(Tombstone("v5")), Applied("v5", Tombstone("v5")), Applied(None, Tombstone())])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Conflicted(None),
+        Conflicted(Tombstone("v5")),
+        Applied("v5", Tombstone("v5")),
+        Applied(None, Tombstone()),
+    ],
+)
 def test_a_delete_of_what_is_gone_is_applied(outcome: Outcome) -> None:
     """404 and 410 to a delete are success. [F09] [F10]"""
     bench = Bench(ScriptedTransport({"A": [outcome]}))
@@ -368,7 +404,9 @@ def test_a_refused_operation_parks_what_depends_on_it_and_nothing_else() -> None
     assert [("insert", "L"), ("insert", "B")] == transport.sent
     assert [("insert", "L", "failed"), ("insert", "A", "pending")] == bench.queued()
     assert Refusal("bad", "no such lists") == bench.operations()[0].error
-    assert [("L", "rejected", "bad")] == [(error.record_id, error.status, error.code) for error in report.errors]
+    assert [("L", "rejected", "bad")] == [
+        (error.record_id, error.status, error.code) for error in report.errors
+    ]
     assert {"id": "L", "text": "refused"} == bench.record("lists", "L")
 
 
@@ -379,7 +417,11 @@ def test_a_failed_operation_waits_for_someone_to_mend_it() -> None:
     bench.write("items", "A", {"text": "refused"})
     _ = bench.push()
     report = bench.push()
-    assert (1, True, ["A"]) == (len(transport.sent), report.ok, [operation.record_id for operation in report.remaining])
+    assert (1, True, ["A"]) == (
+        len(transport.sent),
+        report.ok,
+        [operation.record_id for operation in report.remaining],
+    )
 
 
 def test_retry_failed_sends_refused_operations_again_as_new_ones() -> None:
@@ -412,7 +454,9 @@ def test_edits_made_while_a_refused_operation_travelled_are_collapsed_into_it() 
     transport = ScriptedTransport({"A": [Rejected("bad", "no")]})
     bench = Bench(transport)
     bench.write("items", "A", {"text": "1"})
-    transport.during_push = lambda: bench.write("items", "A", {"text": "2"}) if len(transport.pushes) == 1 else None
+    transport.during_push = lambda: (
+        bench.write("items", "A", {"text": "2"}) if len(transport.pushes) == 1 else None
+    )
     assert bench.push().ok
     first, second = (batch[0] for batch in transport.pushes)
     assert ("insert", {"id": "A", "text": "2"}, 1) == (second.kind, second.record, second.attempts)
@@ -461,6 +505,17 @@ def test_three_different_operations_in_doubt_in_a_row_mean_that_the_remote_is_do
     assert 5 == report.pending
 
 
+def test_two_operations_in_doubt_by_turns_do_not_mean_that_the_remote_is_down() -> None:
+    """Different ones are counted: each of two is tried three times, then both are set aside."""
+    transport = ScriptedTransport({id: [Unknown("500")] * 9 for id in "AB"})
+    bench = Bench(transport)
+    for id in "AB":
+        bench.write("items", id, {"text": id})
+    report = bench.push()
+    assert ("complete", ["A", "B"]) == (report.status, sorted(error.record_id for error in report.errors))
+    assert [3, 3] == [[id for _, id in transport.sent].count(id) for id in "AB"]
+
+
 def test_an_answer_in_between_shows_that_the_remote_is_up() -> None:
     """Doubts count only one after another."""
     answers = {id: [Unknown("500")] * 9 for id in ("A", "C", "E")}
@@ -478,9 +533,19 @@ def test_not_sent_returns_to_the_state_it_was_marked_from() -> None:
     bench = Bench(transport)
     bench.write("items", "A", {"text": "new"})
     report = bench.push()
-    assert ("network", "refused", 7.5, 1) == (report.status, report.reason, report.retry_after, report.pending)
+    assert ("network", "refused", 7.5, 1) == (
+        report.status,
+        report.reason,
+        report.retry_after,
+        report.pending,
+    )
     (operation,) = bench.operations()
-    assert ("pending", 0, None, None) == (operation.state, operation.attempts, operation.fields, operation.expected)
+    assert ("pending", 0, None, None) == (
+        operation.state,
+        operation.attempts,
+        operation.fields,
+        operation.expected,
+    )
     assert [] == bench.slept
     assert bench.push().ok
 
@@ -512,7 +577,9 @@ def test_untried_does_not_stop_the_push() -> None:
     for id in "AB":
         bench.write("items", id, {"text": id})
     assert bench.push().ok
-    assert [1, 1, 2, 1] == [change.attempts for batch in transport.pushes for change in sorted(batch, key=lambda c: c.record_id)]
+    assert [1, 1, 2, 1] == [
+        change.attempts for batch in transport.pushes for change in sorted(batch, key=lambda c: c.record_id)
+    ]
 
 
 def test_refused_credentials_stop_the_push() -> None:
@@ -522,6 +589,52 @@ def test_refused_credentials_stop_the_push() -> None:
     report = bench.push()
     assert ("authentication", "401") == (report.status, report.reason)
     assert [("insert", "A", "pending")] == bench.queued()
+    assert bench.push().ok
+
+
+# ---- a push ends, whatever the remote says
+
+
+@pytest.mark.parametrize("outcome", [Conflicted(Tombstone("v5")), Conflicted(None), Undeleted(there("v6"))])
+def test_a_remote_that_always_sends_an_insert_back_is_not_asked_for_ever(outcome: Outcome) -> None:
+    """Ways to go on count as rounds too: after five the record is set aside, and the report says so. [R-F26] [R-E36]"""
+    transport = ScriptedTransport({"A": [outcome] * 100})
+    bench = Bench(transport)
+    bench.write("items", "A", {"text": "new"})
+    bench.write("items", "B", {"text": "free"})
+    report = bench.push()
+    assert ("complete", ["A"], ["B"]) == (
+        report.status,
+        [error.record_id for error in report.errors],
+        [done.record_id for done in report.pushed],
+    )
+    assert 6 == [id for _, id in transport.sent].count("A")
+
+
+def test_an_exchange_of_which_nothing_was_tried_stops_the_push() -> None:
+    """Nothing stopped it, so asking again would not end; everything is as it was."""
+    transport = ScriptedTransport({id: [Untried()] * 100 for id in "AB"})
+    bench = Bench(transport)
+    for id in "AB":
+        bench.write("items", id, {"text": id})
+    assert "network" == bench.push().status
+    assert (1, [("insert", "A", "pending"), ("insert", "B", "pending")]) == (
+        len(transport.pushes),
+        bench.queued(),
+    )
+
+
+def test_what_a_handler_raises_reaches_the_caller() -> None:
+    """Its own exceptions are not swallowed; what was marked is sent again by the next push."""
+
+    def fail(attempt: Attempt, send: Callable[[], Outcome]) -> Outcome | None:
+        raise ZeroDivisionError
+
+    bench = Bench(ScriptedTransport(), handler=Handler(fail))
+    bench.write("items", "A", {"text": "new"})
+    with pytest.raises(ZeroDivisionError):
+        _ = bench.push()
+    bench.session.handler = None
     assert bench.push().ok
 
 
@@ -575,7 +688,10 @@ def test_a_handler_may_leave_an_operation_for_later() -> None:
     for id in "ABC":
         bench.write("items", id, {"text": id})
     report = bench.push()
-    assert ([("insert", "B"), ("insert", "C")], [1, 1]) == (transport.sent, [len(batch) for batch in transport.pushes])
+    assert ([("insert", "B"), ("insert", "C")], [1, 1]) == (
+        transport.sent,
+        [len(batch) for batch in transport.pushes],
+    )
     assert ("complete", [("insert", "A", "pending")]) == (report.status, bench.queued())
 
 

@@ -19,8 +19,16 @@ from tidesync.rules.chain import Entry, Head
 from tidesync.schema import TableSchema
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
-CONTENTS = st.none() | st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(-5, 5) | TEXT, max_size=3)
-EXPECTED = st.none() | st.builds(Version, TEXT) | st.builds(Tombstone, st.none() | TEXT) | st.just(Absent()) | st.just(Anything())
+CONTENTS = st.none() | st.dictionaries(
+    TEXT, st.none() | st.booleans() | st.integers(-5, 5) | TEXT, max_size=3
+)
+EXPECTED = (
+    st.none()
+    | st.builds(Version, TEXT)
+    | st.builds(Tombstone, st.none() | TEXT)
+    | st.just(Absent())
+    | st.just(Anything())
+)
 ENTRIES = st.builds(
     Entry,
     key=TEXT, sequence=st.integers(1, 9), id=TEXT, table=st.just("items"), record_id=st.just("A"), content=CONTENTS,
@@ -32,7 +40,9 @@ ENTRIES = st.builds(
 
 
 def told(entry: Entry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in Entry.__slots__ if not name.startswith("_") and name != "named"}
+    return {
+        name: getattr(entry, name) for name in Entry.__slots__ if not name.startswith("_") and name != "named"
+    }
 
 
 @given(entry=ENTRIES)
@@ -48,7 +58,9 @@ def test_an_expectation_comes_back_as_it_was_kept(expected: Any) -> None:
     assert expected == decode_expected(encode_expected(expected))
 
 
-@given(copy=st.none() | st.builds(Tombstone, st.none() | TEXT) | st.dictionaries(TEXT, st.integers(), max_size=2))
+@given(
+    copy=st.none() | st.builds(Tombstone, st.none() | TEXT) | st.dictionaries(TEXT, st.integers(), max_size=2)
+)
 def test_a_copy_comes_back_as_it_was_kept(copy: Any) -> None:
     """A record, a tombstone or nothing: three different things."""
     assert copy == decode_copy(encode_copy(copy))
@@ -56,17 +68,30 @@ def test_a_copy_comes_back_as_it_was_kept(copy: Any) -> None:
 
 def test_lanes_say_what_a_push_may_look_at() -> None:
     """Failed, blocked, ready: attempted operations are ready too, since only the first of a record is ever sent."""
-    table = {(state, blocker): lane_of(state, blocker) for state in ("pending", "attempted", "failed") for blocker in (None, "k")}
+    table = {
+        (state, blocker): lane_of(state, blocker)
+        for state in ("pending", "attempted", "failed")
+        for blocker in (None, "k")
+    }
     assert {"failed"} == {lane for (state, _), lane in table.items() if state == "failed"}
-    assert {"ready"} == {lane for (state, blocker), lane in table.items() if state != "failed" and blocker is None}
-    assert {"blocked"} == {lane for (state, blocker), lane in table.items() if state != "failed" and blocker is not None}
+    assert {"ready"} == {
+        lane for (state, blocker), lane in table.items() if state != "failed" and blocker is None
+    }
+    assert {"blocked"} == {
+        lane for (state, blocker), lane in table.items() if state != "failed" and blocker is not None
+    }
 
 
 def test_a_head_is_unsettled_while_news_waits() -> None:
     """That is what push asks for when it begins."""
     head = Head("items", "A", {"id": "A"}, Tombstone("v"), 3, [])
     row = encode_head(head)
-    assert (True, {"record": {"id": "A"}}, {"tombstone": "v"}, 3) == (row["unsettled"], row["base"], row["remote"], row["revision"])
+    assert (True, {"record": {"id": "A"}}, {"tombstone": "v"}, 3) == (
+        row["unsettled"],
+        row["base"],
+        row["remote"],
+        row["revision"],
+    )
 
 
 def revision(bench: Bench, id: str = "A") -> int:
@@ -89,7 +114,9 @@ def test_revisions_are_never_reused_when_a_head_goes_and_comes_back() -> None:
 
 def test_every_change_of_a_head_has_a_revision_of_its_own() -> None:
     """Edits, refusals and news all count, and count upwards."""
-    transport = ScriptedTransport({"A": [Rejected("bad", "no"), Conflicted({"id": "A", "text": "t", "version": "v"})]})
+    transport = ScriptedTransport(
+        {"A": [Rejected("bad", "no"), Conflicted({"id": "A", "text": "t", "version": "v"})]}
+    )
     bench = Bench(transport)
     seen: list[int] = []
     for text in "12":
@@ -118,14 +145,32 @@ STEPS = st.lists(
     ),
     max_size=10,
 )  # fmt: skip
-ANSWERS = st.lists(st.sampled_from([None, Rejected("bad", "no"), Unknown("lost"), Conflicted(None), Conflicted({"id": "?", "text": "t", "version": "v"})]), max_size=8)
+ANSWERS = st.lists(
+    st.sampled_from(
+        [
+            None,
+            Rejected("bad", "no"),
+            Unknown("lost"),
+            Conflicted(None),
+            Conflicted({"id": "?", "text": "t", "version": "v"}),
+        ]
+    ),
+    max_size=8,
+)
 
 
 @given(steps=STEPS, answers=ANSWERS, unsaid=st.booleans())
-def test_rows_of_the_queue_always_fit_together(steps: list[tuple[str, str, str, str | None]], answers: list[Any], unsaid: bool) -> None:
+def test_rows_of_the_queue_always_fit_together(
+    steps: list[tuple[str, str, str, str | None]], answers: list[Any], unsaid: bool
+) -> None:
     """Heads list their operations, operations have heads, edges say what contents name, counts count, blockers exist. [C16]"""
-    tables = [TableSchema("lists", ITEMS.columns), TableSchema("items", ITEMS.columns, references=None if unsaid else {"list": "lists"})]
-    transport = ScriptedTransport({id: [each for each in answers if each is not None] for id in ("A", "B", "L", "M")})
+    tables = [
+        TableSchema("lists", ITEMS.columns),
+        TableSchema("items", ITEMS.columns, references=None if unsaid else {"list": "lists"}),
+    ]
+    transport = ScriptedTransport(
+        {id: [each for each in answers if each is not None] for id in ("A", "B", "L", "M")}
+    )
     bench = Bench(transport, tables=tables)
     for what, id, text, name in steps:
         table = "lists" if text in ("L", "M") else "items"

@@ -66,7 +66,10 @@ def queue_of_everything() -> tuple[Bench, ScriptedTransport]:
 
 
 def outline(operations: list[Operation]) -> list[tuple[Any, ...]]:
-    return [(o.key, o.sequence, o.id, o.kind, o.content, o.state, o.attempts, o.error, o.fields, o.expected) for o in operations]
+    return [
+        (o.key, o.sequence, o.id, o.kind, o.content, o.state, o.attempts, o.error, o.fields, o.expected)
+        for o in operations
+    ]
 
 
 def count_effects(start: Callable[[Session], Plan[Any]]) -> int:
@@ -88,7 +91,11 @@ def test_a_push_killed_at_any_effect_goes_on_after_a_restart(moment: int) -> Non
     assert records == [again.rows(table) for table in ("lists", "items")]
     transport.answers = {id: given for id, given in transport.answers.items() if id != "U"}
     _ = again.push()
-    assert [("insert", "R", "failed"), ("insert", "K", "pending"), ("update", "C", "pending")] == again.queued()
+    assert [
+        ("insert", "R", "failed"),
+        ("insert", "K", "pending"),
+        ("update", "C", "pending"),
+    ] == again.queued()
     assert [False, False, True] == [operation.in_conflict for operation in again.operations()]
     ids = {(change.record_id, change.id) for batch in transport.pushes for change in batch}
     assert {"R", "C", "U", "A", "B"} == {record_id for record_id, _ in ids}
@@ -116,13 +123,20 @@ def test_new_sequences_and_ids_go_on_after_a_restart(moment: int) -> None:
 
 def pages() -> list[Page | Exception]:
     return [
-        Page(records=[{"id": f"p{n}", "text": str(n), "version": "v"}], cursor=n, more=n < 3, clock="2026-01-01T00:00:00.000000Z")
+        Page(
+            records=[{"id": f"p{n}", "text": str(n), "version": "v"}],
+            cursor=n,
+            more=n < 3,
+            clock="2026-01-01T00:00:00.000000Z",
+        )
         for n in range(1, 4)
     ]
 
 
 def start_pull(session: Session) -> Plan[Any]:
-    return pull(session, Pull(query=Query("items"), key="all", decode=lambda key: None, name="all", push="none"))
+    return pull(
+        session, Pull(query=Query("items"), key="all", decode=lambda key: None, name="all", push="none")
+    )
 
 
 def count_pull() -> int:

@@ -21,7 +21,9 @@ from tidesync.rules.order import begins_or_ends, named_records, names, names_of
 from tidesync.schema import Column, TableSchema
 
 BASE: Record = {"id": "A", "text": "base", "version": "v0"}
-CONTENTS = st.none() | st.fixed_dictionaries({"id": st.just("A"), "text": st.sampled_from(["base", "x", "y"])})
+CONTENTS = st.none() | st.fixed_dictionaries(
+    {"id": st.just("A"), "text": st.sampled_from(["base", "x", "y"])}
+)
 
 
 def edited(*contents: Record | None, base: Record | None = None) -> Bench:
@@ -50,7 +52,9 @@ TABLE: list[Any] = [
 
 
 @pytest.mark.parametrize(("base", "contents", "left"), TABLE)
-def test_the_collapse_table(base: Record | None, contents: list[Record | None], left: list[tuple[str, str | None]]) -> None:
+def test_the_collapse_table(
+    base: Record | None, contents: list[Record | None], left: list[tuple[str, str | None]]
+) -> None:
     """One operation from what was before to what is after, or none. [D02] [D05] [D08] [D16] [D17] [R-D23]
 
     After a pending delete the references refuse an insert (D09 x); here it becomes an update.
@@ -118,7 +122,9 @@ def test_a_collapsed_operation_is_a_new_one_to_the_remote() -> None:
 
 
 @given(base=CONTENTS, contents=st.lists(CONTENTS, max_size=6))
-def test_any_edits_of_one_record_leave_the_one_step_from_first_to_last(base: Record | None, contents: list[Record | None]) -> None:
+def test_any_edits_of_one_record_leave_the_one_step_from_first_to_last(
+    base: Record | None, contents: list[Record | None]
+) -> None:
     """At most one operation, whose kind follows from what is alive; none where nothing changed."""
     steps: list[Record | None] = []
     now = base
@@ -141,14 +147,18 @@ def test_any_edits_of_one_record_leave_the_one_step_from_first_to_last(base: Rec
         for state, content, old, new in product(("pending", "failed"), (None, X), (False, True), (False, True))
     ],
 )  # fmt: skip
-def test_where_the_result_stands(state: State, content: Record | None, old_depends: bool, new_depends: bool, expected: str) -> None:
+def test_where_the_result_stands(
+    state: State, content: Record | None, old_depends: bool, new_depends: bool, expected: str
+) -> None:
     """At the old place, else at the new one, else both stay; a refused operation always collapses."""
     assert expected == place(state, content, old_depends=old_depends, new_depends=new_depends)
 
 
 def test_only_attempted_operations_are_frozen() -> None:
     """Pending and failed ones are not at the remote."""
-    assert {"pending": True, "failed": True, "attempted": False} == {s: may_collapse(s) for s in ("pending", "failed", "attempted")}  # type: ignore[arg-type]
+    assert {"pending": True, "failed": True, "attempted": False} == {
+        s: may_collapse(s) for s in ("pending", "failed", "attempted")
+    }  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -165,8 +175,16 @@ def test_what_changes_nothing_vanishes(old: Record | None, new: Record | None, g
 
 def test_the_kind_follows_from_what_is_alive() -> None:
     """Whatever happened in between."""
-    table = {(old, new): kind_between({} if old else None, {} if new else None) for old, new in product((False, True), repeat=2)}
-    assert {(False, False): None, (False, True): "insert", (True, False): "delete", (True, True): "update"} == table
+    table = {
+        (old, new): kind_between({} if old else None, {} if new else None)
+        for old, new in product((False, True), repeat=2)
+    }
+    assert {
+        (False, False): None,
+        (False, True): "insert",
+        (True, False): "delete",
+        (True, True): "update",
+    } == table
 
 
 def entry(content: Record | None, **given: Any) -> Entry:
@@ -175,7 +193,11 @@ def entry(content: Record | None, **given: Any) -> Entry:
 
 def test_an_operation_begins_where_the_one_before_it_ends() -> None:
     """The first begins at the base; kinds follow, except for what was sent. [C30]"""
-    first, second, third = entry({"id": "A"}), entry(None), entry({"id": "A", "text": "x"}, sent_kind="update")
+    first, second, third = (
+        entry({"id": "A"}),
+        entry(None),
+        entry({"id": "A", "text": "x"}, sent_kind="update"),
+    )
     head = Head("items", "A", {**BASE}, entries=[first, second, third])
     assert [{"id": "A", "text": "base"}, {"id": "A"}, None] == [before(head, each) for each in head.entries]
     assert ["update", "delete", "update"] == [kind_of(head, each) for each in head.entries]
@@ -184,7 +206,9 @@ def test_an_operation_begins_where_the_one_before_it_ends() -> None:
 
 # ---- order
 
-DECLARED = TableSchema("items", (Column("list"), Column("parent")), references={"list": "lists", "parent": "items"})
+DECLARED = TableSchema(
+    "items", (Column("list"), Column("parent")), references={"list": "lists", "parent": "items"}
+)
 UNSAID = TableSchema("notes", (Column("a"),))
 
 
@@ -197,7 +221,11 @@ def test_declared_references_name_records_before_and_after() -> None:
 
 def test_where_nothing_is_said_any_text_may_name_a_record() -> None:
     """Of any table; only text that could be an id."""
-    found = names(UNSAID, "A", {"id": "A", "a": "L", "n": 3, "none": None, "empty": "", "long": "x" * 256, "deep": ["M"]})
+    found = names(
+        UNSAID,
+        "A",
+        {"id": "A", "a": "L", "n": 3, "none": None, "empty": "", "long": "x" * 256, "deep": ["M"]},
+    )
     assert {"*/L"} == found
     tables = {"notes": UNSAID, "items": DECLARED}
     assert ["notes/L", "items/L"] == named_records(found, tables)
@@ -207,7 +235,9 @@ def test_where_nothing_is_said_any_text_may_name_a_record() -> None:
 
 def test_only_inserts_and_deletes_make_a_dependence() -> None:
     """An update of a record matters to nobody who names it."""
-    assert [True, False, True, False] == [begins_or_ends(kind) for kind in ("insert", "update", "delete", None)]  # type: ignore[arg-type]
+    assert [True, False, True, False] == [
+        begins_or_ends(kind) for kind in ("insert", "update", "delete", None)
+    ]  # type: ignore[arg-type]
 
 
 def test_a_record_of_another_table_may_have_the_same_id() -> None:
@@ -229,4 +259,6 @@ def test_a_record_of_another_table_may_have_the_same_id() -> None:
 @given(old=CONTENTS, new=CONTENTS)
 def test_vanishing_is_sameness(old: Record | None, new: Record | None) -> None:
     """Nothing is left exactly where both are nothing, or the same."""
-    assert vanishes(old, new) == (old is None and new is None or (old is not None and new is not None and same(old, new)))
+    assert vanishes(old, new) == (
+        old is None and new is None or (old is not None and new is not None and same(old, new))
+    )

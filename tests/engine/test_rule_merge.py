@@ -36,7 +36,9 @@ def test_an_edit_beats_no_edit(base: Record, changed: Record, prefer: Any) -> No
 
 
 @given(base=st.none() | RECORDS, local=RECORDS, remote=RECORDS)
-def test_swapping_the_sides_and_the_preference_changes_nothing(base: Record | None, local: Record, remote: Record) -> None:
+def test_swapping_the_sides_and_the_preference_changes_nothing(
+    base: Record | None, local: Record, remote: Record
+) -> None:
     """The rule knows no side but the preferred one."""
     assert same(merge_contents(base, local, remote, "local"), merge_contents(base, remote, local, "remote"))
 
@@ -73,7 +75,11 @@ def test_absent_is_not_null(base: Record | None, local: Record, remote: Record, 
     assert same(merged, merge_contents(base, local, remote))
 
 
-@given(base=RECORDS, edits=st.dictionaries(st.sampled_from(["a", "b", "c"]), VALUES), theirs=st.dictionaries(st.sampled_from(["d", "e"]), VALUES))
+@given(
+    base=RECORDS,
+    edits=st.dictionaries(st.sampled_from(["a", "b", "c"]), VALUES),
+    theirs=st.dictionaries(st.sampled_from(["d", "e"]), VALUES),
+)
 def test_edits_of_different_fields_are_all_kept(base: Record, edits: Record, theirs: Record) -> None:
     """Nobody loses what nobody else touched."""
     assert same({**base, **edits, **theirs}, merge_contents(base, {**base, **edits}, {**base, **theirs}))
@@ -131,8 +137,14 @@ def test_overlap_is_asked_for_below_horizon_only(cursor: CursorGuarantee) -> Non
         (Bookmark(), None),
         (Bookmark(latest="2026-01-01T00:01:00.000000Z"), None),
         (Bookmark(began="2026-01-01T00:01:00.000000Z"), "2026-01-01T00:00:38.000000Z"),
-        (Bookmark(began="2026-01-01T00:01:00.000000Z", latest="2026-01-01T00:00:30.000000Z"), "2026-01-01T00:00:08.000000Z"),
-        (Bookmark(began="2026-01-01T00:01:00.000000Z", latest="2026-01-01T00:05:00.000000Z"), "2026-01-01T00:00:38.000000Z"),
+        (
+            Bookmark(began="2026-01-01T00:01:00.000000Z", latest="2026-01-01T00:00:30.000000Z"),
+            "2026-01-01T00:00:08.000000Z",
+        ),
+        (
+            Bookmark(began="2026-01-01T00:01:00.000000Z", latest="2026-01-01T00:05:00.000000Z"),
+            "2026-01-01T00:00:38.000000Z",
+        ),
     ],
 )
 def test_the_window_begins_before_anything_that_may_come_again(bookmark: Bookmark, edge: str | None) -> None:

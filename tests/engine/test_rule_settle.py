@@ -22,13 +22,17 @@ ECHO: Record = {"id": "A", "a": 1, "b": 2, "version": "v2"}
 GRAVE = Tombstone("v2")
 
 
-def sent(kind: Any, *, attempts: int = 1, generated: bool = False, expected: Expected | None = None) -> tuple[Head, Entry]:
+def sent(
+    kind: Any, *, attempts: int = 1, generated: bool = False, expected: Expected | None = None
+) -> tuple[Head, Entry]:
     """A head whose only operation was marked for sending."""
     content = None if kind == "delete" else dict(OURS)
     fields = {"insert": ("a", "b"), "update": ("a",), "delete": ()}[kind]
     expected = expected or (Absent() if kind == "insert" else Version("v1"))
     base: Copy = None if expected == Absent() else expected if isinstance(expected, Tombstone) else dict(BASE)
-    entry = Entry("k", 1, "o", "items", "A", content, generated, "attempted", attempts, None, fields, expected, kind)
+    entry = Entry(
+        "k", 1, "o", "items", "A", content, generated, "attempted", attempts, None, fields, expected, kind
+    )
     return Head("items", "A", base, entries=[entry]), entry
 
 
@@ -91,7 +95,9 @@ def test_news_of_another_version_outlives_a_version_alone(version: str, remote: 
         (None, ECHO, None),
     ],
 )
-def test_newer_edits_are_rebased_onto_the_copy(later: Record | None, copy: Record, rebased: Record | None) -> None:
+def test_newer_edits_are_rebased_onto_the_copy(
+    later: Record | None, copy: Record, rebased: Record | None
+) -> None:
     """What they changed stays, what they did not change follows the remote."""
     head, entry = sent("update")
     head.entries.append(Entry("k2", 2, "o2", "items", "A", later))
@@ -128,15 +134,21 @@ def expected_verdict(kind: str, doubt: bool, generated: bool, on_grave: bool, fo
 FOUND: list[Copy] = [None, GRAVE, THEIRS, ECHO, {**ECHO, "b": 0}]
 ROWS = [
     (kind, attempts, generated, grave, found)
-    for kind, attempts, generated, grave, found in product(("insert", "update", "delete"), (1, 2), (False, True), (False, True), FOUND)
+    for kind, attempts, generated, grave, found in product(
+        ("insert", "update", "delete"), (1, 2), (False, True), (False, True), FOUND
+    )
     if kind == "insert" or not grave
 ]
 
 
 @pytest.mark.parametrize(("kind", "attempts", "generated", "grave", "found"), ROWS)
-def test_every_conflict_is_an_echo_a_way_on_or_a_conflict(kind: str, attempts: int, generated: bool, grave: bool, found: Copy) -> None:
+def test_every_conflict_is_an_echo_a_way_on_or_a_conflict(
+    kind: str, attempts: int, generated: bool, grave: bool, found: Copy
+) -> None:
     """Each kind, first send or resend, made or chosen id, on a grave or on nothing, against each copy."""
-    head, entry = sent(kind, attempts=attempts, generated=generated, expected=Tombstone("v0") if grave else None)
+    head, entry = sent(
+        kind, attempts=attempts, generated=generated, expected=Tombstone("v0") if grave else None
+    )
     before = head.base
     verdict = settle.conflicted(head, entry, found, new_id())
     assert expected_verdict(kind, attempts > 1, generated, grave, found) == verdict
@@ -197,7 +209,10 @@ def test_news_meets_every_state(state: Any, base: Copy, content: Record | None, 
 
 def test_nothing_but_news_before_an_unsent_operation_marks_a_conflict() -> None:
     """A head without news, without operations, or whose first operation was sent is in no conflict."""
-    unsent, marked = Entry("k", 1, "o", "items", "A", OURS), Entry("k", 1, "o", "items", "A", OURS, state="attempted")
+    unsent, marked = (
+        Entry("k", 1, "o", "items", "A", OURS),
+        Entry("k", 1, "o", "items", "A", OURS, state="attempted"),
+    )
     assert [False, False, False, True] == [
         Head("items", "A", BASE, None, entries=[unsent]).in_conflict,
         Head("items", "A", BASE, THEIRS).in_conflict,
@@ -208,7 +223,15 @@ def test_nothing_but_news_before_an_unsent_operation_marks_a_conflict() -> None:
 
 # ---- resolve
 
-ANSWERS: list[Resolution] = [Defer(), KeepLocal(), KeepRemote(), Drop(), MergeFields("local"), MergeFields("remote"), Merge({"id": "A", "a": 8})]
+ANSWERS: list[Resolution] = [
+    Defer(),
+    KeepLocal(),
+    KeepRemote(),
+    Drop(),
+    MergeFields("local"),
+    MergeFields("remote"),
+    Merge({"id": "A", "a": 8}),
+]
 
 
 def expected_content(answer: Resolution, here: Record | None, there: Copy) -> Any:
@@ -237,7 +260,9 @@ def expected_content(answer: Resolution, here: Record | None, there: Copy) -> An
 @pytest.mark.parametrize("here", [OURS, None], ids=["edited here", "deleted here"])
 @pytest.mark.parametrize("state", ["pending", "failed"])
 @pytest.mark.parametrize("answer", ANSWERS, ids=str)
-def test_every_answer_to_every_conflict(answer: Resolution, state: Any, here: Record | None, there: Any) -> None:
+def test_every_answer_to_every_conflict(
+    answer: Resolution, state: Any, here: Record | None, there: Any
+) -> None:
     """The remote's copy becomes the base, operations are rewritten from it under new ids; defer changes nothing. [G30] [G32]"""
     error = Refusal("x", "y") if state == "failed" else None
     entry = Entry("k", 1, "o", "items", "A", None if here is None else dict(here), state=state, error=error)
@@ -264,8 +289,13 @@ def test_an_answer_without_news_does_nothing() -> None:
 
 def test_every_queued_operation_is_merged() -> None:
     """Each of several operations of the record is rewritten over the news."""
-    entries = [Entry("k1", 1, "o1", "items", "A", dict(OURS)), Entry("k2", 2, "o2", "items", "A", {**OURS, "a": 5})]
+    entries = [
+        Entry("k1", 1, "o1", "items", "A", dict(OURS)),
+        Entry("k2", 2, "o2", "items", "A", {**OURS, "a": 5}),
+    ]
     head = Head("items", "A", dict(BASE), dict(THEIRS), entries=entries)
     assert settle.resolve(head, MergeFields(), new_id())
-    assert [{"id": "A", "a": 1, "b": 2}, {"id": "A", "a": 5, "b": 2}] == [entry.content for entry in head.entries]
+    assert [{"id": "A", "a": 1, "b": 2}, {"id": "A", "a": 5, "b": 2}] == [
+        entry.content for entry in head.entries
+    ]
     assert ["new1", "new2"] == [entry.id for entry in head.entries]
