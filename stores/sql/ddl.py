@@ -3,6 +3,7 @@
 * Stored columns have no affinity, so SQLite converts nothing: 1 stays an integer, 1.0 a real and "1" a text.
 * SQLite ignores the case of names; a table or column that would clash gets a stored name of its own.
 * A column that a schema no longer declares stays where it is; to its readers it is an unknown field.
+* Tables have rowids: rows of more than 200 bytes make a table without them slow and large.
 * The layout of each table is kept as JSON in the table `_tidesync`, a name that no record table can have. The
   row with the empty name counts the changes of layouts; every transaction reads it first.
 """
@@ -154,7 +155,7 @@ def statements(before: Layout | None, after: Layout) -> Iterator[str]:
     table = quoted(after.stored)
     if before is None:
         names = ", ".join(quoted(name) for name in (*(c.stored for c in after.columns), *HIDDEN))
-        yield f'CREATE TABLE {table} ("id" NOT NULL PRIMARY KEY, {names}) WITHOUT ROWID'
+        yield f'CREATE TABLE {table} ("id" NOT NULL PRIMARY KEY, {names})'
         odd = quoted(f"{after.stored}:{ODD}")
         yield f"CREATE INDEX {odd} ON {table} ({quoted(ODD)}) WHERE {quoted(ODD)} IS NOT NULL"
     else:

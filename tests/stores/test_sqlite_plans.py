@@ -85,15 +85,16 @@ def plan(store: SQLiteStore, query: Query) -> str:
 
 
 INDEX = "USING INDEX __operations:"
+PRIMARY = "USING INDEX sqlite_autoindex___operations_1"
 
 
 @pytest.mark.parametrize(
     ("where", "order", "expected"),
     [
-        (None, (), "SCAN __operations"),
-        (equals("id", "00001"), (), "SEARCH __operations USING PRIMARY KEY (id=?)"),
-        (compare("gt", "id", "00001"), (), "SEARCH __operations USING PRIMARY KEY (id>? AND id<?)"),
-        (In(Field("id"), ("1", "2", "3")), (), "SEARCH __operations USING PRIMARY KEY (id=?)"),
+        (None, (), f"SCAN __operations {PRIMARY}"),
+        (equals("id", "00001"), (), f"SEARCH __operations {PRIMARY} (id=?)"),
+        (compare("gt", "id", "00001"), (), f"SEARCH __operations {PRIMARY} (id>? AND id<?)"),
+        (In(Field("id"), ("1", "2", "3")), (), f"SEARCH __operations {PRIMARY} (id=?)"),
         (equals("lane", "a"), ("sequence",), f"SEARCH __operations {INDEX}lane,sequence,id (lane=?)"),
         (
             And((equals("lane", "a"), compare("gt", "sequence", 5))),
