@@ -114,6 +114,11 @@ class ScriptedTransport:
         """Nothing to release."""
 
 
+def there(version: str = "v0", **fields: object) -> Record:
+    """A copy at the remote."""
+    return {"id": "A", "text": "old", "note": None, "version": version, **fields}  # type: ignore[dict-item]
+
+
 def fits(record: Record) -> str | None:
     """Text must be text."""
     return None if isinstance(record.get("text", ""), str) else "text is not text"

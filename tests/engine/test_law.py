@@ -6,13 +6,12 @@ import os
 
 import pytest
 
-from tests.engine.law import (
+from tests.engine.law import Broken, Explorer
+from tests.engine.law_world import (
     ITEMS_OF_ONE_LIST,
     ONE_ITEM_OF_LISTS,
-    Broken,
     Contents,
     Device,
-    Explorer,
     Key,
     Remote,
     new_record,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.fakes import Bench, ScriptedTransport
-from tests.engine.law import Device, Remote
+from tests.engine.law_world import Device, Remote
 from tidesync.contracts.transport import NotSent, Unknown
 from tidesync.events import OperationCollapsed, OperationQueued
 from tidesync.operations import State
