@@ -156,7 +156,7 @@ class SyncContext:
 
     def _known(self, table: Table[T]) -> Table[T]:
         if not isinstance(table, Table):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without types
-            raise UnknownTable(str(table)[:80], tuple(self._tables))
+            raise UnknownTable(f"{table!r:.60}", tuple(self._tables), "; give what table() returned")
         if self._tables.get(table.name) is not table:
             raise UnknownTable(table.name, tuple(self._tables))
         return table

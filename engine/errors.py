@@ -91,9 +91,9 @@ class InvalidQuery(UsageError, ValueError):
 class UnknownTable(UsageError, LookupError):
     """The context was not given this table."""
 
-    def __init__(self, table: str, known: Sequence[str] = ()) -> None:
+    def __init__(self, table: str, known: Sequence[str] = (), hint: str = "") -> None:
         self.table, self.known = table, tuple(known)
-        super().__init__(f"no table {table!r} here; declared: {', '.join(known) or 'none'}")
+        super().__init__(f"no table {table!r} here; declared: {', '.join(known) or 'none'}{hint}")
 
 
 class UnknownColumn(UsageError, AttributeError):

@@ -108,9 +108,16 @@ class Table(Generic[T]):
         for name, value in fields.items():
             if name == "id" or name in SYSTEM_FIELDS:
                 raise InvalidRecord(self.name, name, name_of(value), "it is not a field that can be changed")
-            if name not in self._by_name and not self.untyped:
-                raise UnknownColumn(self.name, name, suggestion(name, self._by_name))
+        self.check_fields(fields)
         return self._of_mapping(fields)
+
+    def check_fields(self, obj: object) -> None:
+        """Raise `UnknownColumn` for a field of a dict that the table's class does not declare."""
+        if self.untyped or not isinstance(obj, Mapping):
+            return
+        for name in cast("Mapping[str, object]", obj):
+            if name not in self._by_name and name != "id" and name not in SYSTEM_FIELDS:
+                raise UnknownColumn(self.name, str(name), suggestion(str(name), self._by_name))
 
     def overlay(self, obj: T | Mapping[str, object], stored: Record) -> Record:
         """The whole record that results when an object, or some fields, are written over a stored record.

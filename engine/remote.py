@@ -37,7 +37,7 @@ from tidesync.predicate import matcher
 from tidesync.query import Query
 from tidesync.records import Json, Record, Tombstone, alive, check_id, check_record, content_of, new_id
 from tidesync.reports import about
-from tidesync.selection import Answers, Selection
+from tidesync.selection import Answers, Rows, Selection
 
 T = TypeVar("T")
 
@@ -86,6 +86,14 @@ class RemoteTable(Generic[T]):
         return Selection(self.table, Query(self.table.name), Answers(self._fetch, self._count)).where(
             *conditions, **equalities
         )
+
+    def all(self) -> Rows[T]:
+        """All records at the remote."""
+        return self.where().all()
+
+    def count(self) -> int:
+        """How many records there are at the remote."""
+        return self.where().count()
 
     # ---- the wire
 

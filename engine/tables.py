@@ -98,6 +98,10 @@ class SyncTable(Generic[T]):
         record = self._context.read(lambda transaction: transaction.get(self.table.name, [wanted])[0])
         return None if record is None else self.table.from_record(record)
 
+    def __contains__(self, id: object) -> bool:
+        """Whether there is a record of this id."""
+        return isinstance(id, str) and self.get(id) is not None
+
     def refresh(self, item: T) -> T:
         """The object as the local store has it now; raises `RecordNotFound` if it is gone."""
         id = check_id(self.table.name, self.table.to_record(item).get("id"))

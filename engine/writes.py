@@ -33,8 +33,8 @@ def prefetch(queue: Queue, table: str, ids: Sequence[str]) -> None:
 
 def prepare(table: Table[Any], given: Any) -> tuple[Record, bool]:
     """The record of an object, checked, and whether its id was made for this insert."""
+    table.check_fields(given)
     record = table.to_record(given)
-    generated = False
     if record.get("id") in (None, ""):
         record = {**record, "id": new_id()}
     _ = check_record(table.name, record)
@@ -66,6 +66,7 @@ def insert_all(queue: Queue, table: Table[T], prepared: Sequence[tuple[Record, b
 
 def update(queue: Queue, table: Table[T], given: Any) -> T:
     """Queue an update by a whole object; `StaleRecord` if it comes from a copy that foreign news has outdated."""
+    table.check_fields(given)
     record = table.to_record(given)
     id = check_id(table.name, record.get("id"))
     stored = _existing(queue, table.name, id)

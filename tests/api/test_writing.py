@@ -350,3 +350,15 @@ def test_counting(ctx: SyncContext) -> None:
     page = done.skip(1).take(2).include_total_count().all()
     assert (["t2", "t4"], 5) == ([each.id for each in page], page.total_count)
     assert None is done.all().total_count
+
+
+def test_a_dict_for_a_class_names_only_its_columns(ctx: SyncContext) -> None:
+    """A misspelt field of a dict is refused with what was probably meant, not stored beside the columns."""
+    with pytest.raises(UnknownColumn, match="did you mean 'text'"):
+        ctx[TODOS].insert({"id": "a", "txet": "two"})
+    ctx[TODOS].insert({"id": "a", "text": "one"})
+    with pytest.raises(UnknownColumn, match="did you mean 'text'"):
+        ctx[TODOS].update({"id": "a", "txet": "two"})
+    assert ["one"] == ctx[TODOS].values("text")
+    assert "a" in ctx[TODOS]
+    assert "b" not in ctx[TODOS]
