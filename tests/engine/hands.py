@@ -100,17 +100,18 @@ class Hand:
         """Go on until something other than a transaction or an event is asked for."""
         effect = self.step(action)
         while isinstance(effect, Transact | Emit):
-            if isinstance(effect, Emit):
-                effect = self.step(lambda: self.plan.send(None))
-                continue
-            try:
-                answer = effect.step(self.shelf, self.now)
-            except Exception as error:
-                thrown = error
-                effect = self.step(lambda: self.plan.throw(thrown))
-            else:
-                effect = self.step(lambda: self.plan.send(answer))
+            effect = self.step(self._answer_to(effect))
         return effect
+
+    def _answer_to(self, effect: Transact[Any] | Emit) -> Callable[[], Effect[Any]]:
+        if isinstance(effect, Emit):
+            return lambda: self.plan.send(None)
+        try:
+            answer = effect.step(self.shelf, self.now)
+        except Exception as error:
+            thrown = error
+            return lambda: self.plan.throw(thrown)
+        return lambda: self.plan.send(answer)
 
     def start(self) -> Effect[Any] | None:
         return self.on(lambda: next(self.plan))

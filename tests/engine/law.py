@@ -341,8 +341,8 @@ def canonical(point: Point) -> tuple[Any, ...]:
     number = {row["sequence"]: index for index, row in enumerate(rows)}
     operations = tuple(
         (
-            alias[row["record_id"]], row["kind"], shown(row["content"]), row["state"], row["attempts"], str(row["fields"]),
-            name("expected", str(row["expected"]) if row["expected"] else None), row["sent_kind"],
+            alias[row["record_id"]], row["kind"], shown(row["content"]), row["state"], row["attempts"],
+            str(row["fields"]), name("expected", str(row["expected"]) if row["expected"] else None), row["sent_kind"],
             None if row["blocker"] is None else place.get(row["blocker"], "left"), row["operation"] in remote.seen,
             len(row["names"]),
         )

@@ -49,7 +49,7 @@ def contents(records: list[Record]) -> list[Record | None]:
 
 
 def test_the_whole_life_of_a_record(authority: Authority) -> None:
-    """Insert, push, pull elsewhere, update, pull back, delete, push, pull, purge: all agree at every step. [E26] [E21]"""
+    """Insert, pull elsewhere, update, pull back, delete, pull, purge: all agree at every step. [E26] [E21]"""
     one, two = device(authority, "one"), device(authority, "two")
     one.write("items", "A", {"text": "new", "note": None, "list": None})
     assert one.push().ok
@@ -102,7 +102,7 @@ def test_a_delete_is_sent_only_once_although_its_answer_was_lost(authority: Auth
 
 @pytest.mark.parametrize("kind", ["insert", "update", "delete"])
 def test_an_answer_lost_and_a_kill_leave_one_effect(authority: Authority, kind: str) -> None:
-    """The process dies before it learns that its push arrived; another device changes the record; nobody is surprised."""
+    """The process dies before it learns that its push arrived, and another device changes the record meanwhile."""
     one, two = device(authority, "one"), device(authority, "two", merge_fields())
     one.write("items", "A", {"text": "old", "note": None})
     if kind != "insert":

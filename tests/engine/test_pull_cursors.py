@@ -45,8 +45,12 @@ def ids(bench: Bench, table: str = "items") -> list[str]:
 
 def test_a_weak_cursor_is_rewound_once_at_the_start_of_a_complete_pull() -> None:
     """Below HORIZON the engine asks for the overlap, on the first page of the next pull only."""
-    pages = [Page(records=[item("A", updated_at=at(1))], cursor=1, more=True, clock=at(30)), Page(records=[item("B", updated_at=at(2))], cursor=2, clock=at(31)),
-             Page(cursor=2, more=True, records=[item("C", updated_at=at(3))], clock=at(40)), Page(cursor=3, clock=at(41))]  # fmt: skip
+    pages = [
+        Page(records=[item("A", updated_at=at(1))], cursor=1, more=True, clock=at(30)),
+        Page(records=[item("B", updated_at=at(2))], cursor=2, clock=at(31)),
+        Page(records=[item("C", updated_at=at(3))], cursor=2, more=True, clock=at(40)),
+        Page(cursor=3, clock=at(41)),
+    ]
     transport = ScriptedTransport(pages=pages, **WEAK)
     bench = Bench(transport)
     _ = bench.pull(name="all")

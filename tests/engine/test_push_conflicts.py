@@ -72,12 +72,15 @@ def test_a_record_in_conflict_is_not_sent_again_before_it_is_settled() -> None:
     assert (True, ["A"]) == (report.ok, [operation.record_id for operation in report.remaining])
 
 
+BOTH: Record = {"text": "both", "note": None}
+
+
 @pytest.mark.parametrize(
     ("policy", "sent", "ends"),
     [
         (keep_local, {"text": "ours", "note": None}, {"text": "ours", "note": None}),
         (merge_fields(), {"text": "ours", "note": "theirs"}, {"text": "ours", "note": "theirs"}),
-        (lambda conflict: Merge({"id": "A", "text": "both", "note": None}), {"text": "both", "note": None}, {"text": "both", "note": None}),
+        (lambda conflict: Merge({"id": "A", **BOTH}), BOTH, BOTH),
         (keep_remote, None, {"text": "old", "note": "theirs"}),
         (lambda conflict: Drop(), None, {"text": "old", "note": "theirs"}),
     ],
@@ -217,7 +220,7 @@ def test_an_insert_under_a_generated_id_that_meets_a_tombstone_had_arrived() -> 
 
 def test_edits_on_top_of_an_arrived_insert_that_was_deleted_since_are_a_conflict() -> None:
     """The base is what was sent, the remote the tombstone: an edit against a deletion."""
-    bench, transport = in_doubt(
+    bench, _ = in_doubt(
         "insert", generated=True, base=False, answers=[NotSent("down"), Conflicted(Tombstone("v5"))]
     )
     _ = bench.push()

@@ -141,7 +141,10 @@ def test_sequences_are_never_reused() -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["write", "delete", "push"]), st.sampled_from(["A", "B"]), st.sampled_from(["x", "y", "L", "M"]), st.sampled_from([None, "L", "M"])
+        st.sampled_from(["write", "delete", "push"]),
+        st.sampled_from(["A", "B"]),
+        st.sampled_from(["x", "y", "L", "M"]),
+        st.sampled_from([None, "L", "M"]),
     ),
     max_size=10,
 )  # fmt: skip
@@ -163,7 +166,7 @@ ANSWERS = st.lists(
 def test_rows_of_the_queue_always_fit_together(
     steps: list[tuple[str, str, str, str | None]], answers: list[Any], unsaid: bool
 ) -> None:
-    """Heads list their operations, operations have heads, edges say what contents name, counts count, blockers exist. [C16]"""
+    """Heads list operations, operations have heads, edges are the names, counts count, blockers exist. [C16]"""
     tables = [
         TableSchema("lists", ITEMS.columns),
         TableSchema("items", ITEMS.columns, references=None if unsaid else {"list": "lists"}),
@@ -217,11 +220,16 @@ def test_operations_are_listed_in_order_of_one_table_or_of_all() -> None:
 def test_a_store_that_refuses_a_write_queues_nothing() -> None:
     """Record and operation are one transaction: both are there, or neither. [B17] [C12]"""
     bench = Bench(ScriptedTransport())
-    with pytest.raises(ZeroDivisionError), bench.store.transaction(write=True) as transaction:
-        queue = bench.session.queue(transaction, 0.0)
-        queue.write("items", "A", {"id": "A", "text": "new"})
-        _ = queue.close("local")
-        _ = 1 / 0
+
+    def write_and_fail() -> None:
+        with bench.store.transaction(write=True) as transaction:
+            queue = bench.session.queue(transaction, 0.0)
+            queue.write("items", "A", {"id": "A", "text": "new"})
+            _ = queue.close("local")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
     assert ([], [], []) == (bench.rows("items"), bench.rows("__operations"), bench.rows("__heads"))
 
 

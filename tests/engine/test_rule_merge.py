@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -110,8 +110,9 @@ def test_only_the_fields_that_were_sent_matter(sent: Record, theirs: Record) -> 
 @pytest.mark.parametrize(
     ("sent", "found", "alike"),
     [
-        (None, "absent", True), (1, 1.0, True), (3.0, 3, True), (-0.0, 0, True), ([1, {"k": 2.0}], [1.0, {"k": 2, "gone": None}], True),
-        (1, True, False), (0, False, False), ("1", 1, False), ([1], [1, 2], False), ({"k": 1}, {"k": 2}, False), ("x", None, False),
+        (None, "absent", True), (1, 1.0, True), (3.0, 3, True), (-0.0, 0, True), (1, True, False), (0, False, False),
+        ([1, {"k": 2.0}], [1.0, {"k": 2, "gone": None}], True), ("1", 1, False), ([1], [1, 2], False),
+        ({"k": 1}, {"k": 2}, False), ("x", None, False),
     ],
 )  # fmt: skip
 def test_a_remote_may_spell_a_value_in_its_own_way(sent: Any, found: Any, alike: bool) -> None:
@@ -152,11 +153,10 @@ def test_the_window_begins_before_anything_that_may_come_again(bookmark: Bookmar
     assert edge == window_edge(bookmark, 10.0)
 
 
-@given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1)), st.floats(0, 10_000))
-def test_the_window_is_never_narrower_than_the_overlap(moment: datetime, overlap: float) -> None:
+@given(st.integers(0, 4_000_000_000), st.floats(0, 10_000))
+def test_the_window_is_never_narrower_than_the_overlap(moment: int, overlap: float) -> None:
     """The edge lies at least the overlap before the pull began."""
-    began = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    edge = window_edge(Bookmark(began=began), overlap)
+    began = datetime.fromtimestamp(moment, UTC)
+    edge = window_edge(Bookmark(began=began.strftime("%Y-%m-%dT%H:%M:%S.%fZ")), overlap)
     assert edge is not None
-    room = datetime.fromisoformat(began) - datetime.fromisoformat(edge)
-    assert room.total_seconds() >= overlap
+    assert (began - datetime.fromisoformat(edge)).total_seconds() >= overlap

@@ -176,9 +176,11 @@ def test_undeleted_goes_on_from_what_came_back() -> None:
 @pytest.mark.parametrize(
     ("base", "copy", "news"),
     [
-        (BASE, BASE, False), (BASE, {**BASE, "a": 9}, False), (BASE, THEIRS, True), (BASE, GRAVE, True), (None, THEIRS, True), (None, GRAVE, True),
+        (BASE, BASE, False), (BASE, {**BASE, "a": 9}, False), (BASE, THEIRS, True), (BASE, GRAVE, True),
+        (None, THEIRS, True), (None, GRAVE, True),
         (GRAVE, GRAVE, False), (GRAVE, Tombstone("v3"), True), (GRAVE, THEIRS, True), (BASE, Tombstone("v1"), True),
-        ({"id": "A", "a": 0}, {"id": "A", "a": 0}, False), ({"id": "A", "a": 0}, {"id": "A", "a": 1}, True), ({"id": "A"}, {"id": "A", "version": "v1"}, True),
+        ({"id": "A", "a": 0}, {"id": "A", "a": 0}, False), ({"id": "A", "a": 0}, {"id": "A", "a": 1}, True),
+        ({"id": "A"}, {"id": "A", "version": "v1"}, True),
         (Tombstone(), Tombstone(), False),
     ],
 )  # fmt: skip
@@ -188,8 +190,10 @@ def test_a_copy_of_the_bases_version_is_no_news(base: Copy, copy: Any, news: boo
 
 
 STATES: list[tuple[Any, Copy, Record | None]] = [
-    (state, base, content) for state, base, content in product(("pending", "attempted", "failed"), (None, GRAVE, BASE), (OURS, None)) if base == BASE or content
-]  # fmt: skip
+    (state, base, content)
+    for state, base, content in product(("pending", "attempted", "failed"), (None, GRAVE, BASE), (OURS, None))
+    if base == BASE or content
+]
 
 
 @pytest.mark.parametrize(("state", "base", "content"), STATES)
@@ -263,7 +267,7 @@ def expected_content(answer: Resolution, here: Record | None, there: Copy) -> An
 def test_every_answer_to_every_conflict(
     answer: Resolution, state: Any, here: Record | None, there: Any
 ) -> None:
-    """The remote's copy becomes the base, operations are rewritten from it under new ids; defer changes nothing. [G30] [G32]"""
+    """The copy becomes the base, operations are rewritten under new ids; defer changes nothing. [G30] [G32]"""
     error = Refusal("x", "y") if state == "failed" else None
     entry = Entry("k", 1, "o", "items", "A", None if here is None else dict(here), state=state, error=error)
     head = Head("items", "A", dict(BASE), there, entries=[entry])
