@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -98,7 +98,7 @@ def _remove(
     heads = _queued(ledger, query)
     if heads and not force:
         raise PurgeBlocked(query.table, sum(len(head.entries) for head in heads))
-    dropped = [describe(head, entry) for head in heads for entry in head.entries]
+    dropped = _in_order(describe(head, entry) for head in heads for entry in head.entries)
     orphans = _waiting_for(ledger, {operation.key for operation in dropped})
     records = sum(current(head) is not None for head in heads)
     for head in heads:
@@ -122,5 +122,9 @@ def _waiting_for(ledger: Ledger, keys: set[str]) -> list[Operation]:
         return []
     waiting = Query(OPERATIONS, In(Field("blocker", ColumnType.STRING), tuple(sorted(keys))))
     heads = {head.key: head for head in ledger.entries(waiting)}
-    found = [describe(head, entry) for head in heads.values() for entry in head.entries]
+    found = _in_order(describe(head, entry) for head in heads.values() for entry in head.entries)
     return [operation for operation in found if operation.blocker in keys and operation.key not in keys]
+
+
+def _in_order(operations: Iterable[Operation]) -> list[Operation]:
+    return sorted(operations, key=lambda operation: operation.sequence)
