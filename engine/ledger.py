@@ -32,7 +32,7 @@ LINEAGE, CURSORS, SEEN, QUARANTINE = "__lineage", "__cursors", "__seen", "__quar
 NO_NAMES: frozenset[str] = frozenset()
 CHUNK = 500
 """Names that are looked up at once."""
-READY, BLOCKED, FAILED = "ready", "blocked", "failed"
+READY, BLOCKED, FAILED, UNSETTLED = "ready", "blocked", "failed", "unsettled"
 
 _S, _I, _F, _B, _J = (
     ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.BOOLEAN, ColumnType.JSON,
@@ -92,11 +92,16 @@ def decode_expected(value: Json) -> Expected | None:
             return None
 
 
-def lane_of(state: Json, blocker: Json) -> str:
-    """The index that push reads: what may be sent, what waits for one operation, what was refused."""
-    if state == "failed":
+def lane_of(head: Head, entry: Entry) -> str:
+    """The index that push reads: what may be sent, and why the others may not.
+
+    They were refused, wait for one operation, or are in conflict: so a push never meets what is parked.
+    """
+    if entry.state == "failed":
         return FAILED
-    return READY if blocker is None else BLOCKED
+    if entry.blocker is not None:
+        return BLOCKED
+    return UNSETTLED if head.in_conflict and head.entries[0] is entry else READY
 
 
 class Counters:
@@ -385,7 +390,7 @@ def encode_entry(head: Head, entry: Entry, named: list[str]) -> Record:
         "attempts": entry.attempts, "error": encode_refusal(entry.error),
         "fields": None if entry.fields is None else list(entry.fields), "expected": encode_expected(entry.expected),
         "sent_kind": entry.sent_kind, "generated": entry.generated, "blocker": entry.blocker,
-        "lane": lane_of(entry.state, entry.blocker), "created": entry.created, "names": [*named],
+        "lane": lane_of(head, entry), "created": entry.created, "names": [*named],
     }  # fmt: skip
 
 

@@ -332,6 +332,12 @@ def test_parked_operations_at_the_head_of_the_queue_cost_nothing(how: str) -> No
     assert few == many
 
 
+def test_records_in_conflict_cost_one_row_each_to_list_and_no_call() -> None:
+    """A push asks once which records are in conflict, to settle them; it never meets them on its way."""
+    (few_calls, few_rows), (calls, rows) = (cost_of_pushing(many, "in conflict") for many in (200, 1_200))
+    assert (few_calls, few_rows + 1_000) == (calls, rows)
+
+
 def cost_of_draining(many: int) -> tuple[float, float]:
     store = CountingStore()
     bench = Bench(ScriptedTransport(max_changes=100), store=store)

@@ -67,18 +67,32 @@ def test_a_copy_comes_back_as_it_was_kept(copy: Any) -> None:
 
 
 def test_lanes_say_what_a_push_may_look_at() -> None:
-    """Failed, blocked, ready: attempted operations are ready too, since only the first of a record is ever sent."""
+    """Failed, blocked, unsettled, ready: attempted operations are ready, since only the first of a record is sent."""
+
+    def lane(state: Any, blocker: str | None, news: Record | None) -> str:
+        entry = Entry("k", 1, "o", "items", "A", {"id": "A"}, state=state, blocker=blocker)
+        return lane_of(Head("items", "A", None, news, entries=[entry]), entry)
+
+    states: list[Any] = ["pending", "attempted", "failed"]
     table = {
-        (state, blocker): lane_of(state, blocker)
-        for state in ("pending", "attempted", "failed")
-        for blocker in (None, "k")
+        (state, blocker, news): lane(state, blocker, {"id": "A"} if news else None)
+        for state in states
+        for blocker in (None, "b")
+        for news in (False, True)
     }
-    assert {"failed"} == {lane for (state, _), lane in table.items() if state == "failed"}
-    assert {"ready"} == {
-        lane for (state, blocker), lane in table.items() if state != "failed" and blocker is None
-    }
+    assert {"failed"} == {found for (state, _, _), found in table.items() if state == "failed"}
     assert {"blocked"} == {
-        lane for (state, blocker), lane in table.items() if state != "failed" and blocker is not None
+        found for (state, blocker, _), found in table.items() if state != "failed" and blocker
+    }
+    assert {
+        ("pending", True): "unsettled",
+        ("pending", False): "ready",
+        ("attempted", True): "ready",
+        ("attempted", False): "ready",
+    } == {
+        (state, news): table[state, None, news]
+        for state in ("pending", "attempted")
+        for news in (True, False)
     }
 
 

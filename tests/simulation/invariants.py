@@ -65,7 +65,7 @@ def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[s
                 yield f"{entry.key} was sent and is not frozen"
             if entry.state != "attempted" and vanishes(before(head, entry), entry.content):
                 yield f"{entry.key} changes nothing"
-            if found["lane"] != lane_of(entry.state, entry.blocker):
+            if found["lane"] != lane_of(head, entry):
                 yield f"{entry.key} is in the wrong lane"
             if found["kind"] != kind_of(head, entry):
                 yield f"{entry.key} is noted as {found['kind']}, and is {kind_of(head, entry)}"
