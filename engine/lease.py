@@ -8,13 +8,14 @@ having written anything. A holder that is known to have died is replaced at once
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
 
 from tidesync.contracts.store import StoreTransaction
 from tidesync.effects import Plan, Transact, Wait
-from tidesync.errors import LeaseLost, SyncBusy
+from tidesync.errors import LeaseLost, StoreError, SyncBusy
 from tidesync.ledger import META
 
 POLL: Final = 0.05
@@ -68,14 +69,19 @@ def acquire(holder: Holder) -> Plan[Lease]:
 
 
 def release(lease: Lease) -> Plan[None]:
-    """Let go, unless it was lost already."""
+    """Let go, unless it was lost already.
+
+    If the store fails at that, what the work ended with is still what is told: a lease that stays behind
+    ends by itself.
+    """
 
     def step(transaction: StoreTransaction, _: float) -> None:
         row = _read(transaction)
         if row["token"] == lease.token:
             _write(transaction, lease.token, None, 0.0)
 
-    yield from Transact(step)
+    with suppress(StoreError):
+        yield from Transact(step)
 
 
 def _take(transaction: StoreTransaction, now: float, holder: Holder) -> int | None:
