@@ -160,7 +160,7 @@ def need(ledger: Ledger, run: Run, keys: list[str]) -> None:
     while keys:
         rows = [
             row
-            for row in ledger.transaction.get(OPERATIONS, keys)
+            for row in ledger.transaction.get(OPERATIONS, list(dict.fromkeys(keys)))
             if row is not None and row["id"] not in run.needed
         ]
         run.needed.update(str(row["id"]) for row in rows)

@@ -338,6 +338,24 @@ def test_records_in_conflict_cost_one_row_each_to_list_and_no_call() -> None:
     assert (few_calls, few_rows + 1_000) == (calls, rows)
 
 
+def cost_of_pushing_one_table(many_parked: int) -> tuple[int, int]:
+    store = CountingStore()
+    bench = Bench(ScriptedTransport({"L": [Rejected("bad", "no")]}), store=store)
+    bench.write("lists", "L", {"text": "refused"})
+    _ = bench.push()
+    fill(bench, many_parked, lambda number: ("items", f"i{number}", {"text": "child", "list": "L"}))
+    bench.write("items", "free", {"text": "free"})
+    store.counts.clear()
+    assert ["free"] == [done.record_id for done in bench.push(["items"]).pushed]
+    return store.counts["calls"], store.counts["rows"]
+
+
+def test_a_push_of_one_table_reads_one_row_for_each_of_its_operations_that_wait() -> None:
+    """It looks once at what they wait for, to bring that into scope; calls do not grow."""
+    (few_calls, few_rows), (calls, rows) = (cost_of_pushing_one_table(many) for many in (200, 1_200))
+    assert (few_calls, few_rows + 1_000) == (calls, rows)
+
+
 def cost_of_draining(many: int) -> tuple[float, float]:
     store = CountingStore()
     bench = Bench(ScriptedTransport(max_changes=100), store=store)
