@@ -207,8 +207,9 @@ def test_what_was_in_doubt_and_then_changed_by_others_is_merged(remote: Remote) 
     assert [] == device.conflicts()
 
 
-def test_what_was_in_doubt_and_then_deleted_by_others_is_a_true_conflict(remote: Remote) -> None:
-    """It had arrived and someone deleted it: that is for the policy to decide, not for an insert to undo."""
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_was_in_doubt_and_then_deleted_by_others(remote: Remote, edited: bool) -> None:
+    """It had arrived and was deleted since: news like any other, and a conflict only with edits made later."""
     device = started(remote)
     device[remote.items].insert({"text": "mine"})
     id = device.operations()[0].record_id
@@ -217,12 +218,16 @@ def test_what_was_in_doubt_and_then_deleted_by_others_is_a_true_conflict(remote:
         device.push()
     remote.remove(remote.items, id)
 
-    with pytest.raises(PushFailed) as caught:
+    if edited:
+        device[remote.items].update(id, text="mine, later")
+        with pytest.raises(PushFailed) as caught:
+            device.push()
+        assert ["conflict"] == [error.status for error in caught.value.errors]
+        assert [id] == [conflict.record_id for conflict in device.conflicts()]
+    else:
         device.push()
-
-    assert ["conflict"] == [error.status for error in caught.value.errors]
+        assert None is device[remote.items].get(id)
     assert True is remote.row(remote.items, id)["deleted"]
-    assert [id] == [conflict.record_id for conflict in device.conflicts()]
 
 
 def test_an_echo_in_a_pull_is_no_news(remote: Remote) -> None:
