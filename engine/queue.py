@@ -55,7 +55,11 @@ class Queue:
         self._newest = entry  # nothing can wait for it yet
         head.entries.append(entry)
         ledger.touch(head)
-        if len(head.entries) > 1 and self._fold(head, head.entries[-2], entry):
+        folded = False
+        # What two made of one may collapse with the one before them, which neither of the two could.
+        while len(head.entries) > 1 and self._fold(head, head.entries[-2], head.entries[-1]):
+            folded = True
+        if folded:
             left = kind_of(head, head.entries[-1]) if head.entries else None
             self.events.append(OperationCollapsed(table, record_id, left))
         elif kind is not None:

@@ -39,6 +39,8 @@ CASES = {
     ("two items of one list", 3): 22_830,
     ("two items of one list", 4): 212_953,
     ("one item of two lists", 3): 17_900,
+    ("one item of two lists", 4): 160_851,
+    ("one item of two lists", 5): 1_346_059,
 }
 
 
@@ -144,6 +146,24 @@ def test_where_neither_place_is_free_both_operations_stay(declared: bool) -> Non
     remote, sent = pushed(device, remote)
     assert [("update", "A"), ("delete", "L"), ("insert", "M"), ("update", "A")] == sent
     assert {A: new_record(A, "M"), lists: new_record(lists, None)} == remote.contents
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "nothing said"])
+def test_what_two_made_of_one_collapses_with_the_one_before_them(declared: bool) -> None:
+    """Two updates of A had to stay; the delete that the second one becomes takes the first one with it."""
+    other = ("lists", "M")
+    device, remote = Device(declared=declared), Remote({}, True)
+    for key, name in ((other, None), (A, "M")):
+        device.write(key, new_record(key, name))
+    remote, _ = pushed(device, remote)
+    device.write(A, new_record(A, None))
+    device.write(LIST, new_record(LIST, None))
+    device.write(other, None)
+    device.write(A, new_record(A, "L"))
+    device.write(A, None)
+    remote, sent = pushed(device, remote)
+    assert [("delete", "A"), ("insert", "L"), ("delete", "M")] == sent
+    assert {LIST: new_record(LIST, None)} == remote.contents
 
 
 def test_the_smallest_histories_are_all_there() -> None:
