@@ -26,7 +26,7 @@ from tidesync import (
 )
 from tidesync.errors import InvalidRecord, UsageError
 from tidesync.events import ConflictFound, ConflictSettled
-from tidesync.records import Tombstone
+from tidesync.records import Tombstone, version_of
 
 THERE = {"text": "there", "stars": 1}
 THEIRS = {"id": "a", "text": "theirs", "stars": 1}
@@ -186,7 +186,7 @@ def test_a_policy_sees_the_whole_record(world: World) -> None:
     assert (Todo("a", "there"), Todo("a", "mine"), Todo("a", "there", True)) == conflict.as_objects(
         TODOS.from_record
     )
-    assert isinstance(conflict.remote, dict) and theirs == conflict.remote["version"]
+    assert theirs == version_of(conflict.remote)
     assert {"text": ("mine", "there"), "complete": (False, True)} == conflicting_fields(conflict)
     assert (conflict.local or {})["extra"] == 1
 
@@ -207,7 +207,8 @@ def test_merge_takes_a_dict_or_an_object(world: World, form: str) -> None:
         if form == "dict":
             return Merge({"id": "a", "text": "merged", "stars": 9})
         _, local, remote = conflict.as_objects(scored.from_record)
-        assert local is not None and remote is not None
+        assert local is not None
+        assert remote is not None
         return Merge(attrs.evolve(local, text="merged", stars=local.stars + remote.stars))
 
     ctx = world.device("one", policy=policy, tables=[scored])
@@ -238,7 +239,10 @@ def test_merge_takes_a_dict_or_an_object(world: World, form: str) -> None:
 def test_a_wrong_answer_changes_nothing(world: World, answer: Any, error: type[Exception], how: str) -> None:
     """What is no resolution is a typed error; the conflict stays, and the next push works. [G08] [G18]"""
     answers: list[Any] = [answer]
-    policy: Policy = lambda conflict: answers.pop(0) if answers else KeepLocal()
+
+    def policy(conflict: Conflict) -> Any:
+        return answers.pop(0) if answers else KeepLocal()
+
     ctx = disputed(world, "update", "update", policy=policy)
     with pytest.raises(error):
         ctx.push() if how == "push" else ctx[NOTES].pull(push="none")

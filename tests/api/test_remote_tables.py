@@ -19,7 +19,7 @@ from tidesync.errors import (
     TidesyncError,
     Unauthorized,
 )
-from tidesync.records import Tombstone
+from tidesync.records import Tombstone, version_of
 
 
 @attrs.define
@@ -54,7 +54,7 @@ def test_versions_are_checked(world: World) -> None:
     for call in (lambda: there.update(attrs.evolve(old, text="z")), lambda: there.delete(old)):
         with pytest.raises(RemoteConflict, match="note/a") as caught:
             call()
-        assert new.version == getattr(caught.value.copy, "get", dict().get)("version")
+        assert new.version == version_of(caught.value.copy)
     assert "free" == there.update(Note("a", "free")).text
     there.delete("a")
 
