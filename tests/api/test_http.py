@@ -1,5 +1,7 @@
 """A context over HTTP, to a server in memory: names on the wire, addresses, pages, losses."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from tests.api.support import SOME_DAY, MakeStore
 from tests.transports.http.fake_server import FakeServer, reply
 from tidesync import PushFailed, SyncContext, keep_local, table
+from tidesync.errors import ConfigurationError
 from tidesync.transports.http import HttpTransport
 
 
@@ -190,6 +193,31 @@ def test_a_failed_precondition_is_a_conflict(make: Callable[..., SyncContext], s
     ctx[ITEMS].insert(LineItem("b", 4.0))
     ctx.push()
     assert (4.0, 0) == (server.rows["lineitem"]["b"]["unitPrice"], ctx.pending_operations)
+
+
+def test_requests_travel_in_parallel_up_to_a_bound(make_store: MakeStore, server: FakeServer) -> None:
+    """Independent changes go out together, never more than `concurrency`, and all arrive. [E08] [E09] [R-E33]"""
+    running, most, lock = 0, 0, threading.Lock()
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+            return server(request)
+
+    for wrong in (0, -1, 1.5, "many"):
+        with pytest.raises(ConfigurationError, match="concurrency"):
+            _ = HttpTransport("http://127.0.0.1", concurrency=wrong)  # type: ignore[arg-type]
+    client = httpx.Client(transport=httpx.MockTransport(slow))
+    wire = HttpTransport("http://127.0.0.1:8080", protocol="2.0", client=client, concurrency=3)
+    with SyncContext(make_store("one"), wire, [ITEMS]) as ctx:
+        ctx[ITEMS].insert_many(LineItem(f"n{index}") for index in range(20))
+        assert 20 == len(ctx.push().pushed)
+        assert (3, 20, 0) == (most, len(server.rows["lineitem"]), ctx.pending_operations)
 
 
 def test_an_error_page_is_a_refusal_with_its_words(make: Callable[..., SyncContext], net: Net) -> None:

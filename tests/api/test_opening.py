@@ -43,7 +43,7 @@ def test_a_handler_is_optional(world: World) -> None:
 
 
 def test_opening_finds_what_was_left(world: World, wire: Wire) -> None:
-    """Tables are created at the first opening; queue and cursors are found at the next. [A04] [A22]"""
+    """Tables are created at the first opening; queue and cursors are found at the next. [A04]"""
     world.remote.write("todo", "there", text="x")
     first = world.device("one")
     first[TODOS].pull(name="all")
@@ -92,7 +92,7 @@ def test_the_store_that_was_given_keeps_the_cursors(world: World) -> None:
 
 
 def test_use_before_open_and_after_close_is_refused(world: World) -> None:
-    """Every call of a context that is not open raises `ContextClosed`, and works once it is. [A08] [A09]"""
+    """Every call of a context that is not open raises `ContextClosed`, and works once it is. [A08] [A09] [C09]"""
     ctx = SyncContext(world.make_store("one"), world.wire(), TABLES)
     calls: list[Any] = [
         lambda: ctx[TODOS].insert(Todo("a")),

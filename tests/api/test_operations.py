@@ -19,7 +19,7 @@ def reopened(world: World, ctx: SyncContext, **options: Any) -> SyncContext:
 
 
 def test_every_part_of_an_operation_survives_reopening(world: World, ctx: SyncContext, wire: Wire) -> None:
-    """What the queue said before closing it says after: all three kinds, states and errors. [C01] [C04] [F20]"""
+    """What the queue said before closing it says after: all three kinds, states and errors. [A22] [C01] [C04] [F20]"""
     world.remote.write("note", "gone", text="x")
     ctx[NOTES].pull()
     ctx[NOTES].insert({"id": "refused", "text": "é\u0000😀", "tags": ["a"], "deep": {"n": [1.5, None]}})

@@ -225,7 +225,7 @@ def test_news_of_a_record_in_doubt_waits_for_the_resend(ctx: SyncContext, world:
 
 
 def test_own_fields_survive_pulls_and_pushes(world: World) -> None:
-    """A field that only this device writes stays when others change theirs. [J16]"""
+    """A field that only this device writes, and sends, stays when others change theirs. [J16]"""
     ctx = world.device("one", policy=keep_remote)
     world.remote.write("note", "a", text="x")
     ctx[NOTES].pull(name="all")

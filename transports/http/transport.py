@@ -90,14 +90,17 @@ class HttpTransport:
             raise ConfigurationError(f"protocol is 'auto', '2.0' or '3.0', not {protocol!r}")
         for name, value, least in (
             ("timeout", timeout, 0.001),
+            ("overlap", overlap, 0),
             ("retries", retries, 0),
             ("concurrency", concurrency, 1),
-            ("overlap", overlap, 0),
             ("max_reply_bytes", max_reply_bytes, 1024),
             ("page_limit", page_limit, 1),
         ):
-            if isinstance(value, bool) or not value >= least:
-                raise ConfigurationError(f"{name} is a number, {least} or more, not {value!r}")
+            seconds = name in ("timeout", "overlap")
+            kind = int | float if seconds else int
+            if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+                what = "a number" if seconds else "a whole number"
+                raise ConfigurationError(f"{name} is {what}, {least} or more, not {value!r:.60}")
         try:
             self._headers = {"User-Agent": f"tidesync/{_version()}", **(headers or {})}
             _ = httpx.Headers(self._headers)
