@@ -112,7 +112,7 @@ def store_page(queue: Queue, arrival: Arrival, page: Page) -> list[tuple[str, st
     transaction = queue.ledger.transaction
     records, tombstones = _sound(queue, arrival, page), dict(page.tombstones)
     if arrival.cursor_key is not None and arrival.overlap:
-        records, tombstones = _unseen(transaction, arrival, records, tombstones, _latest(page) or page.clock)
+        records, tombstones = _unseen(transaction, arrival, records, tombstones, page)
     asks = _store_copies(queue, arrival, records, tombstones)
     if arrival.cursor_key is not None and page.departed:
         _note_departed(transaction, arrival, page.departed)
@@ -122,7 +122,7 @@ def store_page(queue: Queue, arrival: Arrival, page: Page) -> list[tuple[str, st
 
 
 def _advance(arrival: Arrival, page: Page) -> None:
-    latest = max(filter(None, (_latest(page), arrival.bookmark.latest)), default=None)
+    latest = _later(arrival.bookmark.latest, _latest(page))
     arrival.bookmark = attrs.evolve(arrival.bookmark, cursor=page.cursor, latest=latest, complete=False)
     arrival.pages += 1
     arrival.read += len(page.records) + len(page.tombstones) + len(page.junk)
@@ -133,6 +133,10 @@ def _advance(arrival: Arrival, page: Page) -> None:
 def _latest(page: Page) -> str | None:
     moments = (record.get("updated_at") for record in page.records)
     return max((moment for moment in moments if isinstance(moment, str)), default=None)
+
+
+def _later(*moments: str | None) -> str | None:
+    return max(filter(None, moments), default=None)
 
 
 def _sound(queue: Queue, arrival: Arrival, page: Page) -> dict[str, Record]:
@@ -183,7 +187,7 @@ def _unseen(
     arrival: Arrival,
     records: Mapping[str, Record],
     tombstones: Mapping[str, Tombstone],
-    page_moment: str | None,
+    page: Page,
 ) -> tuple[dict[str, Record], dict[str, Tombstone]]:
     """What the window does not hold yet by id and version; the rest is noted in it.
 
@@ -199,7 +203,10 @@ def _unseen(
         for id, row in zip(versions, transaction.get(SEEN, keys), strict=True)
         if row is not None and row["version"] is not None and row["version"] == versions[id]
     }
-    edge = window_edge(arrival.bookmark, arrival.overlap) or ""
+    # What a remote holds may be older than this pull by far: the window lies before the latest of it, this page's too.
+    latest = _later(arrival.bookmark.latest, _latest(page))
+    edge = window_edge(attrs.evolve(arrival.bookmark, latest=latest), arrival.overlap) or ""
+    page_moment = _latest(page) or page.clock
     notes: list[Record] = []
     for id, key in zip(versions, keys, strict=True):
         moment = records[id].get("updated_at") if id in records else None
