@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.simulation.tapes import Draw
-from tidesync.contracts.transport import Change
 
 Reply = Any
 

@@ -285,9 +285,9 @@ class Context:
         profile = self.world.profile
         what = draw.below(100)
         table = "item" if draw.below(3) else "list"
-        if what < 45:
+        if what < profile.pushes:
             self.push()
-        elif profile.purges and what < 55:
+        elif profile.purges and what < profile.pushes + 10:
             self.purge(table)
         else:
             named = not profile.listings or draw.below(2) == 0
@@ -369,6 +369,8 @@ class Context:
         conflict = effect.conflict
         if not alive(conflict.base) and not alive(conflict.remote):
             self.world.problem("asked about nothing", f"{conflict.record_id} on device {self.device.number}")
+        if self.world.single_writer(conflict.key):
+            self.world.problem("false conflict", f"{conflict.record_id} on device {self.device.number}")
         answer = effect.policy(conflict)
         if self.world.story is not None:
             self.say(
@@ -380,7 +382,8 @@ class Context:
 
     def travel(self, draw: Draw) -> None:
         """A request arrives, or its reply does; or not."""
-        world, faults = self.world, self.world.faults
+        world = self.world
+        faults = world.faults and draw.below(100) >= world.profile.calm
         if self.call is None:
             self.set_out()
             if self.call is None:

@@ -15,7 +15,8 @@ Truth = Literal["fields", "records", "none"]
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """One kind of world. Chances are in percent.
+    """One kind of world. Chances are in percent; `calm` is that of a request
+    to be left alone by the network, `slow` that of the last device to miss a turn.
 
     `truth`: at the end each *field* holds what its only writer wrote last, or each *record* is what its only writer
     made of it. `once`: no edit takes effect twice. `law`: the remote's foreign keys never refuse. `policies` are of
@@ -39,6 +40,9 @@ class Profile:
     page: int = 2
     edits: int = 25
     kills: int = 3
+    pushes: int = 45
+    slow: int = 0
+    calm: int = 0
     bad: int = 8
     lag: int = 3
     discards: bool = False
@@ -87,8 +91,9 @@ _ALL = (
            because="a record that is kept whole takes the other's fields along; " + TWICE),
     *_pair("keepremote", deletes="anybody", truth="none", policies=("keep_remote",), plain_once=False,
            because="what is dropped is lost; " + TWICE),
-    *_pair("cursor", seeded=True, page=1, records=4, devices=3, edits=15, lag=6),
-    *_pair("revive", deletes="anybody", truth="none", policies=("merge/remote",), collide=False, records=2, plain_once=False, because=REVIVE),
+    *_pair("cursor", seeded=True, page=1, records=6, devices=3, writers=2, batch=1, edits=40, kills=1,
+           calm=95, slow=60, bad=3, lag=8, steps=160),
+    *_pair("revive", deletes="anybody", truth="none", policies=("merge/remote",), collide=False, records=2, bad=25, plain_once=False, because=REVIVE),
     *_pair("discard", discards=True, deletes="anybody", truth="none", policies=("merge/remote",), plain_once=False,
            because="what is discarded in flight may or may not be in effect"),
     *_pair("defer", policies=("defer/local",)),

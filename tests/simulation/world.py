@@ -72,8 +72,16 @@ class World:
         if profile.name not in _TABLES:
             _TABLES[profile.name] = tables_of(profile)
         self.tables = _TABLES[profile.name]
-        self.fits = {name: _fits for name in self.tables}
-        self.keys: list[Key] = [("list", "P"), ("item", "A"), ("item", "B"), ("list", "Q")][: profile.records]
+        self.fits = dict.fromkeys(self.tables, _fits)
+        self.keys: list[Key] = [
+            ("list", "P"),
+            ("item", "A"),
+            ("item", "B"),
+            ("list", "Q"),
+            ("item", "C"),
+            ("item", "D"),
+        ]
+        self.keys = self.keys[: profile.records]
         self.late: list[tuple[int, Call]] = []
         self.last: dict[tuple[Key, str], Any] = {}
         self.intended: dict[Key, Record | None] = {}
@@ -149,8 +157,12 @@ class World:
     def ended(self, device: Device) -> None:
         """A plan ended: no conflict may be left that is none."""
         for key in heads_in_conflict(device.store):
-            if len(self.writers.get(key, ())) <= 1 and not self.profile.discards:
+            if self.single_writer(key):
                 self.problem("false conflict", f"{key[1]} on device {device.number}")
+
+    def single_writer(self, key: Key) -> bool:
+        """Whether only one device ever wrote the record, and never took an edit back on the way."""
+        return len(self.writers.get(key, ())) <= 1 and not self.profile.discards
 
     # ---- the run
 
@@ -163,6 +175,8 @@ class World:
         for number in self.tapes.schedule:
             draw = Draw(number)
             context = self.contexts[draw.below(len(self.contexts))]
+            if self.profile.slow and context is self.contexts[-1] and draw.below(100) < self.profile.slow:
+                context = self.contexts[draw.below(len(self.contexts) - 1)]
             what = draw.below(100)
             self.pass_time()
             if what < self.profile.edits:
@@ -186,7 +200,7 @@ class World:
     def pass_time(self) -> None:
         """Half a second here; a tick at the remote now and then."""
         self.now += 0.5
-        if isinstance(self.remote, PlainRemote) and self.now % 2 == 0:
+        if isinstance(self.remote, PlainRemote) and self.now % 25 == 0:
             self.remote.clock += 1
 
     def seed(self) -> None:
