@@ -79,9 +79,7 @@ class NodeBackDoor:
     def seed(self, table: str, rows: Sequence[Mapping[str, object]], moments: Sequence[str]) -> None:
         columns = [*rows[0], "createdAt", "updatedAt", "version", "deleted"]
         marks = ", ".join("?" * len(columns))
-        values = [
-            (*row.values(), moment, moment, 1, 0) for row, moment in zip(rows, moments, strict=True)
-        ]
+        values = [(*row.values(), moment, moment, 1, 0) for row, moment in zip(rows, moments, strict=True)]
         with contextlib.closing(self._file()) as file, file:
             file.executemany(f"INSERT INTO [{table}] ({', '.join(columns)}) VALUES ({marks})", values)
 

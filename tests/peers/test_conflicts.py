@@ -144,7 +144,9 @@ def test_a_policy_settles_it(remote: Remote, kind: str, policy: str, way: Way) -
     assert 1 == len(asked)
     assert case.here == (asked[0].local and tuple(asked[0].local[name] for name in FIELDS))
     copy = asked[0].remote
-    assert case.there == (None if isinstance(copy, Tombstone) or copy is None else tuple(copy[f] for f in FIELDS))
+    assert case.there == (
+        None if isinstance(copy, Tombstone) or copy is None else tuple(copy[f] for f in FIELDS)
+    )
 
 
 ANSWERS: dict[str, tuple[Resolution, str]] = {

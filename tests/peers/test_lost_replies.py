@@ -7,7 +7,17 @@ import attrs
 import pytest
 
 from tests.peers.remote import Remote, version_number
-from tests.peers.wire_faults import Answer, CutReply, Duplicate, Fault, Forward, Hold, LoseReply, LoseRequest, Seen
+from tests.peers.wire_faults import (
+    Answer,
+    CutReply,
+    Duplicate,
+    Fault,
+    Forward,
+    Hold,
+    LoseReply,
+    LoseRequest,
+    Seen,
+)
 from tidesync import PushFailed, SyncContext, SyncTable
 
 pytestmark = pytest.mark.peer
@@ -32,10 +42,14 @@ class Case:
 
 
 CASES = {
-    "insert": Case(lambda items: items.insert({"id": "new", "text": "new"}), "POST", r"/tables/\w+", "new", 1),
+    "insert": Case(
+        lambda items: items.insert({"id": "new", "text": "new"}), "POST", r"/tables/\w+", "new", 1
+    ),
     "update": Case(lambda items: items.update("old", text="newer"), "PATCH", ".*/old", "newer", 2),
     "delete": Case(lambda items: items.delete("old"), "DELETE", ".*/old", None, 2),
-    "undelete": Case(lambda items: items.insert({"id": "gone", "text": "back"}), "POST", ".*/gone", "back", 4),
+    "undelete": Case(
+        lambda items: items.insert({"id": "gone", "text": "back"}), "POST", ".*/gone", "back", 4
+    ),
     "update after undelete": Case(
         lambda items: items.insert({"id": "gone", "text": "back"}), "PATCH", ".*/gone", "back", 4
     ),
@@ -91,7 +105,9 @@ def test_nothing_is_heard_until_a_later_push(remote: Remote, kind: str) -> None:
     device = started(remote, path=remote.folder / "kept.db", retries=0)
     case.edit(device[remote.items])
     lost: list[Seen] = []
-    remote.wire.plan(LoseReply(), method=case.method, path=case.path, when=lambda seen: lost.append(seen) is None)
+    remote.wire.plan(
+        LoseReply(), method=case.method, path=case.path, when=lambda seen: lost.append(seen) is None
+    )
     # What is asked next gets no answer either, whatever it is.
     remote.wire.plan(Answer(503), when=lambda seen: bool(lost), times=None)
 

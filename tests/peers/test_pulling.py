@@ -126,7 +126,8 @@ def test_a_pull_without_a_name_reads_by_id_while_rows_change(remote: Remote) -> 
     remote.wire.plan(
         Forward(),
         when=lambda seen: bool(
-            (number := next(counted)) < 10 and remote.change(remote.items, f"r{number:04}", text="changed")["text"] == ""
+            (number := next(counted)) < 10
+            and remote.change(remote.items, f"r{number:04}", text="changed")["text"] == ""
         ),
         times=None,
     )

@@ -20,7 +20,9 @@ class MixedQueue:
     def __init__(self, remote: Remote, lists: Table[Any], tasks: Table[Any], **transport: Any) -> None:
         self.remote, self.lists, self.tasks = remote, lists, tasks
         self.random = random.Random(500)
-        remote.door.seed(lists.name, [{"id": f"L{n}", "title": f"list {n}"} for n in range(60)], [MOMENT] * 60)
+        remote.door.seed(
+            lists.name, [{"id": f"L{n}", "title": f"list {n}"} for n in range(60)], [MOMENT] * 60
+        )
         seeds = [{"id": f"T{n}", "list_id": f"L{n % 60}", "text": "old", "complete": 0} for n in range(180)]
         remote.door.seed(tasks.name, seeds, [MOMENT] * 180)
         self.device = remote.device(lists, tasks, **transport)

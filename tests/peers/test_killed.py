@@ -1,0 +1,141 @@
+"""SIGKILL for the server, and for the device, in the middle of a push: every operation has one effect."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.peers.remote import Remote, version_number
+from tests.peers.wire_faults import Forward, LoseReply, Seen
+from tidesync import PushFailed, SyncContext
+
+pytestmark = pytest.mark.peer
+ROOT = Path(__file__).parents[2]
+DEVICE = """
+import sys
+from tidesync import SyncContext, table
+from tidesync.stores.sqlite import SQLiteStore
+from tidesync.transports.http import HttpTransport
+
+path, url, name, concurrency = sys.argv[1:]
+items = table(name, {"text": str, "priority": int}, references={})
+with SyncContext(SQLiteStore(path), HttpTransport(url, concurrency=int(concurrency)), [items]) as device:
+    device[items].pull(name="all")
+    with device.batch():
+        for number in range(20):
+            device[items].update(f"u{number}", text="updated")
+            device[items].delete(f"d{number}")
+            device[items].insert({"id": f"i{number}", "text": "inserted"})
+    print("queued", flush=True)
+    device.push()
+"""
+
+
+def seeded(remote: Remote) -> None:
+    """20 rows to update, 20 to delete."""
+    ids = [f"{kind}{number}" for kind in "ud" for number in range(20)]
+    rows = [{"id": id, "text": "seeded"} for id in ids]
+    remote.door.seed(remote.items.name, rows, ["2026-01-01T00:00:00.000Z"] * len(rows))
+
+
+def assert_each_once(remote: Remote, device: SyncContext) -> None:
+    """20 inserts, 20 updates and 20 deletes, each in effect once."""
+    rows = remote.rows(remote.items)
+    assert 60 == len(rows)
+    for id, row in rows.items():
+        expected = {"i": ("inserted", False, 1), "u": ("updated", False, 2), "d": ("seeded", True, 2)}[id[0]]
+        assert expected == (row["text"], row["deleted"], version_number(row)), id
+    assert ([], 0) == (device.conflicts(), device.pending_operations)
+    device.pull(remote.items, name="all")
+    assert remote.alive(remote.items, "text") == {
+        row["id"]: row["text"] for row in device[remote.items].all()
+    }
+
+
+@pytest.mark.parametrize(("concurrency", "done"), [(1, 0), (1, 25), (4, 40)])
+def test_the_device_is_killed_in_the_middle_of_a_push(remote: Remote, concurrency: int, done: int) -> None:
+    """It waits for a reply that the server has given; brought back from its file, it finishes the work."""
+    seeded(remote)
+    path = remote.folder / "killed.db"
+    remote.wire.plan(LoseReply(silent=True), when=lambda seen: seen.method != "GET", skip=done, times=None)
+    command = [sys.executable, "-c", DEVICE, str(path), remote.wire.url, remote.items.name, str(concurrency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            assert b"queued\n" == process.stdout.readline()
+            while (
+                sum(isinstance(seen.fault, LoseReply) and bool(seen.replies) for seen in remote.wire.requests)
+                < concurrency
+            ):
+                assert None is process.poll()
+        finally:
+            process.kill()
+    remote.wire.clear()
+
+    device = remote.device(path=path)
+    in_doubt = [operation for operation in device.operations() if operation.state == "attempted"]
+    assert concurrency == len(in_doubt)
+    device.push()
+
+    assert_each_once(remote, device)
+
+
+@pytest.mark.parametrize("moment", ["before it sees the request", "before it answers"])
+def test_the_server_is_killed_in_the_middle_of_a_push(own_remote: Remote, moment: str) -> None:
+    """It comes back with its file; what it had done is recognised, the rest is sent."""
+    remote = own_remote
+    seeded(remote)
+    device = remote.device(concurrency=2)
+    items = device[remote.items]
+    items.pull(name="all")
+    with device.batch():
+        for number in range(20):
+            items.update(f"u{number}", text="updated")
+            items.delete(f"d{number}")
+            items.insert({"id": f"i{number}", "text": "inserted"})
+    met = iter(range(10_000))
+
+    def kill(seen: Seen) -> bool:
+        if seen.method != "GET" and next(met) == 31:
+            remote.door.kill()
+        return False
+
+    if moment == "before it answers":  # the reply of the one before is lost as well
+        remote.wire.plan(LoseReply(), when=lambda seen: seen.method != "GET", skip=30)
+    remote.wire.plan(Forward(), when=kill, times=None)
+    with pytest.raises(PushFailed) as caught:
+        device.push()
+    assert "network" == caught.value.report.status
+    assert 0 < len(caught.value.report.pushed) < 60
+
+    remote.door.start()
+    device.push()
+
+    assert_each_once(remote, device)
+
+
+def test_the_server_is_killed_and_the_device_too(own_remote: Remote) -> None:
+    """Both are gone; what is left is two files, and they are enough."""
+    remote = own_remote
+    seeded(remote)
+    path = remote.folder / "killed.db"
+    remote.wire.plan(LoseReply(silent=True), when=lambda seen: seen.method != "GET", skip=10)
+    command = [sys.executable, "-c", DEVICE, str(path), remote.wire.url, remote.items.name, "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT) as process:
+        try:
+            while not any(
+                isinstance(seen.fault, LoseReply) and seen.replies for seen in remote.wire.requests
+            ):
+                assert None is process.poll()
+            remote.door.kill()
+        finally:
+            process.kill()
+    remote.wire.clear()
+
+    remote.door.start()
+    device = remote.device(path=path)
+    device.push()
+
+    assert_each_once(remote, device)
