@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from tidesync.errors import ConfigurationError, InvalidQuery
+from tidesync.errors import ConfigurationError, InvalidQuery, UsageError
 from tidesync.objects import Table
 from tidesync.query import Query
 from tidesync.records import ID_LIMIT
@@ -73,11 +73,19 @@ def check_name(table: str, name: object) -> None:
 
 def check_parameters(parameters: Mapping[str, str]) -> None:
     """Raise `InvalidQuery` where a parameter would overrule the protocol."""
+    if not isinstance(parameters, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidQuery(f"parameters are texts by name, not {parameters!r:.60}")
     for key, value in parameters.items():
         if not isinstance(key, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidQuery(f"parameters are texts by name, not {key!r:.60}: {value!r:.60}")
         if key.startswith(RESERVED):
             raise InvalidQuery(f"the parameter {key!r} belongs to the protocol: say it with the query")
+
+
+def check_kind(call: str, given: object, kind: type[object], what: str) -> None:
+    """Raise `UsageError` unless this is of the kind that the call takes."""
+    if not isinstance(given, kind):
+        raise UsageError(f"{call}() takes {what}, not {given!r:.60}")
 
 
 def check_subscriber(callback: object) -> None:

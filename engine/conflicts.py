@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
 
+from tidesync.errors import ConfigurationError
 from tidesync.records import Copy, Record, alive, content_of
 
 T = TypeVar("T")
@@ -70,6 +71,10 @@ class MergeFields:
     """Field by field: what one side alone changed wins; what both changed goes by `prefer`."""
 
     prefer: Side = "local"
+
+    def __attrs_post_init__(self) -> None:
+        if self.prefer not in ("local", "remote"):
+            raise ConfigurationError(f"prefer is 'local' or 'remote', not {self.prefer!r:.60}")
 
 
 @attrs.frozen

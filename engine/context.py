@@ -14,12 +14,13 @@ from tidesync import resolutions
 from tidesync.arguments import (
     check_collection,
     check_context,
+    check_kind,
     check_name,
     check_parameters,
     check_pull,
     check_subscriber,
 )
-from tidesync.conflicts import Conflict, Merge, Policy, Resolution, defer
+from tidesync.conflicts import Conflict, Policy, Resolution, defer
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import Transport
 from tidesync.drive import Ports, perform, run
@@ -36,19 +37,20 @@ from tidesync.errors import (
 from tidesync.events import Event, Source
 from tidesync.holder import gone, running
 from tidesync.lease import Holder
-from tidesync.ledger import META, SYSTEM_TABLES, Ledger
+from tidesync.ledger import Ledger
 from tidesync.objects import Table
 from tidesync.operations import Operation
 from tidesync.plans import pull as pulling
 from tidesync.plans.pull import Departures, Pull, Push
 from tidesync.plans.purge import PurgeReport, purge
 from tidesync.plans.push import push
-from tidesync.plans.settle import merged_record
+from tidesync.plans.settle import checked
 from tidesync.query import Query
 from tidesync.queue import Queue, listed
 from tidesync.records import Json, Record
 from tidesync.remote import RemoteTable
 from tidesync.reports import OperationError, PullReport, PushReport
+from tidesync.rows import META, SYSTEM_TABLES
 from tidesync.selection import query_of
 from tidesync.session import Session, SyncHandler, connect
 from tidesync.tables import SyncTable
@@ -299,12 +301,13 @@ class SyncContext:
 
     def resolve(self, conflict: Conflict, resolution: Resolution) -> None:
         """Settle a conflict that `conflicts()` listed; `StaleResolution` if the record changed since."""
-        if isinstance(resolution, Merge):
-            resolution = Merge(merged_record(self._merged, conflict, resolution.record))
-        self.write(lambda queue: resolutions.settle(queue, conflict, resolution), "resolution")
+        check_kind("resolve", conflict, Conflict, "a conflict that conflicts() listed")
+        answer = checked(self._merged, conflict, resolution)
+        self.write(lambda queue: resolutions.settle(queue, conflict, answer), "resolution")
 
     def retry(self, operation: Operation) -> None:
         """Send a refused operation again with the next push; `StaleResolution` if it changed since."""
+        check_kind("retry", operation, Operation, "an operation that operations() listed")
         self.write(lambda queue: resolutions.retry(queue, operation), "resolution")
 
     def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
@@ -320,7 +323,7 @@ class SyncContext:
         return self._opened.queue(transaction, time.time()).ledger
 
     def _merged(self, table: str, given: Any, under: Record | None) -> Record:
-        known = self._tables[table]
+        known = self.table(table).table
         record = known.to_record(given)
         return record if under is None else {**known.overlay(given, under), "id": record.get("id", under["id"])}
 

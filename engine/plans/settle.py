@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tidesync.conflicts import (
     Conflict,
@@ -27,6 +27,8 @@ from tidesync.rules import settle
 from tidesync.rules.chain import Head, current
 from tidesync.session import Session
 
+ToRecord: TypeAlias = Callable[[str, Any, Record | None], Record]
+"""Turns what somebody merged into a record of a table, over the fields of another."""
 ASKS: Final = 20
 """Times that a policy is asked about one record whose local edits keep changing it meanwhile."""
 
@@ -47,7 +49,7 @@ def settle_conflict(session: Session, lease: Lease, table: str, record_id: str) 
             return None
         if not asked:
             yield from Emit(ConflictFound(table, record_id))
-        answer = _checked(session, conflict, (yield from Ask(policy, conflict)))
+        answer = checked(session.to_record, conflict, (yield from Ask(policy, conflict)))
         if isinstance(answer, Defer):
             return None
 
@@ -63,19 +65,19 @@ def settle_conflict(session: Session, lease: Lease, table: str, record_id: str) 
     return None
 
 
-def _checked(session: Session, conflict: Conflict, answer: Any) -> Resolution:
+def checked(to_record: ToRecord, conflict: Conflict, answer: Any) -> Resolution:
+    """The answer to a conflict, if it is one; raises `UsageError`, and `InvalidRecord` for what was merged."""
     if isinstance(answer, Merge):
-        return Merge(merged_record(session.to_record, conflict, answer.record))
+        return Merge(_merged_record(to_record, conflict, answer.record))
     if isinstance(answer, KeepLocal | KeepRemote | MergeFields | Defer | Drop):
         return answer
     raise UsageError(
-        f"a policy answered {type(answer).__name__}: return KeepLocal(), KeepRemote(), Merge(record), Defer() or Drop()"
+        f"a conflict is answered with KeepLocal(), KeepRemote(), Merge(record), MergeFields(), Defer() or Drop(), "
+        f"not with {answer!r:.60}"
     )
 
 
-def merged_record(
-    to_record: Callable[[str, Any, Record | None], Record], conflict: Conflict, given: Any
-) -> Record:
+def _merged_record(to_record: ToRecord, conflict: Conflict, given: Any) -> Record:
     """The record of a `Merge`, checked; fields that a class does not name are the remote's, else the local ones."""
     under = content_of(conflict.remote) or conflict.local
     record = to_record(conflict.table, given, under)

@@ -10,7 +10,7 @@ from tests.api.support import LISTS, NOTES, TABLES, TODOS, Todo, TodoList, Wire,
 from tidesync import SyncContext
 from tidesync.errors import BatchActive, RecordExists, StoreError, StoreFull
 from tidesync.events import Event, RecordsChanged
-from tidesync.ledger import SYSTEM_TABLES
+from tidesync.rows import SYSTEM_TABLES
 
 # ---- batches
 

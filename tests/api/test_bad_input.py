@@ -13,7 +13,7 @@ from tests.api.failing import contents
 from tests.api.support import NOTES, SOME_DAY, TABLES, TODOS, Todo, Wire, World
 from tidesync import SyncContext, table
 from tidesync.errors import InvalidId, InvalidQuery, InvalidRecord, TidesyncError, UnknownColumn, UnknownTable
-from tidesync.ledger import SYSTEM_TABLES
+from tidesync.rows import SYSTEM_TABLES
 
 
 @attrs.define

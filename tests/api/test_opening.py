@@ -16,8 +16,8 @@ from tidesync.errors import (
     StoreUnavailable,
     UnknownTable,
 )
-from tidesync.ledger import META, SYSTEM_TABLES
 from tidesync.query import Query
+from tidesync.rows import META, SYSTEM_TABLES
 from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.authority import Authority

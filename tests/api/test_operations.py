@@ -9,8 +9,8 @@ from tests.api.support import LISTS, NOTES, TODOS, Todo, TodoList, Wire, World
 from tidesync import Operation, PushFailed, Refusal, SyncContext
 from tidesync.contracts.transport import Absent, Anything, Applied, Rejected, Unknown, Version
 from tidesync.errors import InvalidId, StaleResolution
-from tidesync.ledger import OPERATIONS
 from tidesync.query import Query
+from tidesync.rows import OPERATIONS
 
 
 def reopened(world: World, ctx: SyncContext, **options: Any) -> SyncContext:

@@ -5,11 +5,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.api.support import LISTS, NOTES, TODOS, Todo, TodoList, Wire, World, plain
+from tests.api.disputes import SITUATIONS, THEIRS, THERE, both, disputed
+from tests.api.support import LISTS, NOTES, TODOS, Todo, TodoList, World, plain
 from tidesync import (
     Conflict,
-    Defer,
-    Drop,
     KeepLocal,
     KeepRemote,
     Merge,
@@ -17,48 +16,15 @@ from tidesync import (
     Policy,
     PushFailed,
     Resolution,
-    SyncContext,
     conflicting_fields,
     keep_local,
     keep_remote,
     merge_fields,
     table,
 )
-from tidesync.errors import InvalidRecord, UsageError
+from tidesync.errors import ConfigurationError, InvalidRecord, UsageError
 from tidesync.events import ConflictFound, ConflictSettled
 from tidesync.records import Tombstone, version_of
-
-THERE = {"text": "there", "stars": 1}
-THEIRS = {"id": "a", "text": "theirs", "stars": 1}
-
-
-def disputed(world: World, edit: str, news: str, wire: Wire | None = None, **options: Any) -> SyncContext:
-    """A device on which a record was edited in one way, and at the remote in another."""
-    ctx = world.device("one", wire, **options)
-    if edit != "insert":
-        world.remote.write("note", "a", **THERE)
-        ctx[NOTES].pull()
-    match edit:
-        case "insert":
-            ctx[NOTES].insert({"id": "a", "text": "mine"})
-        case "update":
-            ctx[NOTES].update("a", text="mine")
-        case _:
-            ctx[NOTES].delete("a")
-    if news == "delete":
-        world.remote.delete("note", "a")
-    else:
-        world.remote.write("note", "a", text="theirs", stars=1)
-    return ctx
-
-
-SITUATIONS = [("insert", "update"), ("update", "update"), ("delete", "update"), ("update", "delete")]
-"""What happened here, and what happened there."""
-
-
-def both(world: World, ctx: SyncContext) -> tuple[Any, Any]:
-    found = ctx.read(lambda transaction: transaction.get("note", ["a"]))[0]
-    return plain(found), world.remote.content("note", "a")
 
 
 @pytest.mark.parametrize(("edit", "news"), SITUATIONS)
@@ -333,31 +299,11 @@ def test_last_write_wins_sends_again_with_the_current_version(world: World) -> N
     assert {"id": "a", "text": "mine"} == world.remote.content("note", "a")
 
 
-@pytest.mark.parametrize(
-    ("answer", "left"),
-    [
-        (KeepLocal(), {"id": "a", "text": "mine", "stars": 1}),
-        (KeepRemote(), THEIRS),
-        (Drop(), THEIRS),
-        (MergeFields("local"), {"id": "a", "text": "mine", "stars": 1}),
-        (MergeFields("remote"), THEIRS),
-        (Merge({"id": "a", "text": "both", "stars": 2}), {"id": "a", "text": "both", "stars": 2}),
-    ],
-)
-def test_conflicts_can_be_resolved_later(world: World, answer: Resolution, left: Any) -> None:
-    """`ctx.resolve` takes any answer that a policy may give, in one call. [R-G33] [G09] [P06]"""
-    ctx = disputed(world, "update", "update")
-    with pytest.raises(PushFailed):
-        ctx.push()
-    [conflict] = ctx.conflicts()
-    ctx.resolve(conflict, Defer("not now"))
-    assert [conflict] == ctx.conflicts()
-    sources: list[str] = []
-    ctx.subscribe(lambda event: sources.append(getattr(event, "source", "")))
-    ctx.resolve(conflict, answer)
-    assert ([], ["resolution"]) == (ctx.conflicts(), [source for source in sources if source])
-    ctx.push()
-    assert ((left, left), 0) == (both(world, ctx), ctx.pending_operations)
+def test_fields_are_merged_for_one_side_or_the_other() -> None:
+    """`prefer` names one of the two sides: checked when the policy is made, not at the first conflict."""
+    for make in (merge_fields, MergeFields):
+        with pytest.raises(ConfigurationError, match="'local' or 'remote'"):
+            make("server")  # type: ignore[arg-type]
 
 
 def test_settling_is_told(world: World) -> None:

@@ -75,7 +75,8 @@ def test_parameters_cannot_overrule_the_protocol(ctx: SyncContext, wire: Wire, k
     assert key in refused(ctx, wire, parameters={key: "x"})
     with pytest.raises(InvalidQuery, match="belongs to the protocol"):
         ctx.remote(TODOS, {key: "x"})
-    assert "texts by name" in refused(ctx, wire, parameters={"page": 5})
+    for wrong in ({"page": 5}, {5: "x"}, ["page"], "page"):
+        assert "texts by name" in refused(ctx, wire, parameters=wrong)
 
 
 def test_other_parameters_go_with_every_request(world: World) -> None:

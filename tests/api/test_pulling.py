@@ -16,8 +16,8 @@ from tidesync.errors import (
     Unauthorized,
 )
 from tidesync.events import Event, PageStored, Progress, PullFinished, PullStarted, RecordsChanged
-from tidesync.ledger import QUARANTINE
 from tidesync.query import Query
+from tidesync.rows import QUARANTINE
 
 
 def fill(world: World, count: int) -> None:

@@ -323,8 +323,9 @@ def test_a_transport_that_raises_leaves_everything_in_doubt(
         raise error
 
     wire.on_push = explode
-    with pytest.raises(type(error)):
+    with pytest.raises(ProtocolError, match=str(error)) as caught:
         ctx.push()
+    assert error is caught.value.__cause__
     assert ["attempted"] == [each.state for each in ctx.operations()]
     ctx.push()
     assert (["a"], 2) == (world.remote.ids("note"), wire.changes[-1].attempts)

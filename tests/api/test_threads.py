@@ -10,7 +10,7 @@ from tests.api.support import LISTS, NOTES, TODOS, Todo, TodoList, Wire, World
 from tidesync import PushFailed, SyncContext
 from tidesync.contracts.transport import Change, NotSent, PullRequest, Rejected
 from tidesync.errors import ContextClosed, NotReachable, SyncBusy
-from tidesync.ledger import META
+from tidesync.rows import META
 
 
 def run_all(*calls: Callable[[], object]) -> list[BaseException]:
