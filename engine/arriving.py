@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from tidesync.answers import is_moment, shown, system_fault
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Page
 from tidesync.errors import InvalidId, InvalidRecord, MassDeparture, QueryNameReused
@@ -132,7 +133,7 @@ def _advance(arrival: Arrival, page: Page) -> None:
 
 def _latest(page: Page) -> str | None:
     moments = (record.get("updated_at") for record in page.records)
-    return max((moment for moment in moments if isinstance(moment, str)), default=None)
+    return max((moment for moment in moments if is_moment(moment)), default=None)
 
 
 def _later(*moments: str | None) -> str | None:
@@ -167,12 +168,12 @@ def _illegal(table: str, record: Record) -> str | None:
         _ = check_record(table, record)
     except (InvalidId, InvalidRecord) as error:
         return str(error)
-    return None
+    return system_fault(table, record)
 
 
 def _aside(queue: Queue, arrival: Arrival, raw: Record | str, reason: str) -> Record:
     id = raw.get("id") if isinstance(raw, dict) else None
-    text = repr(raw) if isinstance(raw, dict) else raw
+    text = shown(raw) if isinstance(raw, dict) else raw
     if not isinstance(id, str) or not id.isprintable() or not id:
         id = "?" + hashlib.sha256(text.encode(errors="replace")).hexdigest()[:24]
     kept = text.encode("utf-8", "backslashreplace").decode()

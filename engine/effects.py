@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar, final
 
+from tidesync.answers import answered, sound_capabilities, sound_copy, sound_outcomes, sound_page
 from tidesync.conflicts import Conflict, Policy, Resolution
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Change, Outcome, Page, PullRequest, Transport, TransportCapabilities
@@ -44,7 +45,7 @@ class Transact(Effect[T]):
 
 
 class Exchange(Effect[T]):
-    """One exchange with the remote."""
+    """One exchange with the remote, whose answer is looked at before anyone believes it."""
 
     __slots__ = ()
 
@@ -69,7 +70,7 @@ class OpenRemote(Exchange[TransportCapabilities]):
 
     def perform(self, transport: Transport) -> TransportCapabilities:
         """Do it."""
-        return transport.open(self.tables)
+        return sound_capabilities(answered(lambda: transport.open(self.tables)))
 
 
 @final
@@ -83,7 +84,7 @@ class PushChanges(Exchange[Sequence[Outcome]]):
 
     def perform(self, transport: Transport) -> Sequence[Outcome]:
         """Do it."""
-        return transport.push(self.changes)
+        return answered(lambda: sound_outcomes(self.changes, transport.push(self.changes)))
 
 
 @final
@@ -97,7 +98,7 @@ class PullPage(Exchange[Page]):
 
     def perform(self, transport: Transport) -> Page:
         """Do it."""
-        return transport.pull(self.request)
+        return answered(lambda: sound_page(self.request.query.table, transport.pull(self.request)))
 
 
 @final
@@ -111,7 +112,7 @@ class GetRecord(Exchange[Copy]):
 
     def perform(self, transport: Transport) -> Copy:
         """Do it."""
-        return transport.get(self.table, self.id)
+        return sound_copy(self.table, self.id, answered(lambda: transport.get(self.table, self.id)))
 
 
 @final

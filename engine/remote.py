@@ -27,6 +27,7 @@ from tidesync.contracts.transport import (
 from tidesync.effects import Exchange, GetRecord, PullPage, PushChanges
 from tidesync.errors import (
     NotReachable,
+    ProtocolError,
     RemoteConflict,
     RemoteUnavailable,
     RequestRefused,
@@ -37,6 +38,7 @@ from tidesync.predicate import matcher
 from tidesync.query import Query
 from tidesync.records import Json, Record, Tombstone, alive, check_id, check_record, content_of, new_id
 from tidesync.reports import about
+from tidesync.rules.cursors import Trail
 from tidesync.selection import Answers, Rows, Selection
 
 T = TypeVar("T")
@@ -122,6 +124,7 @@ class RemoteTable(Generic[T]):
         records: list[Record] = []
         total: int | None = None
         cursor: Json = None
+        trail = Trail(cursor)
         while True:
             request = PullRequest(
                 query=query, cursor=cursor, total=query.total and cursor is None, deleted=False,
@@ -133,6 +136,8 @@ class RemoteTable(Generic[T]):
             total = page.total if page.total is not None else total
             if not page.more:
                 return records, total
+            if trail.returns(page.cursor):
+                raise ProtocolError(f"the remote announces more of {query.table} and does not move")
             cursor = page.cursor
 
     def _count(self, query: Query) -> int:

@@ -22,7 +22,7 @@ from tidesync.predicate import matcher
 from tidesync.query import Expr, Query, equals, fields_in
 from tidesync.records import Json, Record
 from tidesync.reports import PullReport, PushFailed, PushReport
-from tidesync.rules.cursors import Bookmark, overlap_needed
+from tidesync.rules.cursors import Bookmark, Trail, overlap_needed
 from tidesync.session import Session, connect
 from tidesync.values import ColumnType
 
@@ -76,7 +76,7 @@ def _pull(session: Session, lease: Lease, wanted: Pull) -> Plan[PullReport]:
     arrival.bookmark = start if incremental and not wanted.resync else Bookmark()
     began = yield from _pages(session, lease, wanted, arrival, remote, incremental)
     yield from _finish(session, lease, wanted, arrival, began)
-    if wanted.reconcile or wanted.resync:
+    if (wanted.reconcile or wanted.resync) and not session.stopping:
         yield from _reconcile(session, lease, wanted, arrival, remote)
     yield from Emit(PullFinished(table, wanted.name, arrival.records, arrival.deleted + arrival.departed))
     return PullReport(
@@ -127,6 +127,8 @@ def _pages(
     resumed = incremental and arrival.bookmark.complete and arrival.bookmark.cursor is not None
     first = True
     cursor = arrival.bookmark.cursor
+    # Behind a window that is read again, the same cursor may well be the right one.
+    trail = Trail() if arrival.overlap and resumed else Trail(cursor)
     while True:
         request = PullRequest(
             query=wanted.query, cursor=cursor, limit=min(session.page_size, remote.page_limit),
@@ -138,13 +140,17 @@ def _pages(
             began = page.clock
             arrival.bookmark = attrs.evolve(arrival.bookmark, began=began)
         yield from _store(session, lease, arrival, page)
-        if page.more and page.cursor == cursor and not page.records:
-            raise ProtocolError(
-                f"the remote announces more of {wanted.query.table} and does not move: this pull would not end"
-            )
         if not page.more or session.stopping:
             return began
-        cursor, first = page.cursor, False
+        cursor, first = _next(wanted, page, trail), False
+
+
+def _next(wanted: Pull, page: Page, trail: Trail) -> Json:
+    if trail.returns(page.cursor):
+        raise ProtocolError(
+            f"the remote announces more of {wanted.query.table} and does not move: this pull would not end"
+        )
+    return page.cursor
 
 
 def _store(session: Session, lease: Lease, arrival: Arrival, page: Page) -> Plan[None]:
@@ -226,6 +232,7 @@ def _reconcile(
 def _remote_ids(wanted: Pull, remote: TransportCapabilities) -> Plan[set[str]]:
     ids: set[str] = set()
     cursor: Json = None
+    trail = Trail(cursor)
     plain = attrs.evolve(wanted.query, order=(), skip=0, take=None, fields=None)
     while True:
         request = PullRequest(
@@ -234,10 +241,10 @@ def _remote_ids(wanted: Pull, remote: TransportCapabilities) -> Plan[set[str]]:
         )  # fmt: skip
         page = yield from PullPage(request)
         matches = matcher(None if page.exact else plain.where)
-        ids.update(str(record["id"]) for record in page.records if matches(record))
+        ids.update(id for record in page.records if isinstance(id := record.get("id"), str) and matches(record))
         if not page.more:
             return ids
-        cursor = page.cursor
+        cursor = _next(wanted, page, trail)
 
 
 def _compare(
@@ -257,6 +264,7 @@ def _fetch(
     session: Session, lease: Lease, wanted: Pull, arrival: Arrival, ids: tuple[str, ...]
 ) -> Plan[None]:
     cursor: Json = None
+    trail = Trail(cursor)
     while True:
         request = PullRequest(
             query=Query(wanted.query.table), cursor=cursor, limit=len(ids), ids=ids, incremental=False,
@@ -269,4 +277,4 @@ def _fetch(
         arrival.pages, arrival.read, arrival.conflicts = aside.pages, aside.read, aside.conflicts
         if not page.more:
             return
-        cursor = page.cursor
+        cursor = _next(wanted, page, trail)

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 
 import attrs
 
+from tidesync.answers import sound_outcome, system_fault
 from tidesync.contracts.store import StoreTransaction
-from tidesync.contracts.transport import Outcome, Unknown, Untried
+from tidesync.contracts.transport import Applied, Outcome, Unknown, Untried
 from tidesync.effects import Emit, Handle, Perform, Plan, PushChanges, Transact
 from tidesync.errors import (
     NotReachable,
@@ -24,6 +25,7 @@ from tidesync.operations import Operation
 from tidesync.plans.settle import settle_conflict
 from tidesync.query import Expr, Field, In, Order, Query, all_of, equals
 from tidesync.queue import describe
+from tidesync.records import alive, version_of
 from tidesync.reports import OperationError, PushFailed, PushReport
 from tidesync.rules.chain import record_key
 from tidesync.sending import Run, Sent, mark, need, settle_all
@@ -182,12 +184,21 @@ def _settle(
 def _exchange(session: Session, batch: Sequence[Sent], run: Run) -> Plan[Sequence[Outcome]]:
     if session.handler is not None:
         return (yield from _handled(session, batch[0], run))
-    outcomes = yield from PushChanges([sent.change for sent in batch])
+    outcomes: Sequence[Outcome] = yield from PushChanges([sent.change for sent in batch])
     if len(outcomes) != len(batch):
         raise ProtocolError(
             f"the transport gave {len(outcomes)} outcomes for {len(batch)} changes; they count as in doubt"
         )
-    return outcomes
+    return [_readable(session, outcome, sent) for outcome, sent in zip(outcomes, batch, strict=True)]
+
+
+def _readable(session: Session, outcome: Outcome, sent: Sent) -> Outcome:
+    """A copy that the table's class could not read is not taken: the record stays as it was sent."""
+    if isinstance(outcome, Applied) and alive(outcome.copy):
+        table = sent.change.table
+        if session.fits[table](outcome.copy) or system_fault(table, outcome.copy):
+            return Applied(outcome.version if outcome.version is not None else version_of(outcome.copy))
+    return outcome
 
 
 def _handled(session: Session, sent: Sent, run: Run) -> Plan[Sequence[Outcome]]:
@@ -213,8 +224,10 @@ def _handled(session: Session, sent: Sent, run: Run) -> Plan[Sequence[Outcome]]:
     sent.sends = max(sends, 1)
     if outcome is None:
         run.aside.add(sent.key)
+    if outcome is None and sends and run.stopped is None:
+        outcome = Unknown("the handler sent it and returned None: return the outcome that send() gave")
         outcome = Untried()
-    return [outcome]
+    return [_readable(session, sound_outcome(sent.change, outcome), sent)]
 
 
 def _report(

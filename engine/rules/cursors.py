@@ -16,6 +16,27 @@ from tidesync.contracts.transport import CursorGuarantee, TransportCapabilities
 from tidesync.records import Json
 
 
+class Trail:
+    """Notices that a remote leads in a circle: it announces more, and a cursor comes back.
+
+    Only one cursor is kept, the one at the last power of two (R. P. Brent, 1980), so that it costs the same for
+    any number of pages, and any circle is found within a few rounds of it.
+    """
+
+    def __init__(self, *start: Json) -> None:
+        self._mark: tuple[Json, ...] = start
+        self._steps, self._limit = 0, 1
+
+    def returns(self, cursor: Json) -> bool:
+        """Note the next cursor; True if it was met before."""
+        if self._mark == (cursor,):
+            return True
+        self._steps += 1
+        if self._steps == self._limit:
+            self._mark, self._steps, self._limit = (cursor,), 0, 2 * self._limit
+        return False
+
+
 @attrs.frozen
 class Bookmark:
     """How far a named pull came: the opaque `cursor`, and the edge of the window that is read again."""
@@ -38,5 +59,8 @@ def window_edge(bookmark: Bookmark, overlap: float) -> str | None:
     if not known or bookmark.began is None:
         return None
     # Two overlaps: the remote's clock is read to the second, and the remote may round up.
-    edge = datetime.fromisoformat(min(known)) - timedelta(seconds=2 * overlap + 2)
+    try:
+        edge = datetime.fromisoformat(min(known)) - timedelta(seconds=2 * overlap + 2)
+    except OverflowError:
+        return None
     return edge.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
