@@ -43,12 +43,14 @@ class Deviations:
     """What a server does otherwise than it says, as far as a scenario can see it.
 
     `unknown_column` is the status that a column which the strict table has not got is answered with;
-    `body_limit` the bytes of a request body; `safe_integer` the largest number kept whole.
+    `body_limit` the bytes of a request body; `safe_integer` the largest number kept whole; `second_decimals`
+    how finely a column of dates keeps them.
     """
 
     unknown_column: int = 400
     body_limit: int | None = None
     safe_integer: int = 2**63 - 1
+    second_decimals: int = 6
 
 
 class BackDoor(Protocol):
@@ -70,7 +72,7 @@ class BackDoor(Protocol):
 class NodeBackDoor:
     """The keeper of the Azure Mobile Apps server for Node.js: it knows the file that the rows are in."""
 
-    deviations = Deviations(unknown_column=500, body_limit=100 * 1024, safe_integer=2**53)
+    deviations = Deviations(unknown_column=500, body_limit=100 * 1024, safe_integer=2**53, second_decimals=3)
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer

@@ -63,7 +63,8 @@ def ends(*outcomes: Values | None) -> dict[str, Values | None]:
 
 CASES = {
     "edit against edit": Case(
-        BASE, OURS, THEIRS, ends(OURS, THEIRS, ("ours", "theirs", 5), ("theirs", "theirs", 5), ("ours+theirs", "theirs", 1))
+        BASE, OURS, THEIRS,
+        ends(OURS, THEIRS, ("ours", "theirs", 5), ("theirs", "theirs", 5), ("ours+theirs", "theirs", 1)),
     ),
     "edit against delete": Case(BASE, OURS, None, ends(OURS, None, OURS, None, ("ours", "merged", 5))),
     "delete against edit": Case(BASE, None, THEIRS, ends(None, THEIRS, None, THEIRS, THEIRS)),
