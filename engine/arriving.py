@@ -15,11 +15,11 @@ from tidesync.answers import is_moment, shown, system_fault
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Page
 from tidesync.errors import InvalidId, InvalidRecord, MassDeparture, QueryNameReused
-from tidesync.ledger import CURSORS, HEADS, QUARANTINE, SEEN
 from tidesync.predicate import matcher
 from tidesync.query import Compare, Expr, Field, Order, Query, Value, all_of, equals
 from tidesync.queue import Queue
 from tidesync.records import Json, Record, Tombstone, check_record, same, version_of
+from tidesync.rows import CURSORS, HEADS, QUARANTINE, SEEN
 from tidesync.rules import settle
 from tidesync.rules.chain import record_key
 from tidesync.rules.cursors import Bookmark, window_edge

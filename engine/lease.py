@@ -16,7 +16,7 @@ import attrs
 from tidesync.contracts.store import StoreTransaction
 from tidesync.effects import Plan, Transact, Wait
 from tidesync.errors import LeaseLost, StoreError, SyncBusy
-from tidesync.ledger import META
+from tidesync.rows import META
 
 POLL: Final = 0.05
 """Seconds between two looks at a lease that another one holds."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tidesync.events import Event, OperationCollapsed, OperationQueued, RecordsChanged, Source
-from tidesync.ledger import OPERATIONS, Ledger
+from tidesync.ledger import Ledger
 from tidesync.operations import Operation
 from tidesync.query import Field, In, Order, Query, equals
 from tidesync.records import Record, alive, with_system
+from tidesync.rows import OPERATIONS
 from tidesync.rules.chain import Entry, Head, before, current, kind_between, kind_of
 from tidesync.rules.collapse import adopt_news, may_collapse, place, vanishes
 from tidesync.rules.order import begins_or_ends

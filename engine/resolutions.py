@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from tidesync.conflicts import Conflict, Merge, Resolution
 from tidesync.errors import StaleResolution, UsageError
-from tidesync.ledger import HEADS, Ledger
+from tidesync.ledger import Ledger
 from tidesync.operations import Operation
 from tidesync.plans.settle import apply_answer, conflict_of
 from tidesync.query import Query, equals
 from tidesync.queue import Queue
 from tidesync.records import Record, content_of, with_system
 from tidesync.reports import OperationError
+from tidesync.rows import HEADS
 from tidesync.rules.chain import Entry, Head
 from tidesync.values import ColumnType
 

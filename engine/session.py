@@ -13,11 +13,12 @@ from tidesync.contracts.transport import Outcome, TransportCapabilities
 from tidesync.effects import OpenRemote, Plan, Transact
 from tidesync.errors import RemoteChanged, SyncError
 from tidesync.lease import Holder
-from tidesync.ledger import META, Ledger
+from tidesync.ledger import Ledger
 from tidesync.operations import Operation
 from tidesync.queue import Queue
 from tidesync.records import Record
 from tidesync.reports import PushReport, Resolver
+from tidesync.rows import META
 from tidesync.schema import TableSchema
 
 

@@ -12,10 +12,11 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from tidesync.contracts.store import Store, StoreTransaction
-from tidesync.ledger import HEADS, META, OPERATIONS, Ledger
+from tidesync.ledger import Ledger
 from tidesync.objects import Table
 from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals
 from tidesync.records import Json, Record, alive, decode_copy, encode_copy
+from tidesync.rows import HEADS, META, OPERATIONS
 from tidesync.schema import Column, TableSchema
 from tidesync.values import ColumnType
 

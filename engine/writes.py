@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from tidesync.errors import InvalidRecord, RecordExists, RecordNotFound, StaleRecord
-from tidesync.ledger import LINEAGE
 from tidesync.objects import Table
 from tidesync.queue import Queue
 from tidesync.records import (
@@ -19,6 +18,7 @@ from tidesync.records import (
     same,
     with_system,
 )
+from tidesync.rows import LINEAGE
 from tidesync.rules.chain import record_key
 from tidesync.values import name_of
 

@@ -15,13 +15,13 @@ from tidesync.effects import Emit, Plan, PullPage, Transact
 from tidesync.errors import ProtocolError, Unsupported
 from tidesync.events import Event, PageStored, Progress, PullFinished, PullStarted
 from tidesync.lease import Lease, acquire, release
-from tidesync.ledger import OPERATIONS
 from tidesync.plans.push import push_under
 from tidesync.plans.settle import settle_conflict
 from tidesync.predicate import matcher
 from tidesync.query import Expr, Query, equals, fields_in
 from tidesync.records import Json, Record
 from tidesync.reports import PullReport, PushFailed, PushReport
+from tidesync.rows import OPERATIONS
 from tidesync.rules.cursors import Bookmark, Trail, overlap_needed
 from tidesync.session import Session, connect
 from tidesync.values import ColumnType

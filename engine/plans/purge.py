@@ -12,13 +12,14 @@ from tidesync.effects import Emit, Plan, Transact
 from tidesync.errors import PurgeBlocked
 from tidesync.events import Event, Purged, RecordsChanged
 from tidesync.lease import Lease, acquire, release
-from tidesync.ledger import HEADS, OPERATIONS, Ledger
+from tidesync.ledger import Ledger
 from tidesync.operations import Operation
 from tidesync.plans.push import push_under
 from tidesync.predicate import matcher
 from tidesync.query import Field, In, Query, equals
 from tidesync.queue import describe
 from tidesync.records import alive, with_system
+from tidesync.rows import HEADS, OPERATIONS
 from tidesync.rules.chain import Head, current, record_key
 from tidesync.session import Session
 from tidesync.values import ColumnType

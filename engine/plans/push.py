@@ -20,16 +20,18 @@ from tidesync.errors import (
 )
 from tidesync.events import Event, Progress, PushFinished, PushStarted
 from tidesync.lease import Lease, acquire, release
-from tidesync.ledger import BLOCKED, FAILED, HEADS, OPERATIONS, READY, Ledger
+from tidesync.ledger import Ledger
 from tidesync.operations import Operation
 from tidesync.plans.settle import settle_conflict
 from tidesync.query import Expr, Field, In, Order, Query, all_of, equals
 from tidesync.queue import describe
 from tidesync.records import alive, version_of
 from tidesync.reports import OperationError, PushFailed, PushReport
+from tidesync.rows import BLOCKED, FAILED, HEADS, OPERATIONS, READY
 from tidesync.rules.chain import record_key
-from tidesync.sending import Run, Sent, mark, need, settle_all
+from tidesync.sending import Run, Sent, mark, need
 from tidesync.session import AbortPush, Attempt, Session, connect
+from tidesync.settling import settle_all
 from tidesync.values import ColumnType
 
 REMAINING_LIMIT = 100
@@ -222,10 +224,10 @@ def _handled(session: Session, sent: Sent, run: Run) -> Plan[Sequence[Outcome]]:
         run.stop("handler", str(error))
         outcome = Unknown(str(error)) if sends else None
     sent.sends = max(sends, 1)
-    if outcome is None:
-        run.aside.add(sent.key)
     if outcome is None and sends and run.stopped is None:
         outcome = Unknown("the handler sent it and returned None: return the outcome that send() gave")
+    if outcome is None:
+        run.aside.add(sent.key)
         outcome = Untried()
     return [_readable(session, sound_outcome(sent.change, outcome), sent)]
 

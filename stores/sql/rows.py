@@ -43,14 +43,14 @@ _NOTHING: Final[tuple[None, frozenset[str], frozenset[str]]] = (None, frozenset(
 dumps: Final[Callable[[Json], str]] = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
 ).encode
-_scan: Final = json.JSONDecoder().scan_once
+_scan: Final = json.JSONDecoder().raw_decode
 
 
 def loads(text: str) -> Any:
     """The JSON that `dumps` wrote; without a look for space around it, which takes longer than the rest."""
     try:
-        return _scan(text, 0)[0]
-    except (StopIteration, ValueError) as error:
+        return _scan(text)[0]
+    except ValueError as error:
         raise StoreCorrupt("a stored value is not what was written: restore the file from a backup") from error
 
 

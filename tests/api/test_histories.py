@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.api.support import LISTS, NOTES, TABLES, Remote, TodoList, Wire, plain
-from tidesync import PushFailed, SyncContext, keep_local
+from tidesync import PushFailed, SyncContext
 from tidesync.contracts.store import Store
 from tidesync.contracts.transport import NotSent, Rejected, Unknown
 from tidesync.errors import RecordExists, RecordNotFound
@@ -45,7 +45,7 @@ class Device(RuleBasedStateMachine):
         return MemoryStore()
 
     def context(self) -> SyncContext:
-        return SyncContext(self.store, self.wire, TABLES, policy=keep_local).open()
+        return SyncContext(self.store, self.wire, TABLES).open()
 
     def teardown(self) -> None:
         self.ctx.close()
@@ -175,6 +175,6 @@ class DeviceInAFile(Device):
 
 
 TestDevice = Device.TestCase
-TestDevice.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestDevice.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestDeviceInAFile = DeviceInAFile.TestCase
-TestDeviceInAFile.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestDeviceInAFile.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)

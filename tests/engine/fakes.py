@@ -21,7 +21,6 @@ from tidesync.drive import Ports, run
 from tidesync.effects import Plan
 from tidesync.events import Event
 from tidesync.lease import Holder
-from tidesync.ledger import SYSTEM_TABLES
 from tidesync.operations import Operation
 from tidesync.plans.pull import Pull, pull
 from tidesync.plans.purge import PurgeReport, purge
@@ -30,6 +29,7 @@ from tidesync.query import Expr, Query
 from tidesync.queue import listed
 from tidesync.records import Copy, Record, Tombstone
 from tidesync.reports import PullReport, PushFailed, PushReport
+from tidesync.rows import SYSTEM_TABLES
 from tidesync.rules.chain import Head
 from tidesync.schema import Column, TableSchema
 from tidesync.session import Session, SyncHandler

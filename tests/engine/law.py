@@ -28,8 +28,8 @@ from tidesync.contracts.transport import (
     Conflicted,
     Outcome,
 )
-from tidesync.ledger import EDGES, HEADS, META, OPERATIONS
 from tidesync.records import Copy, Record, Tombstone, alive
+from tidesync.rows import EDGES, HEADS, META, OPERATIONS
 from tidesync.sending import Sent
 
 # ---- the classic table, which the law is compared with

@@ -18,12 +18,14 @@ from tidesync.contracts.transport import (
     Rejected,
     Version,
 )
-from tidesync.ledger import META, SYSTEM_TABLES, Ledger
+from tidesync.ledger import Ledger
 from tidesync.query import And, Compare, Field, Query, Value
 from tidesync.queue import Queue
 from tidesync.records import Copy, Record, Tombstone, alive, content_of, version_of
+from tidesync.rows import META, SYSTEM_TABLES
 from tidesync.schema import Column, TableSchema
-from tidesync.sending import Run, Sent, mark, settle_all
+from tidesync.sending import Run, Sent, mark
+from tidesync.settling import settle_all
 from tidesync.stores.memory import MemoryStore
 from tidesync.values import ColumnType
 

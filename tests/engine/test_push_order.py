@@ -313,8 +313,11 @@ def cost_of_pushing(many_parked: int, how: str) -> tuple[int, int]:
         _ = bench.push()
         fill(bench, many_parked, lambda number: ("items", f"i{number}", {"text": "child", "list": "L"}))
     else:
-        given = Rejected("bad", "no") if how == "refused" else Conflicted({"id": "x", "version": "v"})
-        transport.answers = {f"i{number}": [given] for number in range(many_parked)}
+        refused = how == "refused"
+        transport.answers = {
+            id: [Rejected("bad", "no") if refused else Conflicted({"id": id, "version": "v"})]
+            for id in (f"i{number}" for number in range(many_parked))
+        }
         fill(bench, many_parked, lambda number: ("items", f"i{number}", {"text": "parked"}))
         _ = bench.push()
     for number in range(10):

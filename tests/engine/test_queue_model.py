@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.engine.fakes import ITEMS, Bench, ScriptedTransport
 from tidesync.contracts.transport import Absent, Anything, Conflicted, Rejected, Unknown, Version
-from tidesync.ledger import decode_entry, decode_expected, encode_entry, encode_expected, encode_head, lane_of
 from tidesync.operations import Refusal
 from tidesync.query import Query
 from tidesync.queue import listed
 from tidesync.records import Record, Tombstone, decode_copy, encode_copy
+from tidesync.rows import decode_entry, decode_expected, encode_entry, encode_expected, encode_head, lane_of
 from tidesync.rules.chain import Entry, Head
 from tidesync.schema import TableSchema
 
