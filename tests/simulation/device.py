@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
 from tests.simulation.invariants import broken
@@ -47,14 +47,14 @@ from tidesync.errors import (
 )
 from tidesync.events import OperationPushed
 from tidesync.lease import Holder
-from tidesync.ledger import HEADS, OPERATIONS, SYSTEM_TABLES
-from tidesync.plans.pull import Pull, pull
+from tidesync.plans.pull import Pull, Push, pull
 from tidesync.plans.purge import purge
 from tidesync.plans.push import push
 from tidesync.query import Query
 from tidesync.queue import Queue
 from tidesync.records import Record, alive, content_of
 from tidesync.reports import PushFailed
+from tidesync.rows import HEADS, OPERATIONS, SYSTEM_TABLES
 from tidesync.rules.chain import Entry, Head
 from tidesync.rules.merge import merge_contents
 from tidesync.session import Session
@@ -116,6 +116,15 @@ def deferring(conflict: Conflict) -> Resolution:
     return Defer("later")
 
 
+class Edit(NamedTuple):
+    """What a user does to one record: its content from now on, None if it is deleted."""
+
+    number: int
+    key: tuple[str, str]
+    content: Record | None
+    generated: bool = False
+
+
 class Device:
     """One store with its contexts."""
 
@@ -157,24 +166,24 @@ class Device:
 
     # ---- the user
 
-    def write(
-        self, table: str, id: str, content: Record | None, edit: int, *, generated: bool = False
-    ) -> None:
-        """A local write."""
+    def write(self, edits: Sequence[Edit]) -> None:
+        """Local writes, in one transaction."""
         world, session = self.world, self.contexts[0].session
         with self.store.transaction(write=True) as transaction:
             queue = session.queue(transaction, world.now)
-            queue.write(table, id, content, generated=generated)
-            head = queue.ledger.head(table, id)
+            for edit in edits:
+                queue.write(*edit.key, edit.content, generated=edit.generated)
+                head = queue.ledger.head(*edit.key)
+                if head is not None and head.entries:
+                    key = head.entries[-1].key
+                    self.edits[key] = (*self.edits.get(key, ()), edit.number)
+                if world.story is not None:
+                    what = "deletes" if edit.content is None else "inserts" if edit.generated else "writes"
+                    shown = told(edit.content) if edit.content else ""
+                    world.say(f"device {self.number} {what} {edit.key[1]} {shown} -> {queue_of(head)}")
             _ = queue.close("local")
-        if head is not None and head.entries:
-            key = head.entries[-1].key
-            self.edits[key] = (*self.edits.get(key, ()), edit)
-        if world.story is not None:
-            what = "deletes" if content is None else "inserts" if generated else "writes"
-            world.say(
-                f"device {self.number} {what} {id} {told(content) if content else ''} -> {queue_of(head)}"
-            )
+        if len(edits) > 1:
+            world.say(f"   (these {len(edits)} in one transaction)")
         self.committed()
 
     def discard(self, table: str, id: str) -> None:
@@ -264,16 +273,16 @@ class Context:
         self.say(f"begins to {title}")
         self.resume(plan.send, None)
 
-    def push(self) -> None:
+    def push(self, tables: Sequence[str] | None = None, *, retry_failed: bool = False) -> None:
         """Begin a push."""
-        self.start("push", push(self.session))
+        title = f"push{' of ' + tables[0] if tables else ''}{' again' if retry_failed else ''}"
+        self.start(title, push(self.session, tables, retry_failed=retry_failed))
 
-    def pull(self, table: str, *, first: bool, named: bool = True) -> None:
+    def pull(self, table: str, *, push: Push = "none", named: bool = True) -> None:
         """Begin a pull."""
         wanted = Pull(
-            query=Query(table), key=None, decode=lambda key: None, name="all" if named else None,
-            push="context" if first else "none",
-        )  # fmt: skip
+            query=Query(table), key=None, decode=lambda key: None, name="all" if named else None, push=push
+        )
         self.start(f"pull {table}", pull(self.session, wanted))
 
     def purge(self, table: str) -> None:
@@ -286,12 +295,12 @@ class Context:
         what = draw.below(100)
         table = "item" if draw.below(3) else "list"
         if what < profile.pushes:
-            self.push()
+            self.push(None if draw.below(4) else (table,), retry_failed=draw.below(4) == 0)
         elif profile.purges and what < profile.pushes + 10:
             self.purge(table)
         else:
             named = not profile.listings or draw.below(2) == 0
-            self.pull(table, first=draw.below(2) == 0, named=named)
+            self.pull(table, push=draw.one(("none", "none", "context", "table")), named=named)
 
     def run(self) -> None:
         """Drive the plan to its end, with nothing in its way."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tidesync.ledger import EDGES, HEADS, META, OPERATIONS, decode_entry, lane_of
 from tidesync.records import alive, decode_copy
+from tidesync.rows import EDGES, HEADS, META, OPERATIONS, decode_entry, lane_of
 from tidesync.rules.chain import Head, before, kind_of
 from tidesync.rules.collapse import vanishes
 from tidesync.rules.order import names

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import attrs
 
 from tests.simulation.plain import PlainLink, in_doubt
-from tidesync import lease, queue, sending
+from tidesync import lease, queue, sending, settling
 from tidesync.contracts.transport import Anything, Applied, Unknown
 from tidesync.lease import Lease
 from tidesync.ledger import Ledger
@@ -337,20 +337,20 @@ def unknown_is_not_sent():
         entry.renew(entry.id)
         doubt(entry, sent, reason, run)
 
-    doubt = sending._doubt
-    return [(sending, "_doubt", mutated)]
+    doubt = settling._doubt
+    return [(settling, "_doubt", mutated)]
 
 
 @mutant("not sent: back to its state", "plain-merge", "authority-merge")
 def not_sent_is_pending():
     """A send that never left takes the doubt of the one before it away."""
-    unmark = sending._unmark
+    unmark = settling._unmark
 
     def mutated(queue, head, entry, sent):
         sent.was = "pending"
         unmark(queue, head, entry, sent)
 
-    return [(sending, "_unmark", mutated)]
+    return [(settling, "_unmark", mutated)]
 
 
 # ---- echo and conflicts

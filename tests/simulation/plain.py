@@ -151,7 +151,7 @@ class PlainRemote:
             for field, target in (self.tables[key[0]].references or {}).items():
                 named = body.get(field)
                 found = self.rows.get((target, named)) if isinstance(named, str) else None
-                if named is not None and (found is None or found.deleted):
+                if named is not None and (target, named) != key and (found is None or found.deleted):
                     self.watch.foreign_key(key)
                     return "foreign_key"
         return None
@@ -159,8 +159,8 @@ class PlainRemote:
     def is_named(self, key: tuple[str, str]) -> bool:
         """Whether a live row names this one."""
         return any(
-            not row.deleted and row.content.get(field) == key[1]
-            for (table, _), row in self.rows.items()
+            not row.deleted and row.content.get(field) == key[1] and (table, id) != key
+            for (table, id), row in self.rows.items()
             for field, target in (self.tables[table].references or {}).items()
             if target == key[0]
         )

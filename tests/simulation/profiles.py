@@ -32,7 +32,7 @@ class Profile:
     writers: int = 9
     records: int = 3
     seeded: bool = False
-    references: Literal["declared", "none", "undeclared"] = "declared"
+    references: Literal["declared", "self", "none", "undeclared"] = "declared"
     concurrency: Literal["optimistic", "last-write-wins"] = "optimistic"
     foreign_keys: bool = False
     law: bool = False
@@ -81,6 +81,8 @@ _ALL = (
     *_pair("single", writers=1, deletes="anybody", truth="records", foreign_keys=True, law=True, records=4),
     *_pair("single-none", writers=1, deletes="anybody", truth="records", references="none", records=4),
     *_pair("single-undeclared", writers=1, deletes="anybody", truth="records", references="undeclared", foreign_keys=True, law=True, records=4),
+    *_pair("single-self", writers=1, deletes="anybody", truth="records", references="self", foreign_keys=True, law=True, records=4, bad=0),
+    *_pair("self", references="self", foreign_keys=True, law=True, records=3, bad=0),
     *_pair("undeclared", references="undeclared", records=4),
     *_pair("del-local", deletes="anybody", truth="none", plain_once=False, because=REVIVE + "; " + TWICE),
     *_pair("del-remote", deletes="anybody", truth="none", policies=("merge/remote",), plain_once=False, because=REVIVE + "; " + TWICE),

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.simulation.calls import Call
-from tests.simulation.device import Device, heads_in_conflict
+from tests.simulation.device import Device, Edit, heads_in_conflict
 from tests.simulation.embedded import EmbeddedLink, WatchedAuthority
 from tests.simulation.plain import PlainLink, PlainRemote
 from tests.simulation.profiles import Profile
 from tests.simulation.story import told
 from tests.simulation.tapes import Draw, Tapes
 from tidesync.contracts.transport import Absent, Change
-from tidesync.ledger import OPERATIONS
 from tidesync.records import Record
+from tidesync.rows import OPERATIONS
 from tidesync.schema import Column, TableSchema
 
 FIELDS = {"item": ("f0", "f1", "f2", "ref"), "list": ("f0", "f1", "f2")}
@@ -30,7 +30,7 @@ Key = tuple[str, str]
 
 def tables_of(profile: Profile) -> dict[str, TableSchema]:
     """The two tables, and what they say about references."""
-    references = {"declared": {"ref": "list"}, "none": {}, "undeclared": None}[profile.references]
+    references = {"declared": {"ref": "list"}, "self": {"ref": "item"}, "none": {}, "undeclared": None}[profile.references]
     item = TableSchema(
         "item", tuple(map(Column, FIELDS["item"])), references, concurrency=profile.concurrency
     )
@@ -73,7 +73,7 @@ class World:
             _TABLES[profile.name] = tables_of(profile)
         self.tables = _TABLES[profile.name]
         self.fits = dict.fromkeys(self.tables, _fits)
-        self.keys: list[Key] = [
+        self.keys: list[Key] = _SELF if profile.references == "self" else [
             ("list", "P"),
             ("item", "A"),
             ("item", "B"),
@@ -96,7 +96,7 @@ class World:
     def open_remote(self) -> None:
         """The remote, and the way to it."""
         profile, tables = self.profile, list(self.tables.values())
-        if profile.foreign_keys and profile.references == "undeclared":
+        if profile.foreign_keys and profile.references == "undeclared":  # the remote knows better
             tables = list(tables_of(_DECLARED).values())
         if profile.remote == "authority":
             authority = WatchedAuthority(
@@ -218,7 +218,7 @@ class World:
         self.created = set(self.keys)
         for context in self.contexts:
             for table in self.tables:
-                context.pull(table, first=False)
+                context.pull(table)
                 context.run()
 
     def arrive_late(self, draw: Draw) -> None:
@@ -231,58 +231,69 @@ class World:
     # ---- the user
 
     def user(self, device: Device, draw: Draw) -> None:
-        """One edit, if there is one to make."""
+        """One edit, if there is one to make; now and then a few in one transaction."""
+        profile = self.profile
+        if device.number >= profile.writers:
+            return
+        view = device.locals()
+        device.known.update(view)
+        if profile.discards and draw.below(100) < 15:
+            device.discard(*draw.one(self.keys))
+            return
+        edits: list[Edit] = []
+        for _ in range(1 if draw.below(5) else 3):
+            self.edit_one(device, draw, view, edits)
+        if edits:
+            device.write(edits)
+
+    def edit_one(self, device: Device, draw: Draw, view: dict[Key, Record], edits: list[Edit]) -> None:
+        """One edit on what the user sees."""
         profile, number = self.profile, device.number
         key = draw.one(self.keys)
         table, id = key
-        first_owner, field = 0, f"f{number}"
-        have = device.store.tables[table].get(id)
-        if have is not None:
-            device.known.add(key)
-        self.edit += 1
-        if number >= profile.writers:
-            return
-        if profile.discards and draw.below(100) < 15:
-            device.discard(table, id)
-            return
+        field, have = f"f{number}", view.get(key)
         deletes = profile.deletes == "anybody" or (profile.deletes == "first" and number == 0)
         if have is None:
-            if key in self.created and not (deletes and (profile.collide or key in device.known)):
-                return
-            if key not in self.created and number != first_owner:
-                return
             fresh = key not in self.created
+            # The first device makes each record; who deletes may make it again.
+            if number != 0 if fresh else not (deletes and (profile.collide or key in device.known)):
+                return
             self.created.add(key)
             content: Record = {"id": id, **_blank(table), field: self.value(key, field, draw)}
             if table == "item" and number == 0:
-                content["ref"] = self.target(device, draw)
-                self.last[key, "ref"] = content["ref"]
-            self.wrote(device, key, content, generated=fresh)
+                content["ref"] = self.last[key, "ref"] = self.target(view, draw)
+            edits.append(self.edited(device, key, content, view, generated=fresh))
         elif deletes and draw.below(100) < 30:
-            named = (row.get("ref") == id for row in device.store.tables["item"].values())
-            if not (profile.foreign_keys and table == "list" and any(named)):
-                self.wrote(device, key, None)
+            named = any(row.get("ref") == id for other, row in view.items() if other != key)
+            if not (profile.foreign_keys and named):
+                edits.append(self.edited(device, key, None, view))
         else:
-            content = {name: value for name, value in have.items() if name not in _SYSTEM}
+            old = {name: value for name, value in have.items() if name not in _SYSTEM}
+            content = dict(old)
             if table == "item" and number == 0 and draw.below(2):
-                content["ref"] = self.target(device, draw)
-                self.last[key, "ref"] = content["ref"]
+                content["ref"] = self.last[key, "ref"] = self.target(view, draw)
             else:
                 content[field] = self.value(key, field, draw)
-            if content != {name: value for name, value in have.items() if name not in _SYSTEM}:
-                self.wrote(device, key, content)
+            if content != old:
+                edits.append(self.edited(device, key, content, view))
 
-    def wrote(self, device: Device, key: Key, content: Record | None, *, generated: bool = False) -> None:
-        """The edit is made."""
+    def edited(
+        self, device: Device, key: Key, content: Record | None, view: dict[Key, Record], *, generated: bool = False
+    ) -> Edit:
+        """The edit, noted."""
+        self.edit += 1
         self.writers.setdefault(key, set()).add(device.number)
         self.intended[key] = content
-        device.write(*key, content, self.edit, generated=generated)
+        if content is None:
+            del view[key]
+        else:
+            view[key] = content
+        return Edit(self.edit, key, content, generated)
 
-    def target(self, device: Device, draw: Draw) -> str | None:
-        """A list to point at, or none."""
-        return draw.one(
-            [None, *(id for table, id in self.keys if table == "list" and id in device.store.tables["list"])]
-        )
+    def target(self, view: dict[Key, Record], draw: Draw) -> str | None:
+        """A record to point at, or none."""
+        named = "item" if self.profile.references == "self" else "list"
+        return draw.one([None, *(id for table, id in self.keys if table == named and (table, id) in view)])
 
     def value(self, key: Key, field: str, draw: Draw) -> Any:
         """A new value of a device's own field."""
@@ -324,7 +335,7 @@ class World:
         """Pull what differs: where nothing does a pull brings nothing, and some runs make sure of that."""
         for table in self.tables:
             if self.checking or self.differs(device, table):
-                device.contexts[0].pull(table, first=False)
+                device.contexts[0].pull(table)
                 device.contexts[0].run()
 
     def differs(self, device: Device, table: str) -> bool:
@@ -334,13 +345,12 @@ class World:
 
     def mend(self, device: Device) -> None:
         """What the remote would refuse is replaced by what it takes."""
-        field = f"f{device.number}"
-        for key, record in list(device.locals().items()):
+        field, view = f"f{device.number}", device.locals()
+        for key, record in list(view.items()):
             if record[field] == "BAD":
-                self.edit += 1
                 self.last[key, field] = 7
                 content = {name: value for name, value in record.items() if name not in _SYSTEM}
-                self.wrote(device, key, {**content, field: 7})
+                device.write([self.edited(device, key, {**content, field: 7}, view)])
 
     def agreed(self) -> bool:
         """Whether all hold the same, and nothing waits."""
@@ -376,6 +386,7 @@ class World:
 
 
 _DECLARED = Profile(name="declared")
+_SELF: list[Key] = [("item", "A"), ("item", "B"), ("item", "C"), ("item", "D")]
 
 
 def _fits(record: Record) -> str | None:
