@@ -23,12 +23,13 @@ from tidesync.conflicts import (
     keep_remote,
     merge_fields,
 )
-from tidesync.contracts.transport import Conflicted
+from tidesync.contracts.transport import Conflicted, Outcome
 from tidesync.effects import (
     Ask,
     Effect,
     Emit,
     Exchange,
+    Handle,
     OpenRemote,
     Plan,
     PullPage,
@@ -53,11 +54,11 @@ from tidesync.plans.push import push
 from tidesync.query import Query
 from tidesync.queue import Queue
 from tidesync.records import Record, alive, content_of
-from tidesync.reports import PushFailed
+from tidesync.reports import PushFailed, PushReport
 from tidesync.rows import HEADS, OPERATIONS, SYSTEM_TABLES
 from tidesync.rules.chain import Entry, Head
 from tidesync.rules.merge import merge_contents
-from tidesync.session import Session
+from tidesync.session import Attempt, Session
 from tidesync.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -123,6 +124,28 @@ class Edit(NamedTuple):
     key: tuple[str, str]
     content: Record | None
     generated: bool = False
+
+
+class Handling:
+    """User code around each send: it sends, sends twice, does not send, or stops the push."""
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.calls = context, 0
+
+    def execute(self, attempt: Attempt, send: Callable[[], Outcome]) -> Outcome | None:
+        """Every so often something else than sending once."""
+        self.calls += 1
+        if not self.context.world.faults or self.calls % 7:
+            return send()
+        if self.calls % 14 == 0:
+            _ = send()
+            return send()
+        if self.calls % 3 == 0:
+            attempt.abort_push()
+        return None
+
+    def on_push_complete(self, report: PushReport) -> None:
+        """Nothing."""
 
 
 class Device:
@@ -246,6 +269,8 @@ class Context:
             fits=world.fits, to_record=lambda table, record, under: {**(under or {}), **record}, page_size=world.profile.page,
         )  # fmt: skip
         self.session.edits = device.edits
+        if world.profile.handlers:
+            self.session.handler = Handling(self)
 
     @property
     def name(self) -> str:
@@ -334,6 +359,13 @@ class Context:
             self.travel(draw)
         elif isinstance(effect, Ask):
             self.ask(effect)
+        elif isinstance(effect, Handle):
+            try:
+                answer = effect.call(lambda exchange: self.at_once(exchange, draw))
+            except Exception as error:
+                self.resume(plan.throw, error)
+            else:
+                self.resume(plan.send, answer)
         elif isinstance(effect, Wait):
             self.world.now += effect.seconds
             self.resume(plan.send, None)
@@ -426,6 +458,25 @@ class Context:
         if self.world.story is not None and self.call is not None:
             self.say(f"   {self.call.name} {text}")
         return how
+
+    def at_once(self, exchange: Exchange[Any], draw: Draw) -> Any:
+        """A whole exchange inside a handler, where nothing comes between."""
+        world = self.world
+        self.effect = exchange
+        self.set_out()
+        while self.call is not None and self.exchange is not None:
+            call, fate = self.call, draw.below(100) if world.faults else 100
+            answer = call.run(draw) if fate >= 12 else REFUSED if fate < 4 else UNKNOWN
+            if fate in range(12, 22):
+                answer = UNKNOWN
+            if world.story is not None:
+                self.say(f"   {call.name}: {told(answer)}")
+            try:
+                self.call = self.exchange.send(answer)
+            except StopIteration as stop:
+                self.exchange = self.call = None
+                return stop.value
+        raise AssertionError("an exchange has at least one request")
 
     def set_out(self) -> None:
         """The first request of an exchange."""

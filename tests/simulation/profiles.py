@@ -48,6 +48,7 @@ class Profile:
     discards: bool = False
     purges: bool = False
     listings: bool = False
+    handlers: bool = False
     collide: bool = True
     policies: tuple[str, ...] = ("merge/local",)
     deletes: Literal["nobody", "anybody", "first"] = "nobody"
@@ -109,6 +110,7 @@ _ALL = (
            because="the last writer of any field writes the record; " + TWICE),
     *_pair("shared", contexts=2, records=2, lease=6.0),
     *_pair("purge", purges=True, records=3),
+    *_pair("handler", handlers=True, records=3),
     *_pair("listing", listings=True, records=3, page=1),
 )  # fmt: skip
 

@@ -309,10 +309,10 @@ class World:
         self.faults = False
         for context in self.contexts:
             context.kill()
-        while self.late:
-            self.arrive_late(self.quiet)
         ending = Draw(self.tapes.ending)
-        first, pull_before = ending.below(len(self.devices)), ending.below(3)
+        first, pull_before, held = ending.below(len(self.devices)), ending.below(3), ending.below(3) == 0
+        if not (held and self.retires()):
+            self.all_arrive()
         devices = self.devices[first:] + self.devices[:first]
         for round_ in range(ROUNDS):
             self.rounds = round_ + 1
@@ -329,7 +329,35 @@ class World:
                     device.contexts[0].run()
                 self.pull(device)
             if self.problems or self.agreed():
-                return
+                break
+        if not self.problems and self.agreed() and self.late:
+            self.retire(devices)
+
+    def all_arrive(self) -> None:
+        """What was late is here."""
+        while self.late:
+            self.arrive_late(self.quiet)
+
+    def retires(self) -> bool:
+        """Whether what is late may be kept for after the end of all records."""
+        return self.profile.deletes != "nobody" and self.profile.truth == "none" and self.profile.references != "self"
+
+    def retire(self, devices: Sequence[Device]) -> None:
+        """The first device deletes everything, all agree, and then what was late arrives: nothing comes back."""
+        self.say("-- everything is deleted")
+        owner = self.devices[0]
+        view = owner.locals()
+        for key in sorted(view):
+            owner.write([self.edited(owner, key, None, view)])
+        owner.contexts[0].push()
+        owner.contexts[0].run()
+        self.say("-- what was late arrives")
+        self.all_arrive()
+        for device in devices:
+            self.pull(device)
+        left = [*self.remote.alive(), *(key for device in devices for key in device.locals())]
+        if left:
+            self.problem("came back", f"{left}")
 
     def pull(self, device: Device) -> None:
         """Pull what differs: where nothing does a pull brings nothing, and some runs make sure of that."""
