@@ -3,8 +3,10 @@
 Marked `peer`. Skipped only where Node.js or npm is missing; an install that fails is an error.
 """
 
+import contextlib
 import itertools
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +20,6 @@ from tests.peers.tables import HEADERS
 from tests.peers.wire_proxy import WireProxy
 
 _numbers = itertools.count(1)
-_unused = {kind: iter(range(count)) for kind, count in MANY.items()}
 
 
 @pytest.fixture(scope="session")
@@ -71,24 +72,42 @@ def id(request: pytest.FixtureRequest) -> str:
     return f"{request.node.originalname}-{next(_numbers)}"
 
 
-@pytest.fixture(scope="session")
-def pooled_peer(peer_packages: Path) -> Iterator[Peer]:
-    """One server for all scenarios that let it live: each has tables of its own.
+class Pool:
+    """Servers with many tables, for all scenarios that let them live; another one is started when tables run out.
 
-    Its file lies in memory where the machine has such a folder: making the tables costs seconds on a disk.
+    Their files lie in memory where the machine has such a folder: making the tables costs seconds on a disk.
     """
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with (
-        tempfile.TemporaryDirectory(dir=memory) as folder,
-        Peer(peer_packages, Path(folder), tables=pool()) as running,
-    ):
-        yield running
+
+    def __init__(self, packages: Path, cleanup: contextlib.ExitStack) -> None:
+        self._packages, self._cleanup = packages, cleanup
+        self._peer: Peer | None = None
+        self._used: Counter[str] = Counter()
+
+    def peer(self) -> Peer:
+        """A server with unused tables of every kind."""
+        if self._peer is None or any(self._used[kind] == count for kind, count in MANY.items()):
+            memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+            folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(dir=memory))
+            peer = Peer(self._packages, Path(folder), tables=pool())
+            self._peer, self._used = self._cleanup.enter_context(peer), Counter()
+        return self._peer
+
+    def number(self, kind: str) -> int:
+        """The number of an unused table of that server."""
+        self._used[kind] += 1
+        return self._used[kind] - 1
+
+
+@pytest.fixture(scope="session")
+def peers(peer_packages: Path) -> Iterator[Pool]:
+    with contextlib.ExitStack() as cleanup:
+        yield Pool(peer_packages, cleanup)
 
 
 @pytest.fixture
-def remote(pooled_peer: Peer, tmp_path: Path) -> Iterator[Remote]:
+def remote(peers: Pool, tmp_path: Path) -> Iterator[Remote]:
     """A server as scenarios see it, which others use too: it must not be stopped."""
-    yield from _remote(pooled_peer, tmp_path, lambda kind: next(_unused[kind]))
+    yield from _remote(peers.peer(), tmp_path, peers.number)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ COLUMNS = {
     "list": {"title": "string"},
     "task": {"list_id": "string", "text": "string", "complete": "boolean"},
 }  # fmt: skip
-MANY = {"item": 130, "strict": 4, "list": 12, "task": 12}
+MANY = {"item": 80, "strict": 2, "list": 6, "task": 6}
 
 
 @attrs.frozen

@@ -16,14 +16,17 @@ from tidesync.errors import InvalidId, InvalidRecord
 pytestmark = pytest.mark.peer
 
 IDS = (
-    "a/b", "/", "a//b/", "a?b=c&d", "with space", " ", "a+b", "%2F", "100%", "it's", "''", 'say "hi"', "#frag", ";semi",
-    "..a", "...", "a\\b", "(1)", "*", "~", "$top", "ünï", "e\u0301", "\u00e9", "日本語", "😀", "👩‍👩‍👧", "\ufeffbom", "\u2028",
-    "A", "a", "null", "true", "0", "x" * 255, "😀" * 60,
+    "a/b", "/", "a//b/", "a?b=c&d", "with space", " ", "a+b", "%2F", "100%", "it's", "''", 'say "hi"', "#frag",
+    ";semi", "..a", "...", "a\\b", "(1)", "*", "~", "$top", "ünï", "e\u0301", "\u00e9", "日本語", "😀", "👩‍👩‍👧", "\ufeffbom",
+    "\u2028", "A", "a", "null", "true", "0", "x" * 255, "😀" * 60,
 )  # fmt: skip
 TEXTS = {
-    "empty": "", "space": " ", "emoji": "😀👩‍👩‍👧🇩🇪", "combining": "e\u0301 \u00e9", "nul": "a\0b", "lines": "a\r\nb\tc\u2028d\u2029e",
-    "right to left": "שלום \u202e", "quotes": "'\"`\\", "markup": "<b>&amp;</b>", "controls": "\x01\x1f\x7f\x85", "bom": "\ufeffx",
-    "json": '{"a": [1, null]}', "object": "[object Object]", "number": "007", "noncharacters": "\ufffe\uffff", "last": "\U0010ffff",
+    "empty": "", "space": " ", "emoji": "😀👩‍👩‍👧🇩🇪", "combining": "e\u0301 \u00e9", "nul": "a\0b",
+    "lines": "a\r\nb\tc\u2028d\u2029e",
+    "right to left": "שלום \u202e", "quotes": "'\"`\\", "markup": "<b>&amp;</b>",
+    "controls": "\x01\x1f\x7f\x85", "bom": "\ufeffx",
+    "json": '{"a": [1, null]}', "object": "[object Object]", "number": "007",
+    "noncharacters": "\ufffe\uffff", "last": "\U0010ffff",
     "replaced": "\ufffd", "words": "null",
 }  # fmt: skip
 
@@ -171,9 +174,12 @@ def test_booleans_and_nulls_go_there_and_back(remote: Remote) -> None:
 def test_points_in_time_go_there_and_back(remote: Remote) -> None:
     """From any offset, far from now, as finely as the server keeps them: then the device that wrote them too."""
     moments = [
-        datetime(2026, 3, 29, 1, 30, tzinfo=timezone(timedelta(hours=2))), datetime(1969, 12, 31, 23, 59, 59, 999_000, UTC),
-        datetime(2026, 1, 1, 0, 0, 0, 123_456, UTC), datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
-    ]  # fmt: skip
+        datetime(2026, 3, 29, 1, 30, tzinfo=timezone(timedelta(hours=2))),
+        datetime(1969, 12, 31, 23, 59, 59, 999_000, UTC),
+        datetime(2026, 1, 1, 0, 0, 0, 123_456, UTC),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+    ]
     phone, laptop = remote.device(), remote.device()
     phone[remote.items].insert_many([{"id": f"{place}", "due": due} for place, due in enumerate(moments)])
     phone.push()
@@ -232,7 +238,8 @@ def test_objects_of_a_class_go_there_and_back(remote: Remote) -> None:
     made = [
         Visit(
             f"v{number}", date(2026, 2, 28), time(3, 4, 5, 678_000), Decimal("12.50") * number, uuid.UUID(int=number),
-            Level.HIGH, bytes(range(number * 10)), Place("Høy", [1, 2, number]), {"deep": {"x": [None, True, 1.5]}, "é": "😀"},
+            Level.HIGH, bytes(range(number * 10)), Place("Høy", [1, 2, number]),
+            {"deep": {"x": [None, True, 1.5]}, "é": "😀"},
         )
         for number in range(8)
     ]  # fmt: skip

@@ -18,8 +18,8 @@ from tidesync.predicate import matcher
 pytestmark = pytest.mark.peer
 
 TEXTS = (
-    None, "", "milk", "Milk", "MILK", "buy milk", "50%", "a_b", "axb", "é", "É", "e\u0301", "日本", "😀", "0", "1", "00",
-    " padded ", "it's", 'say "hi"', "null", "ß", "back\\slash", "true", "z\u2028z", "{}", "\uffff",
+    None, "", "milk", "Milk", "MILK", "buy milk", "50%", "a_b", "axb", "é", "É", "e\u0301", "日本", "😀", "0", "1",
+    "00", " padded ", "it's", 'say "hi"', "null", "ß", "back\\slash", "true", "z\u2028z", "{}", "\uffff",
 )  # fmt: skip
 NUMBERS = (None, 0, 1, -1, 2, 3, 7, -7, 10, 100, 2**53, -(2**53))
 SCORES = (None, 0.0, 0.5, 1.5, -0.5, -1.5, 2.0, 2.5, 1e300, 1e-300, 3.25)
@@ -28,6 +28,7 @@ DUES = (
     "1969-12-31T23:59:59.999Z", "2026-12-31T00:00:00.000Z", "0001-01-01T00:00:00.000Z",
 )  # fmt: skip
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+LEAP = datetime(2024, 2, 29, 12, 30, 45, 500_000, UTC)
 CHANGED = datetime(2026, 5, 1, tzinfo=UTC)
 
 
@@ -94,12 +95,13 @@ OPERATORS: dict[str, Conditions] = {
         c.complete.is_in([True]), c.complete.is_in([]), ~c.complete.is_in([True, False]),
     ],
     "points in time": lambda c: [
-        *comparisons(c.due, (None, MARCH, MARCH - timedelta(milliseconds=1), datetime(2024, 2, 29, 12, 30, 45, 500_000, UTC))),
+        *comparisons(c.due, (None, MARCH, MARCH - timedelta(milliseconds=1), LEAP)),
         c.due < MARCH + timedelta(microseconds=1), c.due.year() == 2026, c.due.month() == 2, c.due.day() == 29,
         c.due.hour() == 23, c.due.minute() == 30, c.due.second() == 45,
     ],
     "what the server keeps": lambda c: [
-        *comparisons(c.updated_at, (None, CHANGED, CHANGED + timedelta(milliseconds=30), CHANGED + timedelta(microseconds=500))),
+        *comparisons(c.updated_at, (None, CHANGED, CHANGED + timedelta(milliseconds=30))),
+        *comparisons(c.updated_at, (None, CHANGED + timedelta(microseconds=500), CHANGED)),
         c.created_at > CHANGED + timedelta(milliseconds=10), c.version == "MQ==", c.version != "MQ==",
     ],
     "ids": lambda c: comparisons(c.id, (None, "row02", "Row'5", "row59", "ROW02", "")),

@@ -40,6 +40,11 @@ def seeded(remote: Remote) -> None:
     remote.door.seed(remote.items.name, rows, ["2026-01-01T00:00:00.000Z"] * len(rows))
 
 
+def acted_on(remote: Remote) -> list[Seen]:
+    """The requests that the server has acted on, and whose replies were lost."""
+    return [seen for seen in remote.wire.requests if isinstance(seen.fault, LoseReply) and seen.replies]
+
+
 def assert_each_once(remote: Remote, device: SyncContext) -> None:
     """20 inserts, 20 updates and 20 deletes, each in effect once."""
     rows = remote.rows(remote.items)
@@ -65,10 +70,7 @@ def test_the_device_is_killed_in_the_middle_of_a_push(remote: Remote, concurrenc
         try:
             assert process.stdout is not None
             assert b"queued\n" == process.stdout.readline()
-            while (
-                sum(isinstance(seen.fault, LoseReply) and bool(seen.replies) for seen in remote.wire.requests)
-                < concurrency
-            ):
+            while len(acted_on(remote)) < concurrency:
                 assert None is process.poll()
         finally:
             process.kill()
@@ -125,9 +127,7 @@ def test_the_server_is_killed_and_the_device_too(own_remote: Remote) -> None:
     command = [sys.executable, "-c", DEVICE, str(path), remote.wire.url, remote.items.name, "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT) as process:
         try:
-            while not any(
-                isinstance(seen.fault, LoseReply) and seen.replies for seen in remote.wire.requests
-            ):
+            while not acted_on(remote):
                 assert None is process.poll()
             remote.door.kill()
         finally:

@@ -206,7 +206,7 @@ def test_edits_made_while_in_doubt_follow(remote: Remote) -> None:
 
 
 def test_what_was_in_doubt_and_then_changed_by_others_is_merged(remote: Remote) -> None:
-    """An insert under an id made here had arrived, whatever it looks like now: their edit counts, ours does not twice."""
+    """An insert under an id made here had arrived, whatever it looks like now: their edit counts, ours only once."""
     device = started(remote)
     device[remote.items].insert({"text": "mine", "priority": 1})
     id = device.operations()[0].record_id
