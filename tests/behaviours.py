@@ -7,6 +7,7 @@ the list of these tests; statements and deviations are written by hand.
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -34,6 +35,7 @@ def deviations(page: str) -> dict[str, str]:
     return {found[1]: found[3] for line in page.splitlines() if (found := _DEVIATION.match(line))}
 
 
+@cache
 def shown() -> dict[str, list[str]]:
     """The tests that name each id, as pytest would address them."""
     tests: dict[str, list[str]] = {}
