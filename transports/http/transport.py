@@ -98,7 +98,8 @@ class HttpTransport:
         ):
             seconds = name in ("timeout", "overlap")
             kind = int | float if seconds else int
-            if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+            given: object = value
+            if isinstance(given, bool) or not isinstance(given, kind) or not given >= least:
                 what = "a number" if seconds else "a whole number"
                 raise ConfigurationError(f"{name} is {what}, {least} or more, not {value!r:.60}")
         try:
