@@ -98,8 +98,7 @@ class HttpTransport:
         ):
             seconds = name in ("timeout", "overlap")
             kind = int | float if seconds else int
-            given: object = value
-            if isinstance(given, bool) or not isinstance(given, kind) or not given >= least:
+            if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:  # pyright: ignore[reportUnnecessaryIsInstance]
                 what = "a number" if seconds else "a whole number"
                 raise ConfigurationError(f"{name} is {what}, {least} or more, not {value!r:.60}")
         try:
