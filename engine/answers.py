@@ -30,7 +30,7 @@ from tidesync.contracts.transport import (
     Untried,
 )
 from tidesync.errors import InvalidId, InvalidRecord, ProtocolError, TidesyncError
-from tidesync.records import Copy, Record, Tombstone, check_id, check_json, check_record
+from tidesync.records import Copy, Record, Tombstone, alive, check_id, check_json, check_record
 from tidesync.values import ColumnType, is_canonical
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ def sound_outcome(change: Change, outcome: Any) -> Outcome:
                 _check_copy(change.table, change.record_id, copy)
             case Undeleted(record):
                 _check_copy(change.table, change.record_id, record)
-                if not isinstance(record, dict):
+                if not alive(record):
                     return Unknown("what was undeleted is no record")
             case Rejected(code, message):
                 return Rejected(words(code), words(message))

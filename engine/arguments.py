@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
+from tidesync.conflicts import merge_fields
 from tidesync.errors import ConfigurationError, InvalidQuery, UsageError
 from tidesync.objects import Table
 from tidesync.query import Query
@@ -14,27 +15,65 @@ RESERVED: Final = "$", "__"
 """Parameters that begin like this belong to the protocol."""
 
 
-def check_context(
-    store: object, tables: Sequence[object], policies: Sequence[object], page_size: object, patience: object
-) -> None:
-    """Raise `ConfigurationError` unless a context can be made of these."""
-    if store is None or not hasattr(store, "transaction"):
+def check_ends(store: object, transport: object, handler: object) -> None:
+    """Raise `ConfigurationError` unless these can be a store, a transport or None, and a handler or None."""
+    if isinstance(store, type) or not _has(store, "transaction", "open"):
         raise ConfigurationError(
-            f"a store is needed, such as MemoryStore() or SQLiteStore(path), not {store!r:.60}"
+            f"a store is needed, such as MemoryStore() or SQLiteStore(path), not {_told(store)}"
         )
+    if transport is not None and (
+        isinstance(transport, type) or not _has(transport, "push", "pull", "get", "open")
+    ):
+        raise ConfigurationError(
+            f"a transport is an HttpTransport(url), or None to work locally only, not {_told(transport)}"
+        )
+    if handler is not None and (
+        isinstance(handler, type) or not _has(handler, "execute", "on_push_complete")
+    ):
+        raise ConfigurationError(f"a handler is an instance, say of a DefaultHandler, not {_told(handler)}")
+
+
+def _has(given: object, *names: str) -> bool:
+    return all(callable(getattr(given, name, None)) for name in names)
+
+
+def _told(given: object) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.60}"
+
+
+def listed_tables(tables: object) -> tuple[Table[Any], ...]:
+    """The tables; `ConfigurationError` unless they are a list of what table() returned, each name once."""
+    if isinstance(tables, Table | str) or not isinstance(tables, Iterable):
+        raise ConfigurationError(
+            f"tables are a list of what table() returns, such as [todos], not {tables!r:.60}"
+        )
+    given: Iterable[Any] = tables
+    found = tuple(given)
     seen: set[str] = set()
-    for each in tables:
+    for each in found:
         if not isinstance(each, Table):
-            raise ConfigurationError(f"tables are what table() returns, not {each!r:.60}")
+            raise ConfigurationError(f"tables are what table() returns, not {_told(each)}")
         if each.name in seen:
             raise ConfigurationError(f"two tables are named {each.name!r}: give one of them another name=")
         seen.add(each.name)
-    for policy in policies:
-        if not callable(policy):
-            raise ConfigurationError(f"a policy is a callable Conflict -> Resolution, not {policy!r:.60}")
+    return found
+
+
+def check_options(policy: object, policies: object, page_size: object, patience: object) -> None:
+    """Raise `ConfigurationError` unless a context can be given these."""
+    if policies is not None and not isinstance(policies, Mapping):
+        raise ConfigurationError(f"policies are by table, as in {{todos: keep_remote}}, not {policies!r:.60}")
+    by_table: Mapping[Any, Any] = policies or {}
+    for chosen in (policy, *by_table.values()):
+        if chosen is merge_fields:
+            raise ConfigurationError(
+                'merge_fields makes a policy: write merge_fields(), or merge_fields("remote")'
+            )
+        if isinstance(chosen, type) or not callable(chosen):
+            raise ConfigurationError(f"a policy is a callable Conflict -> Resolution, not {_told(chosen)}")
     if isinstance(page_size, bool) or not isinstance(page_size, int) or page_size < 1:
         raise ConfigurationError(f"page_size is a whole number from 1, not {page_size!r}")
-    if not isinstance(patience, int | float) or patience < 0:
+    if not isinstance(patience, int | float) or not patience >= 0:  # NaN is not
         raise ConfigurationError(f"patience is in seconds, from 0, not {patience!r}")
 
 

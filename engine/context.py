@@ -10,16 +10,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
-from tidesync import resolutions
-from tidesync.arguments import (
-    check_collection,
-    check_context,
-    check_kind,
-    check_name,
-    check_parameters,
-    check_pull,
-    check_subscriber,
-)
+from tidesync import arguments, resolutions
 from tidesync.conflicts import Conflict, Policy, Resolution, defer
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import Transport
@@ -35,7 +26,7 @@ from tidesync.errors import (
     UsageError,
 )
 from tidesync.events import Event, Source
-from tidesync.holder import gone, running
+from tidesync.holder import gone, running, this_thread
 from tidesync.lease import Holder
 from tidesync.ledger import Ledger
 from tidesync.objects import Table
@@ -82,9 +73,10 @@ class SyncContext:
         page_size: int = 1000,
         patience: float = 30.0,
     ) -> None:
-        check_context(store, tables, [policy, *(policies or {}).values()], page_size, patience)
+        arguments.check_ends(store, transport, handler)
+        arguments.check_options(policy, policies, page_size, patience)
         self._store, self._transport = store, transport
-        self._tables = {each.name: each for each in tables}
+        self._tables = {each.name: each for each in arguments.listed_tables(tables)}
         self._policy, self._handler = policy, handler
         self._policies = {self._known(each).name: chosen for each, chosen in (policies or {}).items()}
         self._page_size, self._patience = page_size, patience
@@ -93,6 +85,9 @@ class SyncContext:
         self._local = threading.local()
         self._opening = threading.Lock()
         self._runs = 0
+
+    def __repr__(self) -> str:
+        return f"<sync context of {', '.join(self._tables) or 'no tables'} on {self._store!r}>"
 
     # ---- life
 
@@ -148,7 +143,7 @@ class SyncContext:
     def remote(self, table: Table[T], parameters: Mapping[str, str] | None = None) -> RemoteTable[T]:
         """The table at the remote, which fails without a network. `parameters` go with every request."""
         known = self._known(table)
-        check_parameters(parameters or {})
+        arguments.check_parameters(parameters or {})
 
         def exchange(effect: Exchange[Any]) -> Any:
             _ = self._drive(connect)
@@ -232,7 +227,7 @@ class SyncContext:
         `tables` None or empty: all; else those, and what they depend on in others. `retry_failed` sends again what
         was refused. Raises `PushFailed` with `.report` and `.errors`, `SyncBusy`, `RemoteChanged`.
         """
-        check_collection(tables)
+        arguments.check_collection(tables)
         names = {self._known(each).name for each in tables} if tables else None
         return self._drive(lambda session: push(session, names, retry_failed=retry_failed))
 
@@ -257,8 +252,8 @@ class SyncContext:
         """
         known = self._known(table)
         wanted = query_of(known, query)
-        check_pull(wanted, name, departures, push)
-        check_parameters(parameters or {})
+        arguments.check_pull(wanted, name, departures, push)
+        arguments.check_parameters(parameters or {})
         plan = Pull(
             query=wanted, key=encode_query(Query(wanted.table, wanted.where)), decode=_condition, name=name,
             departures=departures, reconcile=reconcile, push=push, resync=resync, parameters=dict(parameters or {}),
@@ -275,7 +270,7 @@ class SyncContext:
         """
         known = self._known(table)
         if name is not None:
-            check_name(known.name, name)
+            arguments.check_name(known.name, name)
         wanted = query_of(known, query)
         return self._drive(lambda session: purge(session, wanted, name=name, force=force))
 
@@ -301,13 +296,13 @@ class SyncContext:
 
     def resolve(self, conflict: Conflict, resolution: Resolution) -> None:
         """Settle a conflict that `conflicts()` listed; `StaleResolution` if the record changed since."""
-        check_kind("resolve", conflict, Conflict, "a conflict that conflicts() listed")
+        arguments.check_kind("resolve", conflict, Conflict, "a conflict that conflicts() listed")
         answer = checked(self._merged, conflict, resolution)
         self.write(lambda queue: resolutions.settle(queue, conflict, answer), "resolution")
 
     def retry(self, operation: Operation) -> None:
         """Send a refused operation again with the next push; `StaleResolution` if it changed since."""
-        check_kind("retry", operation, Operation, "an operation that operations() listed")
+        arguments.check_kind("retry", operation, Operation, "an operation that operations() listed")
         self.write(lambda queue: resolutions.retry(queue, operation), "resolution")
 
     def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
@@ -334,7 +329,7 @@ class SyncContext:
 
         An exception in the callback is logged, and breaks nothing.
         """
-        check_subscriber(callback)
+        arguments.check_subscriber(callback)
         self._subscribers.append(callback)
 
         def unsubscribe() -> None:
@@ -384,7 +379,7 @@ class SyncContext:
     def _holder(self) -> Holder:
         remote = self._opened.remote
         life = LEASE_LIFE if remote is None else max(LEASE_LIFE, 2 * remote.exchange_timeout)
-        return Holder(self._local.run, life, self._patience, gone)
+        return Holder(self._local.run, life, self._patience, gone, this_thread)
 
 
 def _pending(transaction: StoreTransaction) -> int:

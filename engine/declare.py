@@ -97,7 +97,7 @@ def table(
             table_name,
             tuple(Column(slot.name, slot.codec.type, wire[slot.name], slot.nullable) for slot in slots),
             _targets(where, references),
-            tuple((index,) if isinstance(index, str) else tuple(index) for index in indexes),
+            _indexes(where, indexes),
             concurrency,
         )
     except ConfigurationError as error:
@@ -116,9 +116,22 @@ def _check_references(where: str, schema: TableSchema) -> None:
             )
 
 
+def _indexes(where: str, indexes: object) -> tuple[tuple[str, ...], ...]:
+    if isinstance(indexes, str) or not isinstance(indexes, Iterable):
+        raise ConfigurationError(
+            f"{where}: indexes are a list of columns, or of tuples of them, not {indexes!r:.60}"
+        )
+    given: Iterable[Any] = indexes
+    return tuple((index,) if isinstance(index, str) else tuple(index) for index in given)
+
+
 def _targets(where: str, references: References | None) -> Mapping[str, str] | None:
     if references is None:
         return None
+    if not isinstance(references, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"{where}: references are by column, as in {{'list_id': lists}}, not {references!r:.60}"
+        )
     targets: dict[str, str] = {}
     for field, target in references.items():
         if not isinstance(target, Table | str):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -48,7 +48,18 @@ if TYPE_CHECKING:
 
 
 class TidesyncError(Exception):
-    """Root of everything tidesync raises on purpose."""
+    """Root of everything tidesync raises on purpose. It can be pickled, whatever its class is made with."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remade, (type(self), self.args, vars(self))
+
+
+def _remade(cls: type[TidesyncError], args: tuple[object, ...], state: dict[str, object]) -> TidesyncError:
+    """An error as it was, without calling its `__init__`: that takes other arguments than the text."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    vars(error).update(state)
+    return error
 
 
 class UsageError(TidesyncError):

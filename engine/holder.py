@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _runs = itertools.count(1)
-_alive: set[str] = set()
+_alive: dict[str, int] = {}
 _lock = threading.Lock()
 
 
@@ -48,12 +48,18 @@ def running() -> Generator[str]:
     pid = os.getpid()
     name = "|".join((_machine(), str(pid), _started(pid), str(next(_runs))))
     with _lock:
-        _alive.add(name)
+        _alive[name] = threading.get_ident()
     try:
         yield name
     finally:
         with _lock:
-            _alive.discard(name)
+            _ = _alive.pop(name, None)
+
+
+def this_thread(name: str) -> bool:
+    """True if the run of this name is under way on this very thread, further out."""
+    with _lock:
+        return _alive.get(name) == threading.get_ident()
 
 
 def gone(name: str) -> bool:

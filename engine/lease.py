@@ -26,13 +26,15 @@ POLL: Final = 0.05
 class Holder:
     """Who asks for the lease: a name for this opening of the store, and what it knows of others.
 
-    `gone(name)` is True only if the holder of that name is known to have ended without letting go.
+    `gone(name)` is True only if the holder of that name is known to have ended without letting go; `outer(name)`
+    if that holder waits for whoever asks, as a push waits for what it called.
     """
 
     name: str
     life: float
     patience: float
     gone: Callable[[str], bool]
+    outer: Callable[[str], bool] = lambda name: False  # noqa: ARG005
 
 
 @attrs.define
@@ -90,6 +92,11 @@ def _take(transaction: StoreTransaction, now: float, holder: Holder) -> int | No
     until: float = row["until"]
     free = name is None or until <= now or until > now + 10 * holder.life or holder.gone(name)
     if not free:
+        if name is not None and holder.outer(name):
+            raise SyncBusy(
+                "a push, pull or purge was asked for inside another one, by a policy, handler or subscriber: "
+                "it would wait for itself; do it when that one has ended"
+            )
         return None
     token: int = row["token"] + 1
     _write(transaction, token, holder.name, now + holder.life)

@@ -56,6 +56,9 @@ class RemoteTable(Generic[T]):
     ) -> None:
         self._perform, self.table, self._parameters = perform, table, dict(parameters)
 
+    def __repr__(self) -> str:
+        return f"<remote table {self.table.name}>"
+
     def insert(self, item: T | dict[str, Any]) -> T:
         """Insert and return the remote's record; `RemoteConflict` if the id is taken."""
         record = self.table.to_record(item)

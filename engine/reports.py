@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
-from tidesync.errors import SyncError
+from tidesync.errors import ContextClosed, SyncError
 from tidesync.operations import Operation
 from tidesync.records import Copy, Record
 
@@ -21,6 +21,17 @@ class Resolver(Protocol):
     def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
         """Apply a resolution, or raise `StaleResolution`."""
         ...
+
+
+class _Elsewhere:
+    """Stands for the context of an `OperationError` that was copied to another process."""
+
+    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
+        del how, record
+        raise ContextClosed(
+            f"{error.table}/{error.record_id}: this error is a copy, away from its context: "
+            "settle it there, or look at ctx.operations() and ctx.conflicts()"
+        )
 
 
 @attrs.frozen(eq=False)
@@ -40,6 +51,10 @@ class OperationError:
     server: Copy
     revision: int
     _resolver: Resolver = attrs.field(repr=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        told = (self.operation, self.status, self.code, self.message, self.sent, self.server, self.revision)
+        return OperationError, (*told, _Elsewhere())
 
     @property
     def table(self) -> str:

@@ -42,6 +42,7 @@ Synchronous = Literal["full", "normal"]
 
 _log: Final = logging.getLogger(__name__)
 _IDLE_LIMIT: Final = 8
+_TIMEOUT_LIMIT: Final = 2_000_000  # SQLite counts milliseconds, in 32 bits
 _LAYOUTS_LIMIT: Final = 4
 
 _turns: dict[tuple[object, str], Turns] = {}
@@ -65,7 +66,13 @@ class SQLiteStore:
         synchronous: Synchronous = "full",
         busy_timeout: float = 30.0,
     ) -> None:
-        name = os.fspath(path)
+        name: object = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+        if not isinstance(name, str):
+            raise ConfigurationError(f"path is the path of a file, as text or a Path, not {path!r:.60}")
+        if not isinstance(busy_timeout, int | float) or not 0 <= busy_timeout <= _TIMEOUT_LIMIT:
+            raise ConfigurationError(
+                f"busy_timeout is in seconds, from 0 to {_TIMEOUT_LIMIT}, not {busy_timeout!r:.60}"
+            )
         if name in ("", ":memory:") or "\0" in name:
             raise ConfigurationError(
                 f"{name!r} is not the path of a file; MemoryStore keeps records in memory"

@@ -76,8 +76,7 @@ class Authority:
     ) -> None:
         self.store, self.clock, self.remembers = store, clock, remembers
         self.max_changes, self.record_limit = max_changes, record_limit
-        schemas = [each.schema if isinstance(each, Table) else each for each in tables]
-        self.tables = {schema.name: schema for schema in schemas}
+        self.tables = {schema.name: schema for schema in _schemas(tables)}
         self.foreign_keys = foreign_keys
         self._identity = identity
         self._opening = threading.Lock()
@@ -241,3 +240,14 @@ class Authority:
                     fences[table] = max(fences.get(table, 0), *numbers.values())
             attrs.evolve(meta, fences=fences).write(transaction)
         return gone
+
+
+def _schemas(tables: object) -> list[TableSchema]:
+    if isinstance(tables, Table | str) or not isinstance(tables, Iterable):
+        raise ConfigurationError(f"tables are a list, such as [todos], not {tables!r:.60}")
+    given: Iterable[Any] = tables
+    schemas = [each.schema if isinstance(each, Table) else each for each in given]
+    for each in schemas:
+        if not isinstance(each, TableSchema):
+            raise ConfigurationError(f"tables are what table() returns, not {each!r:.60}")
+    return schemas

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from tidesync.contracts.transport import Change, Outcome, Page, PullRequest, TransportCapabilities, Unknown
-from tidesync.errors import RemoteUnavailable, StoreError
+from tidesync.errors import ConfigurationError, RemoteUnavailable, StoreError
 from tidesync.records import Copy
 from tidesync.schema import TableSchema
 from tidesync.transports.authority import Authority
@@ -20,6 +20,8 @@ class LoopbackTransport:
     """
 
     def __init__(self, authority: Authority) -> None:
+        if not isinstance(authority, Authority):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"give the Authority that this leads to, not {authority!r:.60}")
         self.authority = authority
 
     def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
