@@ -64,6 +64,9 @@ def conflicted(head: Head, entry: Entry, found: Copy, new_id: NewId) -> Verdict:
         if doubt and entry.sent_kind == "insert" and isinstance(entry.expected, Tombstone):
             return _again(head, entry, found, new_id)
     elif entry.sent_kind == "insert":
+        if found is None and isinstance(entry.expected, Tombstone):
+            # Not even a tombstone is there to be revived: a plain insert is what is left.
+            return _again(head, entry, None, new_id)
         if not (doubt and entry.generated):
             return _again(head, entry, _gone(found), new_id)
         # It had arrived, and was deleted since: what was sent is the base of that news.

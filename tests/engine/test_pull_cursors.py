@@ -95,6 +95,13 @@ def test_what_was_delivered_inside_the_window_is_known_by_id_and_version() -> No
     assert (1, ["A"]) == (bench.pull(name="all").records, ids(bench))
 
 
+def test_the_window_holds_the_first_page_however_old_it_is() -> None:
+    """A table whose last change was long ago is known after one pull, though the window is read again."""
+    page = Page(records=[item("A", updated_at=at(3))], cursor=1, clock="2026-11-20T00:00:00.000000Z")
+    bench = Bench(ScriptedTransport(pages=[page, page], **WEAK))
+    assert [1, 0] == [bench.pull(name="all").records for _ in range(2)]
+
+
 def test_the_window_forgets_what_cannot_come_again() -> None:
     """Rows older than the overlap before the pull began are let go."""
     old = Page(records=[item(f"old{n}", updated_at=at(n)) for n in range(5)], cursor=1, clock=at(5))

@@ -32,10 +32,11 @@ COLUMNS = {
         "due": "date", "tags": "string",
     },
     "strict": {"text": "string"},
+    "label": {"text": "string"},
     "list": {"title": "string"},
     "task": {"list_id": "string", "text": "string", "complete": "boolean"},
 }  # fmt: skip
-MANY = {"item": 80, "strict": 2, "list": 6, "task": 6}
+MANY = {"item": 80, "strict": 2, "list": 6, "task": 6, "label": 2}
 
 
 @attrs.frozen
@@ -101,7 +102,7 @@ def pool(many: Mapping[str, int] = MANY) -> dict[str, object]:
     return {
         f"{kind}{number}": {
             "columns": COLUMNS[kind],
-            "softDelete": True,
+            "softDelete": kind != "label",
             **({"dynamicSchema": False} if kind == "strict" else {}),
         }
         for kind, count in many.items()
@@ -112,8 +113,9 @@ def pool(many: Mapping[str, int] = MANY) -> dict[str, object]:
 class Remote:
     """A server, the wire to it, and tables that no other test uses.
 
-    `items` has columns of many types. `tasks` name their list in `list_id`, and say so; `plain_tasks` is the
-    same table with nothing said. `rows`, `insert`, `change` and `remove` are another client's, past the wire.
+    `items` has columns of many types, `labels` keeps no tombstones. `tasks` name their list in `list_id`, and
+    say so; `plain_tasks` is the same table with nothing said. `rows`, `insert`, `change` and `remove` are
+    another client's, past the wire.
     """
 
     def __init__(
@@ -146,6 +148,10 @@ class Remote:
         return self._declared(
             "newest", lambda: table(self.name("item"), ITEM, references={}, concurrency="last-write-wins")
         )
+
+    @property
+    def labels(self) -> Table[dict[str, Any]]:
+        return self._declared("labels", lambda: table(self.name("label"), {"text": str}, references={}))
 
     @property
     def lists(self) -> Table[dict[str, Any]]:
@@ -211,7 +217,7 @@ class Remote:
 
     def alive(self, table: Table[Any], *columns: str) -> dict[str, Any]:
         """One column of each live row by id, or tuples of several."""
-        rows = {id: row for id, row in self.rows(table).items() if not row["deleted"]}
+        rows = {id: row for id, row in self.rows(table).items() if not row.get("deleted")}
         return {
             id: row[columns[0]] if len(columns) == 1 else tuple(row[name] for name in columns)
             for id, row in rows.items()
@@ -231,8 +237,7 @@ class Remote:
 
     @staticmethod
     def _done(reply: httpx.Response) -> Row:
-        assert reply.is_success, reply.text
-        return dict(reply.json())
+        return dict(reply.raise_for_status().json())
 
     # ---- what went over the wire
 

@@ -174,3 +174,39 @@ def test_a_purged_record_comes_back_with_the_next_pull(remote: Remote) -> None:
 
     assert_equal(remote, phone)
     assert 2 == phone[remote.items].count()
+
+
+def test_a_table_without_tombstones(remote: Remote) -> None:
+    """What is deleted there is gone: only comparing all ids finds it out; the id may be used again at once."""
+    phone, laptop = remote.device(remote.labels), remote.device(remote.labels)
+    phone[remote.labels].insert_many([{"id": "a", "text": "a"}, {"id": "b", "text": "b"}])
+    phone.push()
+    laptop.pull(remote.labels, name="all")
+    phone[remote.labels].delete("a")
+    phone.push()
+    assert {"b": "b"} == remote.alive(remote.labels, "text")
+
+    laptop.pull(remote.labels, name="all")
+    assert {"a": "a", "b": "b"} == texts(laptop[remote.labels].all())
+    laptop.pull(remote.labels, name="all", reconcile=True)
+    assert {"b": "b"} == texts(laptop[remote.labels].all())
+
+    laptop[remote.labels].insert({"id": "a", "text": "again"})
+    laptop.push()
+    phone.pull(remote.labels, name="all")
+    assert (
+        {"a": "again", "b": "b"} == texts(phone[remote.labels].all()) == remote.alive(remote.labels, "text")
+    )
+
+
+def test_an_edit_of_what_is_gone_without_a_trace(remote: Remote) -> None:
+    """No tombstone, only nothing: a conflict with a deletion all the same, and keeping ours makes it anew."""
+    phone = remote.device(remote.labels, policy=keep_local)
+    phone[remote.labels].insert({"id": "a", "text": "a"})
+    phone.push()
+    remote.remove(remote.labels, "a")
+    phone[remote.labels].update("a", text="mine")
+    phone.push()
+
+    assert {"a": "mine"} == remote.alive(remote.labels, "text") == texts(phone[remote.labels].all())
+    assert 0 == phone.pending_operations
