@@ -29,7 +29,8 @@ async def serve(reader, writer):
     try:
         while True:
             head = (await reader.readuntil(b"\\r\\n\\r\\n")).decode()
-            length = next((int(l.split(":")[1]) for l in head.split("\\r\\n") if l.lower().startswith("content-length")), 0)
+            lines = head.lower().split("\\r\\n")
+            length = next((int(line.split(":")[1]) for line in lines if line.startswith("content-length")), 0)
             body = await reader.readexactly(length)
             if head.startswith("POST"):
                 sent = {**json.loads(body), "version": "v1", "createdAt": stamp, "updatedAt": stamp, "deleted": False}

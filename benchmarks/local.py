@@ -49,14 +49,20 @@ def single_writes(pending: int, *, declared: bool, synchronous: str) -> Iterator
             turn = next(rounds)
             return timed(lambda: [mine.update(note(n)["id"], title=f"again {turn}") for n in range(SINGLES)])
 
+        floor_rounds = count()
+
         def floor_update() -> float:
+            turn = next(floor_rounds)
+
             def work() -> None:
                 for n in range(SINGLES):
                     id = note(n)["id"]
                     connection.execute("begin immediate")
-                    kept = list(connection.execute("select * from notes where id = ?", (id,)))[0]
-                    connection.execute("update notes set title = ? where id = ?", ("again", id))
-                    connection.execute("update queue set item = ? where sequence = ?", (json.dumps(kept), n))
+                    kept = next(connection.execute("select * from notes where id = ?", (id,)))
+                    connection.execute("update notes set title = ? where id = ?", (f"again {turn}", id))
+                    connection.execute(
+                        "update queue set item = ? where sequence = ?", (json.dumps([turn, kept]), n)
+                    )
                     connection.execute("commit")
 
             return timed(work)
