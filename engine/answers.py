@@ -188,7 +188,7 @@ def sound_page(table: str, page: object) -> Page:
     except InvalidRecord as error:
         raise ProtocolError(f"a page of {table} has a cursor that cannot be kept: {error.reason}") from error
     junk: list[Junk] = []
-    records = _good(page.records, lambda record: _no_record(record), junk)
+    records = _good(page.records, _no_record, junk)
     tombstones = _good(page.tombstones.items(), lambda item: _no_tombstone(table, *item), junk)
     departed = _good(page.departed, lambda id: _no_id(table, id), junk)
     junk.extend(
