@@ -87,7 +87,7 @@ class Pool:
         """A server with unused tables of every kind."""
         if self._peer is None or any(self._used[kind] == count for kind, count in MANY.items()):
             memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-            folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(dir=memory))
+            folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="tidesync-", dir=memory))
             peer = Peer(self._packages, Path(folder), tables=pool())
             self._peer, self._used = self._cleanup.enter_context(peer), Counter()
         return self._peer
