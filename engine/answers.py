@@ -248,6 +248,11 @@ def _no_record(record: Any) -> str | None:
     return None if type(record) is dict else f"it is {type(record).__name__}, and must be an object"
 
 
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether this can be the id of a record."""
+    return _no_id("", value) is None
+
+
 def _no_id(table: str, id: Any) -> str | None:
     try:
         _ = check_id(table, id)

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from tidesync.answers import is_moment, shown, system_fault
+from tidesync.answers import is_id, is_moment, shown, system_fault
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Page
 from tidesync.errors import InvalidId, InvalidRecord, MassDeparture, QueryNameReused
@@ -25,7 +25,6 @@ from tidesync.rules.chain import record_key
 from tidesync.rules.cursors import Bookmark, window_edge
 from tidesync.values import ColumnType
 
-DEPARTED: Final = "departed"
 CHUNK: Final = 500
 FUSE_RECORDS: Final = 100
 _S = ColumnType.STRING
@@ -93,7 +92,17 @@ def forget_cursor(transaction: StoreTransaction, key: str) -> None:
     """The next pull under this cursor starts from nothing."""
     _ = transaction.delete(CURSORS, [key])
     _ = transaction.delete_where(Query(SEEN, equals("cursor", key, _S)))
-    _ = transaction.delete_where(Query(SEEN, equals("cursor", f"{key}#{DEPARTED}", _S)))
+    _ = transaction.delete_where(Query(SEEN, equals("cursor", _departures(key), _S)))
+
+
+def _departures(cursor_key: str | None) -> str:
+    """What departed is noted beside what was seen. No table's name begins like this, so no cursor's key does."""
+    return f"#{cursor_key}"
+
+
+def _seen_key(cursor: str, id: str) -> str:
+    """Names of pulls and ids may hold any mark that could part them: the length parts them."""
+    return f"{len(cursor)}:{cursor}/{id}"
 
 
 def cursors_of(transaction: StoreTransaction, table: str) -> list[Record]:
@@ -144,22 +153,24 @@ def _sound(queue: Queue, arrival: Arrival, page: Page) -> dict[str, Record]:
     """The records that can be stored and belong here; the others go to quarantine, with the reason."""
     sound: dict[str, Record] = {}
     bad: list[Record] = []
+    mended: list[str] = [*page.tombstones]
     matches = None if page.exact else matcher(arrival.where)
     for record in page.records:
         reason = arrival.fits(record) or _illegal(arrival.table, record)
         if reason is not None:
             bad.append(_aside(queue, arrival, record, reason))
-        elif matches is None or matches(record):
+            continue
+        mended.append(str(record["id"]))
+        if matches is None or matches(record):
             sound[str(record["id"])] = record
     for junk in page.junk:
         bad.append(_aside(queue, arrival, junk.raw, junk.reason))
+    if arrival.quarantine_used and mended:
+        _ = queue.ledger.transaction.delete(QUARANTINE, [record_key(arrival.table, id) for id in mended])
     if bad:
         queue.ledger.transaction.put(QUARANTINE, bad)
         arrival.quarantine_used = True
         arrival.quarantined.update((str(row["record_id"]), str(row["reason"])) for row in bad)
-    elif arrival.quarantine_used and sound:
-        keys = [record_key(arrival.table, id) for id in sound]
-        _ = queue.ledger.transaction.delete(QUARANTINE, keys)
     return sound
 
 
@@ -174,7 +185,7 @@ def _illegal(table: str, record: Record) -> str | None:
 def _aside(queue: Queue, arrival: Arrival, raw: Record | str, reason: str) -> Record:
     id = raw.get("id") if isinstance(raw, dict) else None
     text = shown(raw) if isinstance(raw, dict) else raw
-    if not isinstance(id, str) or not id.isprintable() or not id:
+    if not is_id(id):
         id = "?" + hashlib.sha256(text.encode(errors="replace")).hexdigest()[:24]
     kept = text.encode("utf-8", "backslashreplace").decode()
     return {
@@ -198,7 +209,7 @@ def _unseen(
     versions = {id: version_of(copy) for id, copy in copies.items()}
     if not versions:
         return dict(records), dict(tombstones)
-    keys = [f"{arrival.cursor_key}/{id}" for id in versions]
+    keys = [_seen_key(str(arrival.cursor_key), id) for id in versions]
     known = {
         id
         for id, row in zip(versions, transaction.get(SEEN, keys), strict=True)
@@ -260,14 +271,14 @@ def _store_copies(
 
 
 def _note_departed(transaction: StoreTransaction, arrival: Arrival, ids: Iterable[str]) -> None:
-    key = f"{arrival.cursor_key}#{DEPARTED}"
-    rows: list[Record] = [{"id": f"{key}/{id}", "cursor": key, "at": id, "version": None} for id in ids]
+    key = _departures(arrival.cursor_key)
+    rows: list[Record] = [{"id": _seen_key(key, id), "cursor": key, "at": id, "version": None} for id in ids]
     transaction.put(SEEN, rows)
 
 
 def departed_ids(transaction: StoreTransaction, arrival: Arrival) -> list[str]:
     """The ids noted as departed by the pages of this pull, and of earlier ones that did not get to their end."""
-    key = f"{arrival.cursor_key}#{DEPARTED}"
+    key = _departures(arrival.cursor_key)
     return [str(row["at"]) for row in transaction.select(Query(SEEN, equals("cursor", key, _S)))]
 
 
@@ -323,4 +334,4 @@ def local_ids(transaction: StoreTransaction, table: str, where: Expr | None, aft
 
 def forget_departed(transaction: StoreTransaction, arrival: Arrival) -> None:
     """What was noted as departed has been dealt with."""
-    _ = transaction.delete_where(Query(SEEN, equals("cursor", f"{arrival.cursor_key}#{DEPARTED}", _S)))
+    _ = transaction.delete_where(Query(SEEN, equals("cursor", _departures(arrival.cursor_key), _S)))
