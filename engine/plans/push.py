@@ -8,7 +8,7 @@ import attrs
 
 from tidesync.answers import sound_outcome, system_fault
 from tidesync.contracts.store import StoreTransaction
-from tidesync.contracts.transport import Applied, Outcome, Unknown, Untried
+from tidesync.contracts.transport import Applied, Denied, NotSent, Outcome, Unknown, Untried
 from tidesync.effects import Emit, Handle, Perform, Plan, PushChanges, Transact
 from tidesync.errors import (
     NotReachable,
@@ -208,12 +208,17 @@ def _handled(session: Session, sent: Sent, run: Run) -> Plan[Sequence[Outcome]]:
     handler = session.handler
     assert handler is not None
     sends = 0
+    arrived = False
 
     def call(perform: Perform) -> Outcome | None:
         def send() -> Outcome:
-            nonlocal sends
-            sends += 1
+            nonlocal sends, arrived
+            if arrived:
+                # This send may find the one before it in effect, and if it is not sent, that one still is.
+                sent.was = "attempted"
+            sends, arrived = sends + 1, True
             outcome: Outcome = perform(PushChanges([sent.change]))[0]
+            arrived = not isinstance(outcome, NotSent | Denied | Untried)
             return outcome
 
         return handler.execute(Attempt(sent.operation, sent.change.attempts), send)

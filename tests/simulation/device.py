@@ -10,11 +10,15 @@ from tests.simulation.invariants import broken
 from tests.simulation.store import QuickStore
 from tests.simulation.story import changes_of, queue_of, told
 from tests.simulation.tapes import Draw
+from tidesync import resolutions
 from tidesync.conflicts import (
     Conflict,
     Defer,
     Drop,
+    KeepLocal,
+    KeepRemote,
     Merge,
+    MergeFields,
     Policy,
     Resolution,
     conflicting_fields,
@@ -42,9 +46,11 @@ from tidesync.errors import (
     NotReachable,
     PurgeBlocked,
     RemoteUnavailable,
+    StaleResolution,
     SyncBusy,
     TidesyncError,
     Unauthorized,
+    UsageError,
 )
 from tidesync.events import OperationPushed
 from tidesync.lease import Holder
@@ -54,7 +60,7 @@ from tidesync.plans.push import push
 from tidesync.query import Query
 from tidesync.queue import Queue
 from tidesync.records import Record, alive, content_of
-from tidesync.reports import PushFailed, PushReport
+from tidesync.reports import OperationError, PushFailed, PushReport
 from tidesync.rows import HEADS, OPERATIONS, SYSTEM_TABLES
 from tidesync.rules.chain import Entry, Head
 from tidesync.rules.merge import merge_contents
@@ -130,17 +136,18 @@ class Handling:
     """User code around each send: it sends, sends twice, does not send, or stops the push."""
 
     def __init__(self, context: Context) -> None:
-        self.context, self.calls = context, 0
+        self.context = context
 
     def execute(self, attempt: Attempt, send: Callable[[], Outcome]) -> Outcome | None:
         """Every so often something else than sending once."""
-        self.calls += 1
-        if not self.context.world.faults or self.calls % 7:
+        device = self.context.device
+        device.handled += 1
+        if not self.context.world.faults or device.handled % 3:
             return send()
-        if self.calls % 14 == 0:
+        if device.handled % 2:
             _ = send()
             return send()
-        if self.calls % 3 == 0:
+        if device.handled % 4:
             attempt.abort_push()
         return None
 
@@ -160,6 +167,9 @@ class Device:
         self.living: set[str] = set()
         self.known: set[tuple[str, str]] = set()
         self.newest: dict[tuple[str, str], int] = {}
+        self.errors: list[OperationError] = []
+        self.conflicts: list[Conflict] = []
+        self.handled = 0
         self.policy_name = profile.policies[number % len(profile.policies)]
         self.contexts = [Context(self, index) for index in range(profile.contexts)]
 
@@ -196,14 +206,13 @@ class Device:
             queue = session.queue(transaction, world.now)
             for edit in edits:
                 queue.write(*edit.key, edit.content, generated=edit.generated)
-                head = queue.ledger.head(*edit.key)
-                if head is not None and head.entries:
-                    key = head.entries[-1].key
-                    self.edits[key] = (*self.edits.get(key, ()), edit.number)
+                self.note(queue, *edit.key, edit.number)
                 if world.story is not None:
                     what = "deletes" if edit.content is None else "inserts" if edit.generated else "writes"
                     shown = told(edit.content) if edit.content else ""
-                    world.say(f"device {self.number} {what} {edit.key[1]} {shown} -> {queue_of(head)}")
+                    world.say(
+                        f"device {self.number} {what} {edit.key[1]} {shown} -> {queue_of(queue.ledger.head(*edit.key))}"
+                    )
             _ = queue.close("local")
         if len(edits) > 1:
             world.say(f"   (these {len(edits)} in one transaction)")
@@ -219,6 +228,45 @@ class Device:
             _ = queue.close("resolution")
         self.world.say(f"device {self.number} discards what is queued for {id}")
         self.committed()
+
+    def resolve(self, draw: Draw, edit: int) -> None:
+        """The user settles what a push reported, or a conflict that was listed, perhaps too late."""
+        world = self.world
+        errors, conflicts = self.errors, self.conflicts
+        with self.store.transaction(write=True) as transaction:
+            queue = self.contexts[0].session.queue(transaction, world.now)
+            self.conflicts = resolutions.conflicts(queue.ledger)
+            try:
+                if errors and draw.below(2):
+                    error = errors.pop(draw.below(len(errors)))
+                    how = draw.one(("cancel_and_discard", "update_operation", "retry"))
+                    content = error.operation.content
+                    if how == "update_operation" and content is not None:
+                        content = {**content, f"f{self.number}": draw.below(4)}
+                    elif how == "update_operation":
+                        how = "retry"
+                    if world.story is not None:
+                        world.say(f"device {self.number} settles {error.record_id}: {how}")
+                    resolutions.resolve_error(queue, error, how, content)
+                    self.note(queue, error.table, error.record_id, edit)
+                elif conflicts:
+                    conflict = draw.one(conflicts)
+                    answer = draw.one((KeepLocal(), KeepRemote(), Drop(), MergeFields("remote"), Defer()))
+                    world.say(f"device {self.number} settles {conflict.record_id}: {type(answer).__name__}")
+                    resolutions.settle(queue, conflict, answer)
+            except StaleResolution:
+                world.say("   which is too late")
+            except UsageError as refused:
+                world.say(f"   which is refused: {refused}")
+            _ = queue.close("resolution")
+        self.committed()
+
+    def note(self, queue: Queue, table: str, id: str, edit: int) -> None:
+        """An edit was made: its record's last operation carries it."""
+        head = queue.ledger.head(table, id)
+        if head is not None and head.entries:
+            key = head.entries[-1].key
+            self.edits[key] = (*self.edits.get(key, ()), edit)
 
     def committed(self) -> None:
         """After every transaction."""
@@ -385,6 +433,8 @@ class Context:
         except StopIteration:
             self.end("ends")
         except EXPECTED as error:
+            if isinstance(error, PushFailed):
+                self.device.errors = list(error.errors)
             self.end(f"ends: {error}")
         except Exception as error:
             self.world.crash(error)

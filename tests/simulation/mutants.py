@@ -24,8 +24,8 @@ from tidesync.rules import settle
 from tidesync.transports.commits import Work
 
 RULES: dict[str, str | None] = {
-    "a field named later moves to its column": "tests/stores/test_schema.py::test_a_new_column_takes_over_what_was_unknown",
-    "an object from an older copy is stale": "tests/api/test_writing.py::test_an_object_from_an_older_copy_is_stale",
+    "a field named later moves to its column": "test_a_new_column_takes_over_what_was_unknown",
+    "an object from an older copy is stale": "test_an_object_from_an_older_copy_is_stale",
     "heads per record": None,
     "revision never reused": None,
     "attempted frozen": None,
@@ -42,10 +42,10 @@ RULES: dict[str, str | None] = {
     "settling a conflict": None,
     "last write wins with a version": None,
     "news while in doubt is only kept": None,
-    "quarantine in the page's transaction": "tests/engine/test_pull_plan.py::test_what_cannot_be_stored_goes_to_quarantine_and_the_cursor_moves",
+    "quarantine in the page's transaction": "test_what_cannot_be_stored_goes_to_quarantine_and_the_cursor_moves",
     "overlap from where the pull began": None,
-    "the window decides": "tests/engine/test_pull_plan.py::test_what_was_delivered_inside_the_window_is_known_by_id_and_version",
-    "a pending delete belongs by its base": "tests/engine/test_purge_plan.py::test_a_pending_delete_belongs_to_the_query_by_its_base",
+    "the window decides": "test_what_was_delivered_inside_the_window_is_known_by_id_and_version",
+    "a pending delete belongs by its base": "test_a_pending_delete_belongs_to_the_query_by_its_base",
     "a reply remembered carries no record": None,
     # Found by this simulation:
     "moved operations are looked at again": None,
@@ -93,7 +93,7 @@ def mutant(rule: str, *profiles: str, start: int = 0) -> Callable[[_Replaces], _
 # ---- heads
 
 
-@mutant("heads per record", "authority-discard")
+@mutant("heads per record", "authority-keepremote", "plain-resolve")
 def remote_of_an_operation():
     """The news goes with the operation that it was noted at."""
     fold = Queue._fold
@@ -482,3 +482,16 @@ def no_overlap():
     from tidesync.plans import pull
 
     return [(pull, "overlap_needed", lambda capabilities: 0.0)]
+
+
+@mutant("not sent: back to its state", "authority-handler", "plain-handler")
+def a_second_send_takes_the_doubt_away():
+    """A handler's second send that never left says that the first one did not either."""
+    unmark = settling._unmark
+
+    def mutated(queue, head, entry, sent):
+        if entry.attempts == sent.sends:
+            sent.was = "pending"
+        unmark(queue, head, entry, sent)
+
+    return [(settling, "_unmark", mutated)]

@@ -49,6 +49,7 @@ class Profile:
     purges: bool = False
     listings: bool = False
     handlers: bool = False
+    resolutions: bool = False
     collide: bool = True
     policies: tuple[str, ...] = ("merge/local",)
     deletes: Literal["nobody", "anybody", "first"] = "nobody"
@@ -110,6 +111,8 @@ _ALL = (
            because="the last writer of any field writes the record; " + TWICE),
     *_pair("shared", contexts=2, records=2, lease=6.0),
     *_pair("purge", purges=True, records=3),
+    *_pair("resolve", resolutions=True, policies=("defer/local", "defer/remote"), bad=20, records=2, seeded=True,
+           deletes="anybody", truth="none", plain_once=False, because="what a user drops is lost; " + TWICE),
     *_pair("handler", handlers=True, records=3),
     *_pair("listing", listings=True, records=3, page=1),
 )  # fmt: skip

@@ -30,7 +30,9 @@ Key = tuple[str, str]
 
 def tables_of(profile: Profile) -> dict[str, TableSchema]:
     """The two tables, and what they say about references."""
-    references = {"declared": {"ref": "list"}, "self": {"ref": "item"}, "none": {}, "undeclared": None}[profile.references]
+    references = {"declared": {"ref": "list"}, "self": {"ref": "item"}, "none": {}, "undeclared": None}[
+        profile.references
+    ]
     item = TableSchema(
         "item", tuple(map(Column, FIELDS["item"])), references, concurrency=profile.concurrency
     )
@@ -73,14 +75,18 @@ class World:
             _TABLES[profile.name] = tables_of(profile)
         self.tables = _TABLES[profile.name]
         self.fits = dict.fromkeys(self.tables, _fits)
-        self.keys: list[Key] = _SELF if profile.references == "self" else [
-            ("list", "P"),
-            ("item", "A"),
-            ("item", "B"),
-            ("list", "Q"),
-            ("item", "C"),
-            ("item", "D"),
-        ]
+        self.keys: list[Key] = (
+            _SELF
+            if profile.references == "self"
+            else [
+                ("list", "P"),
+                ("item", "A"),
+                ("item", "B"),
+                ("list", "Q"),
+                ("item", "C"),
+                ("item", "D"),
+            ]
+        )
         self.keys = self.keys[: profile.records]
         self.late: list[tuple[int, Call]] = []
         self.last: dict[tuple[Key, str], Any] = {}
@@ -162,7 +168,7 @@ class World:
 
     def single_writer(self, key: Key) -> bool:
         """Whether only one device ever wrote the record, and never took an edit back on the way."""
-        return len(self.writers.get(key, ())) <= 1 and not self.profile.discards
+        return len(self.writers.get(key, ())) <= 1 and not (self.profile.discards or self.profile.resolutions)
 
     # ---- the run
 
@@ -240,6 +246,10 @@ class World:
         if profile.discards and draw.below(100) < 15:
             device.discard(*draw.one(self.keys))
             return
+        if profile.resolutions and draw.below(100) < 40:
+            self.edit += 1
+            device.resolve(draw, self.edit)
+            return
         edits: list[Edit] = []
         for _ in range(1 if draw.below(5) else 3):
             self.edit_one(device, draw, view, edits)
@@ -278,7 +288,13 @@ class World:
                 edits.append(self.edited(device, key, content, view))
 
     def edited(
-        self, device: Device, key: Key, content: Record | None, view: dict[Key, Record], *, generated: bool = False
+        self,
+        device: Device,
+        key: Key,
+        content: Record | None,
+        view: dict[Key, Record],
+        *,
+        generated: bool = False,
     ) -> Edit:
         """The edit, noted."""
         self.edit += 1
@@ -340,7 +356,11 @@ class World:
 
     def retires(self) -> bool:
         """Whether what is late may be kept for after the end of all records."""
-        return self.profile.deletes != "nobody" and self.profile.truth == "none" and self.profile.references != "self"
+        return (
+            self.profile.deletes != "nobody"
+            and self.profile.truth == "none"
+            and self.profile.references != "self"
+        )
 
     def retire(self, devices: Sequence[Device]) -> None:
         """The first device deletes everything, all agree, and then what was late arrives: nothing comes back."""
