@@ -377,9 +377,7 @@ class SyncContext:
                 self._runs -= 1
 
     def _holder(self) -> Holder:
-        remote = self._opened.remote
-        life = LEASE_LIFE if remote is None else max(LEASE_LIFE, 2 * remote.exchange_timeout)
-        return Holder(self._local.run, life, self._patience, gone, this_thread)
+        return Holder(self._local.run, LEASE_LIFE, self._patience, gone, this_thread, exchanges=2.0)
 
 
 def _pending(transaction: StoreTransaction) -> int:

@@ -37,9 +37,15 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When the process was started, in the kernel's own unit; empty where that cannot be told."""
+    """When the process was started, in the kernel's own unit; empty where that cannot be told.
+
+    "dead" for one that has ended, and that its parent has not waited for yet.
+    """
     status = _read(f"/proc/{pid}/stat")
-    return status.rpartition(")")[2].split()[19] if status else ""
+    fields = status.rpartition(")")[2].split() if status else []
+    if fields and fields[0] in "ZX":
+        return "dead"
+    return fields[19] if fields else ""
 
 
 @contextmanager

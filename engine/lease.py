@@ -16,6 +16,7 @@ import attrs
 from tidesync.contracts.store import StoreTransaction
 from tidesync.effects import Plan, Transact, Wait
 from tidesync.errors import LeaseLost, StoreError, SyncBusy
+from tidesync.records import Record
 from tidesync.rows import META
 
 POLL: Final = 0.05
@@ -27,7 +28,8 @@ class Holder:
     """Who asks for the lease: a name for this opening of the store, and what it knows of others.
 
     `gone(name)` is True only if the holder of that name is known to have ended without letting go; `outer(name)`
-    if that holder waits for whoever asks, as a push waits for what it called.
+    if that holder waits for whoever asks, as a push waits for what it called. The lease lives for `life` seconds,
+    and for `exchanges` times the longest exchange at the least.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Holder:
     patience: float
     gone: Callable[[str], bool]
     outer: Callable[[str], bool] = lambda name: False  # noqa: ARG005
+    exchanges: float = 0.0
 
 
 @attrs.define
@@ -52,7 +55,11 @@ class Lease:
             raise LeaseLost(
                 "this push, pull or purge was held up for so long that another one took over: run it again"
             )
-        _write(transaction, self.token, self.holder.name, now + self.life)
+        _write(transaction, self.token, self.holder.name, now, self.life)
+
+    def outlast(self, exchange: float) -> None:
+        """Live longer than one exchange can take, as the holder asks."""
+        self.life = max(self.life, self.holder.exchanges * exchange)
 
 
 def acquire(holder: Holder) -> Plan[Lease]:
@@ -80,7 +87,7 @@ def release(lease: Lease) -> Plan[None]:
     def step(transaction: StoreTransaction, _: float) -> None:
         row = _read(transaction)
         if row["token"] == lease.token:
-            _write(transaction, lease.token, None, 0.0)
+            _write(transaction, lease.token, None, 0.0, 0.0)
 
     with suppress(StoreError):
         yield from Transact(step)
@@ -90,7 +97,9 @@ def _take(transaction: StoreTransaction, now: float, holder: Holder) -> int | No
     row = _read(transaction)
     name: str | None = row["holder"]
     until: float = row["until"]
-    free = name is None or until <= now or until > now + 10 * holder.life or holder.gone(name)
+    # A time so far ahead was written before the clock was set back.
+    ahead = now + 10 * max(holder.life, row.get("life", 0.0))
+    free = name is None or until <= now or until > ahead or holder.gone(name)
     if not free:
         if name is not None and holder.outer(name):
             raise SyncBusy(
@@ -99,7 +108,7 @@ def _take(transaction: StoreTransaction, now: float, holder: Holder) -> int | No
             )
         return None
     token: int = row["token"] + 1
-    _write(transaction, token, holder.name, now + holder.life)
+    _write(transaction, token, holder.name, now, holder.life)
     return token
 
 
@@ -109,5 +118,6 @@ def _read(transaction: StoreTransaction) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"token": 0, "holder": None, "until": 0.0}
 
 
-def _write(transaction: StoreTransaction, token: int, name: str | None, until: float) -> None:
-    transaction.put(META, [{"id": "lease", "value": {"token": token, "holder": name, "until": until}}])
+def _write(transaction: StoreTransaction, token: int, name: str | None, now: float, life: float) -> None:
+    value: Record = {"token": token, "holder": name, "until": now + life, "life": life}
+    transaction.put(META, [{"id": "lease", "value": value}])

@@ -67,6 +67,7 @@ def _pull(session: Session, lease: Lease, wanted: Pull) -> Plan[PullReport]:
     pushed = yield from _push_first(session, lease, wanted)
     yield from Emit(PullStarted(table, wanted.name))
     remote = yield from connect(session)
+    lease.outlast(remote.exchange_timeout)
     if wanted.departures == "remove" and table not in remote.departures:
         raise Unsupported(
             f"this remote does not tell which records left a query: pull {table} with reconcile=True instead"

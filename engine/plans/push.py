@@ -134,6 +134,7 @@ def _send_all(session: Session, lease: Lease, run: Run, total: int) -> Plan[None
             raise
         run.stop("network", str(error), error.retry_after)
         return
+    lease.outlast(remote.exchange_timeout)
     run.max_changes = 1 if session.handler is not None else remote.max_changes
     run.max_bytes, run.ordered = remote.max_bytes, remote.ordered
     batch: Sequence[Sent] = yield from Transact(
