@@ -30,7 +30,7 @@ from tidesync.contracts.transport import (
     Untried,
 )
 from tidesync.errors import InvalidId, InvalidRecord, ProtocolError, TidesyncError
-from tidesync.records import Copy, Record, Tombstone, alive, check_id, check_json, check_record
+from tidesync.records import RECORD_DEPTH, Copy, Record, Tombstone, alive, check_id, check_json, check_record
 from tidesync.values import ColumnType, is_canonical
 
 T = TypeVar("T")
@@ -184,7 +184,7 @@ def sound_page(table: str, page: object) -> Page:
     if not isinstance(page.tombstones, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ProtocolError(f"a page of {table} has tombstones that are no mapping")
     try:
-        check_json(table, "cursor", page.cursor)
+        check_json(table, "cursor", page.cursor, RECORD_DEPTH)
     except InvalidRecord as error:
         raise ProtocolError(f"a page of {table} has a cursor that cannot be kept: {error.reason}") from error
     junk: list[Junk] = []

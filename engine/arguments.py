@@ -21,9 +21,7 @@ def check_ends(store: object, transport: object, handler: object) -> None:
         raise ConfigurationError(
             f"a store is needed, such as MemoryStore() or SQLiteStore(path), not {_told(store)}"
         )
-    if transport is not None and (
-        isinstance(transport, type) or not _has(transport, "push", "pull", "get", "open")
-    ):
+    if transport is not None and (isinstance(transport, type) or not _has(transport, "open", "pull")):
         raise ConfigurationError(
             f"a transport is an HttpTransport(url), or None to work locally only, not {_told(transport)}"
         )

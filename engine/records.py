@@ -28,6 +28,8 @@ SYSTEM_FIELDS: Final = ("version", "created_at", "updated_at")
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 ID_LIMIT = 255
 DEPTH_LIMIT = 64
+RECORD_DEPTH = DEPTH_LIMIT - 2
+"""Levels that a value of a record may have: the engine keeps whole records inside values of its own rows."""
 
 
 @attrs.frozen
@@ -135,26 +137,27 @@ def check_id(table: str, id: object) -> str:
 _ILLEGAL_IN_ID = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def check_json(table: str, field: str, value: object) -> None:
+def check_json(table: str, field: str, value: object, levels: int = DEPTH_LIMIT) -> None:
     """Raise `InvalidRecord` unless the value is JSON that every store and transport can carry.
 
     Legal: null, bool, integers of signed 64 bits, finite floats, text without lone surrogates, lists
-    and objects with text keys, at most 64 levels deep.
+    and objects with text keys, at most `levels` deep.
     """
-    fault = _fault(value, 0)
+    fault = _fault(value, levels)
     if fault is not None:
-        raise InvalidRecord(table, field + fault.path, fault.value_type, fault.reason)
+        reason = f"it is nested deeper than {levels} levels" if fault.too_deep else fault.reason
+        raise InvalidRecord(table, field + fault.path, fault.value_type, reason)
 
 
 def check_record(table: str, record: Mapping[Any, object]) -> str:
-    """Check a whole record, its id included, and return the id."""
+    """Check a whole record, its id included, and return the id. Its values are at most 62 levels deep."""
     id = check_id(table, record.get("id"))
     for field, value in record.items():
         if type(field) is not str:
             raise InvalidRecord(table, repr(field), type(field).__name__, "a field name must be str")
         if not field.isascii() and _has_surrogate(field):
             raise InvalidRecord(table, ascii(field), "str", "the field's name holds a lone surrogate")
-        check_json(table, field, value)
+        check_json(table, field, value, RECORD_DEPTH)
     return id
 
 
@@ -165,9 +168,10 @@ class _Fault:
     path: str
     value_type: str
     reason: str
+    too_deep: bool = False
 
 
-def _fault(value: Any, depth: int) -> _Fault | None:
+def _fault(value: Any, levels: int) -> _Fault | None:
     raw, kind = value, value.__class__
     if value is None or kind is bool:
         return None
@@ -185,8 +189,8 @@ def _fault(value: Any, depth: int) -> _Fault | None:
         return None if math.isfinite(value) else _Fault("", "float", f"{value} is not JSON: use None")
     if not isinstance(value, list | dict):
         return _Fault("", kind.__name__, "it is not JSON: use null, bool, int, float, str, list or dict")
-    if depth >= DEPTH_LIMIT:
-        return _Fault("", kind.__name__, f"it is nested deeper than {DEPTH_LIMIT} levels")
+    if levels <= 0:
+        return _Fault("", kind.__name__, "", too_deep=True)
     steps: Iterable[tuple[Any, Any]]
     if isinstance(value, dict):
         fields: dict[Any, Any] = raw
@@ -200,7 +204,7 @@ def _fault(value: Any, depth: int) -> _Fault | None:
         items: list[Any] = raw
         steps = enumerate(items)
     for step, item in steps:
-        fault = _fault(item, depth + 1)
+        fault = _fault(item, levels - 1)
         if fault is not None:
             return attrs.evolve(fault, path=(f"[{step}]" if type(step) is int else f".{step}") + fault.path)
     return None

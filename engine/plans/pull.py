@@ -74,10 +74,12 @@ def _pull(session: Session, lease: Lease, wanted: Pull) -> Plan[PullReport]:
         )
     arrival.overlap = overlap_needed(remote) if wanted.name is not None else 0.0
     incremental = wanted.name is not None and remote.cursor > CursorGuarantee.FULL_SCAN
-    arrival.bookmark = start if incremental and not wanted.resync else Bookmark()
+    if wanted.resync:
+        start = yield from Transact(lambda transaction, now: _begin_anew(lease, transaction, now, arrival))
+    arrival.bookmark = start if incremental or wanted.resync else Bookmark(owes=start.owes)
     began = yield from _pages(session, lease, wanted, arrival, remote, incremental)
     yield from _finish(session, lease, wanted, arrival, began)
-    if (wanted.reconcile or wanted.resync) and not session.stopping:
+    if (wanted.reconcile or arrival.bookmark.owes) and not session.stopping:
         yield from _reconcile(session, lease, wanted, arrival, remote)
     yield from Emit(PullFinished(table, wanted.name, arrival.records, arrival.deleted + arrival.departed))
     return PullReport(
@@ -90,6 +92,14 @@ def _pull(session: Session, lease: Lease, wanted: Pull) -> Plan[PullReport]:
 def _begin(lease: Lease, transaction: StoreTransaction, now: float, arrival: Arrival) -> Bookmark:
     lease.check(transaction, now)
     return arriving.read_bookmark(transaction, arrival)
+
+
+def _begin_anew(lease: Lease, transaction: StoreTransaction, now: float, arrival: Arrival) -> Bookmark:
+    """Noted before a page is asked for: if this pull is interrupted, the next one begins anew, and reconciles."""
+    lease.check(transaction, now)
+    arrival.bookmark = Bookmark(owes=True)
+    arriving.write_bookmark(transaction, arrival)
+    return arrival.bookmark
 
 
 def _push_first(session: Session, lease: Lease, wanted: Pull) -> Plan[PushReport | None]:
@@ -224,6 +234,9 @@ def _reconcile(
         lease.check(transaction, now)
         queue = session.queue(transaction, now)
         _ = arriving.drop(queue, arrival, gone, _wanted_by_others(transaction, wanted))
+        if arrival.bookmark.owes:
+            arrival.bookmark = attrs.evolve(arrival.bookmark, owes=False)
+            arriving.write_bookmark(transaction, arrival)
         return queue.close("pull")
 
     events = yield from Transact(step)

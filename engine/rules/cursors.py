@@ -39,12 +39,16 @@ class Trail:
 
 @attrs.frozen
 class Bookmark:
-    """How far a named pull came: the opaque `cursor`, and the edge of the window that is read again."""
+    """How far a named pull came: the opaque `cursor`, and the edge of the window that is read again.
+
+    `owes`: it began anew, and what is gone at the remote has not been looked for since.
+    """
 
     cursor: Json = None
     began: str | None = None
     latest: str | None = None
     complete: bool = False
+    owes: bool = False
 
 
 def overlap_needed(capabilities: TransportCapabilities) -> float:
