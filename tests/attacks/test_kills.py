@@ -1,4 +1,4 @@
-"""A device that is killed at any moment, in the middle of any call."""
+"""A device that is killed at any moment, and one that many processes and threads use at once."""
 
 import os
 import subprocess
@@ -15,3 +15,12 @@ def test_what_was_acknowledged_survives_kills(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout.startswith("50 lives, ")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+def test_many_processes_and_threads_on_one_file(tmp_path: Path) -> None:
+    """Each reads its own writes at once, no call fails, and in the end device and remote hold all of them."""
+    command = [sys.executable, "-W", "error", "-m", "tests.attacks.crowd", str(tmp_path), "4"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout.endswith(" books\n")
