@@ -42,6 +42,7 @@ class Arrival:
     overlap: float = 0.0
     bookmark: Bookmark = attrs.field(factory=Bookmark)
     quarantine_used: bool = False
+    departures_noted: bool = False
     records: int = 0
     deleted: int = 0
     departed: int = 0
@@ -67,6 +68,8 @@ def read_bookmark(transaction: StoreTransaction, arrival: Arrival) -> Bookmark:
     )
     if arrival.cursor_key is None:
         return Bookmark()
+    noted = Query(SEEN, equals("cursor", _departures(arrival.cursor_key), _S), take=1)
+    arrival.departures_noted = _first(transaction, noted) is not None
     row = transaction.get(CURSORS, [arrival.cursor_key])[0]
     if row is None:
         return Bookmark()
@@ -124,6 +127,11 @@ def store_page(queue: Queue, arrival: Arrival, page: Page) -> list[tuple[str, st
     if arrival.cursor_key is not None and arrival.overlap:
         records, tombstones = _unseen(transaction, arrival, records, tombstones, page)
     asks = _store_copies(queue, arrival, records, tombstones)
+    if arrival.departures_noted:
+        # What is told now is there now, whatever was told before.
+        ids = (record.get("id") for record in page.records)
+        told = (*(id for id in ids if isinstance(id, str)), *page.tombstones)
+        _ = transaction.delete(SEEN, _departure_keys(arrival, told))
     if arrival.cursor_key is not None and page.departed:
         _note_departed(transaction, arrival, page.departed)
     _advance(arrival, page)
@@ -270,14 +278,22 @@ def _store_copies(
 # ---- departures
 
 
-def _note_departed(transaction: StoreTransaction, arrival: Arrival, ids: Iterable[str]) -> None:
-    key = _departures(arrival.cursor_key)
-    rows: list[Record] = [{"id": _seen_key(key, id), "cursor": key, "at": id, "version": None} for id in ids]
+def _note_departed(transaction: StoreTransaction, arrival: Arrival, ids: Sequence[str]) -> None:
+    cursor, keys = _departures(arrival.cursor_key), _departure_keys(arrival, ids)
+    rows: list[Record] = [
+        {"id": key, "cursor": cursor, "at": id, "version": None} for key, id in zip(keys, ids, strict=True)
+    ]
     transaction.put(SEEN, rows)
+    arrival.departures_noted = True
+
+
+def _departure_keys(arrival: Arrival, ids: Iterable[str]) -> list[str]:
+    cursor = _departures(arrival.cursor_key)
+    return [_seen_key(cursor, id) for id in ids]
 
 
 def departed_ids(transaction: StoreTransaction, arrival: Arrival) -> list[str]:
-    """The ids noted as departed by the pages of this pull, and of earlier ones that did not get to their end."""
+    """The ids noted as departed by the pages of this pull, and by earlier ones that could not drop them yet."""
     key = _departures(arrival.cursor_key)
     return [str(row["at"]) for row in transaction.select(Query(SEEN, equals("cursor", key, _S)))]
 
@@ -332,6 +348,8 @@ def local_ids(transaction: StoreTransaction, table: str, where: Expr | None, aft
     return [str(row["id"]) for row in transaction.select(query)]
 
 
-def forget_departed(transaction: StoreTransaction, arrival: Arrival) -> None:
-    """What was noted as departed has been dealt with."""
-    _ = transaction.delete_where(Query(SEEN, equals("cursor", _departures(arrival.cursor_key), _S)))
+def forget_departed(transaction: StoreTransaction, arrival: Arrival, ids: Sequence[str]) -> None:
+    """What was noted as departed has been dealt with; what has queued operations is looked at again without them."""
+    heads = transaction.get(HEADS, [record_key(arrival.table, id) for id in ids])
+    done = [id for id, head in zip(ids, heads, strict=True) if head is None]
+    _ = transaction.delete(SEEN, _departure_keys(arrival, done))

@@ -196,7 +196,7 @@ def _finish(session: Session, lease: Lease, wanted: Pull, arrival: Arrival, bega
             ids = arriving.departed_ids(transaction, arrival)
             if ids:
                 _ = arriving.drop(queue, arrival, ids, _wanted_by_others(transaction, wanted))
-                arriving.forget_departed(transaction, arrival)
+                arriving.forget_departed(transaction, arrival, ids)
         if not session.stopping:
             arriving.complete(queue, arrival, began)
         return queue.close("pull")

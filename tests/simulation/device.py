@@ -57,7 +57,7 @@ from tidesync.lease import Holder
 from tidesync.plans.pull import Pull, Push, pull
 from tidesync.plans.purge import purge
 from tidesync.plans.push import push
-from tidesync.query import Query
+from tidesync.query import Compare, Field, Query, Value
 from tidesync.queue import Queue
 from tidesync.records import Record, alive, content_of
 from tidesync.reports import OperationError, PushFailed, PushReport
@@ -70,6 +70,8 @@ from tidesync.stores.memory import MemoryStore
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+SMALL = Compare("lt", Field("f0"), Value(2))
+"""What devices want where they do not want all."""
 PATIENCE = 0.1
 EXPECTED = (PushFailed, NotReachable, RemoteUnavailable, Unauthorized, SyncBusy, LeaseLost, PurgeBlocked)
 """How a push, pull or purge may end when the world is as bad as this one."""
@@ -351,10 +353,12 @@ class Context:
         title = f"push{' of ' + tables[0] if tables else ''}{' again' if retry_failed else ''}"
         self.start(title, push(self.session, tables, retry_failed=retry_failed))
 
-    def pull(self, table: str, *, push: Push = "none", named: bool = True) -> None:
+    def pull(self, table: str, *, push: Push = "none", named: bool = True, reconcile: bool = False) -> None:
         """Begin a pull."""
+        subset = self.world.profile.subset
         wanted = Pull(
-            query=Query(table), key=None, decode=lambda key: None, name="all" if named else None, push=push
+            query=Query(table, SMALL if subset else None), key=None, decode=lambda key: None, push=push, reconcile=reconcile,
+            name="all" if named else None, departures="remove" if subset else "keep",
         )
         self.start(f"pull {table}", pull(self.session, wanted))
 
@@ -373,7 +377,8 @@ class Context:
             self.purge(table)
         else:
             named = not profile.listings or draw.below(2) == 0
-            self.pull(table, push=draw.one(("none", "none", "context", "table")), named=named)
+            reconcile = profile.reconciles and draw.below(2) == 0
+            self.pull(table, push=draw.one(("none", "none", "context", "table")), named=named, reconcile=reconcile)
 
     def run(self) -> None:
         """Drive the plan to its end, with nothing in its way."""

@@ -70,8 +70,9 @@ class Row:
 class PlainRemote:
     """The server: rows, and what one request does to them."""
 
-    def __init__(self, tables: Sequence[TableSchema], *, foreign_keys: bool, lag: int, watch: Any) -> None:
+    def __init__(self, tables: Sequence[TableSchema], *, foreign_keys: bool, lag: int, graves: bool, watch: Any) -> None:
         self.tables = {table.name: table for table in tables}
+        self.graves = graves
         self.rows: dict[tuple[str, str], Row] = {}
         self.foreign_keys, self.lag, self.watch = foreign_keys, lag, watch
         self.version, self.clock = 0, 100
@@ -127,7 +128,10 @@ class PlainRemote:
         if self.foreign_keys and self.is_named(key):
             self.watch.foreign_key(change)
             return 400, {"error": "foreign_key"}
-        return self.took(key, self.put(key, row.content, True, draw), change)
+        gone = self.put(key, row.content, True, draw)
+        if not self.graves:
+            del self.rows[key]
+        return self.took(key, gone, change)
 
     def undelete(self, key: tuple[str, str], etag: str | None, draw: Draw) -> Answer:
         """POST to a row: it is back as it was. A live row only gets a new version, as the real server does."""
@@ -177,6 +181,12 @@ class PlainRemote:
         return found[:limit], len(found) > limit, self.clock
 
 
+    def walk(self, table: str, after: str, ids: Sequence[str] | None) -> list[Record]:
+        """GET of a table in the order of ids, live rows only."""
+        rows = [(id, row) for (name, id), row in self.rows.items() if name == table and id > after and not row.deleted]
+        return [row.shown() for id, row in sorted(rows, key=lambda each: each[0]) if ids is None or id in ids]
+
+
 @attrs.frozen
 class PlainLink:
     """The transport: outcomes from requests. Each `Call` that it yields is one request on the wire."""
@@ -189,7 +199,7 @@ class PlainLink:
         read((yield Call("hello", lambda draw: None)))
         return TransportCapabilities(
             identity="plain", cursor=CursorGuarantee.KEYSET, max_changes=self.batch,
-            tombstones=frozenset(self.remote.tables), overlap=float(self.remote.lag),
+            tombstones=frozenset(self.remote.tables if self.remote.graves else ()), overlap=float(self.remote.lag),
         )  # fmt: skip
 
     def push(self, changes: Sequence[Change]) -> Generator[Call, Reply, list[Outcome]]:
@@ -273,6 +283,8 @@ class PlainLink:
     def pull(self, request: PullRequest) -> Generator[Call, Reply, Page]:
         """One page along the timestamps; the cursor keeps the clock of when the pull began."""
         cursor: Any = request.cursor
+        if not request.incremental:
+            return (yield from self.walk(request))
         first = cursor is None or request.overlap > 0
         if cursor is None:
             after = (-1, "")
@@ -291,6 +303,17 @@ class PlainLink:
             records=[copy for copy in copies.values() if isinstance(copy, dict) and matches(copy)],
             tombstones={id: copy for id, copy in copies.items() if isinstance(copy, Tombstone)},
             cursor={"tick": last[0], "id": last[1], "began": began}, more=more, clock=moment(clock),
+        )  # fmt: skip
+
+    def walk(self, request: PullRequest) -> Generator[Call, Reply, Page]:
+        """One page of everything that is alive, or of some ids, by id."""
+        cursor: Any = request.cursor or ""
+        call = Call(f"walk {request.query.table}", lambda draw: self.remote.walk(request.query.table, cursor, request.ids))
+        rows = read((yield call))
+        found = rows[: request.limit]
+        return Page(
+            records=[row for row in found if matcher(request.query.where)(row)],
+            cursor=found[-1]["id"] if found else cursor, more=len(rows) > request.limit,
         )  # fmt: skip
 
     def rewound(self, cursor: Any, overlap: int) -> int:

@@ -22,6 +22,8 @@ class Profile:
     made of it. `once`: no edit takes effect twice. `law`: the remote's foreign keys never refuse. `policies` are of
     the devices in turn, as how/prefer. `deletes`: who deletes and revives records; `collide`: also those that it
     never saw. `contexts`: how many contexts share each device's store; a lease lives for `lease` seconds.
+    `subset`: devices want some of the records only. `graves`: the remote keeps deleted rows; where it does not, only
+    pulls that compare all ids (`reconciles`) tell that a record is gone.
     """
 
     name: str
@@ -49,6 +51,9 @@ class Profile:
     purges: bool = False
     listings: bool = False
     handlers: bool = False
+    subset: bool = False
+    reconciles: bool = False
+    graves: bool = True
     resolutions: bool = False
     collide: bool = True
     policies: tuple[str, ...] = ("merge/local",)
@@ -113,6 +118,10 @@ _ALL = (
     *_pair("purge", purges=True, records=3),
     *_pair("resolve", resolutions=True, policies=("defer/local", "defer/remote"), bad=20, records=2, seeded=True,
            deletes="anybody", truth="none", plain_once=False, because="what a user drops is lost; " + TWICE),
+    Profile(name="authority-subset", subset=True, seeded=True, records=6, devices=3),
+    *_pair("reconcile", reconciles=True, deletes="anybody", truth="none", plain_once=False, because=REVIVE + "; " + TWICE),
+    Profile(name="plain-graveless", remote="plain", graves=False, reconciles=True, deletes="anybody", truth="none", once=False,
+            because="an insert that arrives late makes the record again where nothing is left of it; " + REVIVE),
     *_pair("handler", handlers=True, records=3),
     *_pair("listing", listings=True, records=3, page=1),
 )  # fmt: skip

@@ -111,7 +111,7 @@ class World:
             self.remote: Any = authority
             self.link: Any = EmbeddedLink(authority)
         else:
-            self.remote = PlainRemote(tables, foreign_keys=profile.foreign_keys, lag=profile.lag, watch=self)
+            self.remote = PlainRemote(tables, foreign_keys=profile.foreign_keys, lag=profile.lag, graves=profile.graves, watch=self)
             self.link = PlainLink(self.remote, profile.batch)
 
     # ---- what is noticed
@@ -359,7 +359,7 @@ class World:
         return (
             self.profile.deletes != "nobody"
             and self.profile.truth == "none"
-            and self.profile.references != "self"
+            and self.profile.graves
         )
 
     def retire(self, devices: Sequence[Device]) -> None:
@@ -383,13 +383,18 @@ class World:
         """Pull what differs: where nothing does a pull brings nothing, and some runs make sure of that."""
         for table in self.tables:
             if self.checking or self.differs(device, table):
-                device.contexts[0].pull(table)
+                device.contexts[0].pull(table, reconcile=self.profile.reconciles)
                 device.contexts[0].run()
 
     def differs(self, device: Device, table: str) -> bool:
         """Whether the device's table is not the remote's."""
-        there = {id: _seen(row) for (name, id), row in self.remote.alive().items() if name == table}
+        there = {id: row for (name, id), row in self.wanted().items() if name == table}
         return there != {id: _seen(row) for id, row in device.store.tables[table].items()}
+
+    def wanted(self) -> dict[Key, Record]:
+        """What each device should hold: the remote's records, or those of the query."""
+        small, there = self.profile.subset, self.remote.alive()
+        return {key: _seen(row) for key, row in there.items() if not small or (row["f0"] != "BAD" and row["f0"] < 2)}
 
     def mend(self, device: Device) -> None:
         """What the remote would refuse is replaced by what it takes."""
@@ -402,8 +407,7 @@ class World:
 
     def agreed(self) -> bool:
         """Whether all hold the same, and nothing waits."""
-        there = self.remote.alive()
-        wanted = {key: _seen(row) for key, row in there.items()}
+        wanted = self.wanted()
         return all(
             not device.queued and wanted == {key: _seen(row) for key, row in device.locals().items()}
             for device in self.devices
@@ -412,6 +416,7 @@ class World:
     def judge(self) -> None:
         """What must be true in the end."""
         there: dict[Key, Record] = {key: _seen(row) for key, row in self.remote.alive().items()}
+        wanted = self.wanted()
         for device in self.devices:
             device.check()
             here = {key: _seen(row) for key, row in device.locals().items()}
@@ -420,7 +425,7 @@ class World:
                 self.problem(
                     "stuck", f"device {device.number}: {', '.join(states)} after {self.rounds} rounds"
                 )
-            elif here != there:
+            elif here != wanted:
                 self.problem("diverged", f"device {device.number} holds {here}, the remote {there}")
         if self.profile.truth == "fields":
             for (key, field), value in self.last.items():
