@@ -357,8 +357,13 @@ class Context:
         """Begin a pull."""
         subset = self.world.profile.subset
         wanted = Pull(
-            query=Query(table, SMALL if subset else None), key=None, decode=lambda key: None, push=push, reconcile=reconcile,
-            name="all" if named else None, departures="remove" if subset else "keep",
+            query=Query(table, SMALL if subset else None),
+            key=None,
+            decode=lambda key: None,
+            push=push,
+            reconcile=reconcile,
+            name="all" if named else None,
+            departures="remove" if subset else "keep",
         )
         self.start(f"pull {table}", pull(self.session, wanted))
 
@@ -378,7 +383,9 @@ class Context:
         else:
             named = not profile.listings or draw.below(2) == 0
             reconcile = profile.reconciles and draw.below(2) == 0
-            self.pull(table, push=draw.one(("none", "none", "context", "table")), named=named, reconcile=reconcile)
+            self.pull(
+                table, push=draw.one(("none", "none", "context", "table")), named=named, reconcile=reconcile
+            )
 
     def run(self) -> None:
         """Drive the plan to its end, with nothing in its way."""

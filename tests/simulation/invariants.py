@@ -51,35 +51,10 @@ def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[s
             yield f"{key} is in conflict about nothing"
         if row["unsettled"] != (head.remote is not None):
             yield f"{key} is not marked as it is"
-        for index, entry in enumerate(head.entries):
-            found = operations[entry.key]
-            if index and entry.state == "attempted":
-                yield f"{entry.key} was sent before the operation in front of it"
-            if index and entry.sequence <= head.entries[index - 1].sequence:
-                yield f"{key} holds its operations out of order"
-            if entry.sequence > sequence:
-                yield f"{entry.key} has a sequence that was never drawn"
-            if entry.state == "attempted" and (
-                entry.expected is None or entry.fields is None or entry.attempts < 1
-            ):
-                yield f"{entry.key} was sent and is not frozen"
-            if entry.state != "attempted" and vanishes(before(head, entry), entry.content):
-                yield f"{entry.key} changes nothing"
-            if found["lane"] != lane_of(head, entry):
-                yield f"{entry.key} is in the wrong lane"
-            if found["kind"] != kind_of(head, entry):
-                yield f"{entry.key} is noted as {found['kind']}, and is {kind_of(head, entry)}"
-            named = names(schemas[head.table], head.record_id, before(head, entry), entry.content)
-            if set(found["names"]) != named:
-                yield f"{entry.key} is noted with other names than it has"
-            wanted |= {(entry.key, name) for name in named}
-            blocker = operations.get(entry.blocker) if entry.blocker is not None else None
-            if entry.blocker is not None and blocker is None:
-                yield f"{entry.key} waits for what is gone"
-            elif blocker is not None and blocker["sequence"] >= entry.sequence:
-                yield f"{entry.key} waits for a later one"
-            if index and entry.blocker is None:
-                yield f"{entry.key} is behind {head.entries[index - 1].key} and waits for nothing"
+        yield from _broken_entries(head, operations, schemas[head.table], sequence)
+        for entry in head.entries:
+            found = names(schemas[head.table], head.record_id, before(head, entry), entry.content)
+            wanted |= {(entry.key, name) for name in found}
         last = head.entries[-1].content
         local = store.tables[head.table].get(head.record_id)
         shown = (
@@ -96,3 +71,37 @@ def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[s
     for row in edges.values():
         if row["operation"] in operations and operations[row["operation"]]["sequence"] != row["sequence"]:
             yield f"an edge of {row['operation']} has another sequence"
+
+
+def _broken_entries(
+    head: Head, operations: Mapping[str, Any], schema: TableSchema, sequence: int
+) -> Iterator[str]:
+    """The same of one record's operations; `sequence` is the last that was drawn."""
+    for index, entry in enumerate(head.entries):
+        found = operations[entry.key]
+        if index and entry.state == "attempted":
+            yield f"{entry.key} was sent before the operation in front of it"
+        if index and entry.sequence <= head.entries[index - 1].sequence:
+            yield f"{key} holds its operations out of order"
+        if entry.sequence > sequence:
+            yield f"{entry.key} has a sequence that was never drawn"
+        if entry.state == "attempted" and (
+            entry.expected is None or entry.fields is None or entry.attempts < 1
+        ):
+            yield f"{entry.key} was sent and is not frozen"
+        if entry.state != "attempted" and vanishes(before(head, entry), entry.content):
+            yield f"{entry.key} changes nothing"
+        if found["lane"] != lane_of(head, entry):
+            yield f"{entry.key} is in the wrong lane"
+        if found["kind"] != kind_of(head, entry):
+            yield f"{entry.key} is noted as {found['kind']}, and is {kind_of(head, entry)}"
+        named = names(schema, head.record_id, before(head, entry), entry.content)
+        if set(found["names"]) != named:
+            yield f"{entry.key} is noted with other names than it has"
+        blocker = operations.get(entry.blocker) if entry.blocker is not None else None
+        if entry.blocker is not None and blocker is None:
+            yield f"{entry.key} waits for what is gone"
+        elif blocker is not None and blocker["sequence"] >= entry.sequence:
+            yield f"{entry.key} waits for a later one"
+        if index and entry.blocker is None:
+            yield f"{entry.key} is behind {head.entries[index - 1].key} and waits for nothing"

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import attrs
 
 from tests.simulation.plain import PlainLink, in_doubt
-from tidesync import lease, queue, sending, settling
+from tidesync import arriving, lease, queue, sending, settling
 from tidesync.contracts.transport import Anything, Applied, Unknown
 from tidesync.lease import Lease
 from tidesync.ledger import Ledger
@@ -49,6 +49,7 @@ RULES: dict[str, str | None] = {
     "a reply remembered carries no record": None,
     # Found by this simulation:
     "moved operations are looked at again": None,
+    "a departure is remembered until it is dealt with": None,
 }
 """The rules that DESIGN marks, in its order. None: mutants here break it. Else: the test that shows it, because it is
 about one device and one moment, and no schedule would add to it."""
@@ -495,3 +496,30 @@ def a_second_send_takes_the_doubt_away():
         unmark(queue, head, entry, sent)
 
     return [(settling, "_unmark", mutated)]
+
+
+@mutant("a departure is remembered until it is dealt with", "authority-subset")
+def departures_are_forgotten():
+    """A record that left the query and was not dropped, because it was edited, is forgotten."""
+
+    def mutated(transaction, arrival, ids):
+        _ = transaction.delete(arriving.SEEN, arriving._departure_keys(arrival, ids))
+
+    return [(arriving, "forget_departed", mutated)]
+
+
+@mutant("a departure is remembered until it is dealt with", "authority-subset")
+def departures_are_final():
+    """A record that left the query is dropped even if it came back before the pull ended."""
+
+    def note(transaction, arrival, ids):
+        note_departed(transaction, arrival, ids)
+        arrival.departures_noted = False
+
+    def read(transaction, arrival):
+        bookmark = read_bookmark(transaction, arrival)
+        arrival.departures_noted = False
+        return bookmark
+
+    note_departed, read_bookmark = arriving._note_departed, arriving.read_bookmark
+    return [(arriving, "_note_departed", note), (arriving, "read_bookmark", read)]

@@ -38,6 +38,7 @@ from tidesync.records import Copy, Record, Tombstone
 from tidesync.schema import TableSchema
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+BLIND = "undelete of what has no known version"
 Answer = tuple[int, Record | None]
 """Status and body."""
 
@@ -70,7 +71,9 @@ class Row:
 class PlainRemote:
     """The server: rows, and what one request does to them."""
 
-    def __init__(self, tables: Sequence[TableSchema], *, foreign_keys: bool, lag: int, graves: bool, watch: Any) -> None:
+    def __init__(
+        self, tables: Sequence[TableSchema], *, foreign_keys: bool, lag: int, graves: bool, watch: Any
+    ) -> None:
         self.tables = {table.name: table for table in tables}
         self.graves = graves
         self.rows: dict[tuple[str, str], Row] = {}
@@ -180,10 +183,13 @@ class PlainRemote:
         )
         return found[:limit], len(found) > limit, self.clock
 
-
     def walk(self, table: str, after: str, ids: Sequence[str] | None) -> list[Record]:
         """GET of a table in the order of ids, live rows only."""
-        rows = [(id, row) for (name, id), row in self.rows.items() if name == table and id > after and not row.deleted]
+        rows = [
+            (id, row)
+            for (name, id), row in self.rows.items()
+            if name == table and id > after and not row.deleted
+        ]
         return [row.shown() for id, row in sorted(rows, key=lambda each: each[0]) if ids is None or id in ids]
 
 
@@ -268,7 +274,11 @@ class PlainLink:
                 return lost
             if reply[0] == 200:
                 return Conflicted(copy_of(reply[1]))
-        reply = yield Call(f"undelete {key[1]}", lambda draw: self.remote.undelete(key, etag, draw), change)
+        reply = yield Call(
+            BLIND if etag is None else f"undelete {key[1]}",
+            lambda draw: self.remote.undelete(key, etag, draw),
+            change,
+        )
         lost = in_doubt(reply)
         if lost is not None:
             return lost
@@ -308,7 +318,10 @@ class PlainLink:
     def walk(self, request: PullRequest) -> Generator[Call, Reply, Page]:
         """One page of everything that is alive, or of some ids, by id."""
         cursor: Any = request.cursor or ""
-        call = Call(f"walk {request.query.table}", lambda draw: self.remote.walk(request.query.table, cursor, request.ids))
+        call = Call(
+            f"walk {request.query.table}",
+            lambda draw: self.remote.walk(request.query.table, cursor, request.ids),
+        )
         rows = read((yield call))
         found = rows[: request.limit]
         return Page(

@@ -12,7 +12,7 @@ from typing import Any
 from tests.simulation.calls import Call
 from tests.simulation.device import Device, Edit, heads_in_conflict
 from tests.simulation.embedded import EmbeddedLink, WatchedAuthority
-from tests.simulation.plain import PlainLink, PlainRemote
+from tests.simulation.plain import BLIND, PlainLink, PlainRemote
 from tests.simulation.profiles import Profile
 from tests.simulation.story import told
 from tests.simulation.tapes import Draw, Tapes
@@ -111,7 +111,9 @@ class World:
             self.remote: Any = authority
             self.link: Any = EmbeddedLink(authority)
         else:
-            self.remote = PlainRemote(tables, foreign_keys=profile.foreign_keys, lag=profile.lag, graves=profile.graves, watch=self)
+            self.remote = PlainRemote(
+                tables, foreign_keys=profile.foreign_keys, lag=profile.lag, graves=profile.graves, watch=self
+            )
             self.link = PlainLink(self.remote, profile.batch)
 
     # ---- what is noticed
@@ -356,11 +358,7 @@ class World:
 
     def retires(self) -> bool:
         """Whether what is late may be kept for after the end of all records."""
-        return (
-            self.profile.deletes != "nobody"
-            and self.profile.truth == "none"
-            and self.profile.graves
-        )
+        return self.profile.deletes != "nobody" and self.profile.truth == "none" and self.profile.graves
 
     def retire(self, devices: Sequence[Device]) -> None:
         """The first device deletes everything, all agree, and then what was late arrives: nothing comes back."""
@@ -372,6 +370,8 @@ class World:
         owner.contexts[0].push()
         owner.contexts[0].run()
         self.say("-- what was late arrives")
+        # Reviving what has no known version is unconditional on a plain remote: late, it revives whatever is there.
+        self.late = [(number, call) for number, call in self.late if call.name != BLIND]
         self.all_arrive()
         for device in devices:
             self.pull(device)
@@ -394,7 +394,11 @@ class World:
     def wanted(self) -> dict[Key, Record]:
         """What each device should hold: the remote's records, or those of the query."""
         small, there = self.profile.subset, self.remote.alive()
-        return {key: _seen(row) for key, row in there.items() if not small or (row["f0"] != "BAD" and row["f0"] < 2)}
+        return {
+            key: _seen(row)
+            for key, row in there.items()
+            if not small or (row["f0"] != "BAD" and row["f0"] < 2)
+        }
 
     def mend(self, device: Device) -> None:
         """What the remote would refuse is replaced by what it takes."""
