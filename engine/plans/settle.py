@@ -33,10 +33,15 @@ ASKS: Final = 20
 """Times that a policy is asked about one record whose local edits keep changing it meanwhile."""
 
 
+class _Unreadable(Exception):
+    """The answer would show a record that the table's class cannot read: nothing is decided."""
+
+
 def settle_conflict(session: Session, lease: Lease, table: str, record_id: str) -> Plan[str | None]:
     """Ask the policy and apply its answer; returns the key of the operation that may go on, if there is one.
 
     The answer applies only if the record still is as it was when the policy was asked; else it is asked again.
+    An answer that takes what does not fit the table's class is not applied: the record stays in conflict.
     """
     policy = session.policy_of(table)
     if policy is defer:
@@ -58,7 +63,10 @@ def settle_conflict(session: Session, lease: Lease, table: str, record_id: str) 
         ) -> tuple[bool, str | None, list[Event]]:
             return _apply(session, lease, transaction, now, seen, said)
 
-        settled, key, events = yield from Transact(apply)
+        try:
+            settled, key, events = yield from Transact(apply)
+        except _Unreadable:
+            return None
         if settled:
             yield from Emit(*events, ConflictSettled(table, record_id, type(answer).__name__))
             return key
@@ -119,6 +127,13 @@ def _apply(
         return False, None, []
     if not apply_answer(queue, head, answer):
         return True, None, []
+    shown = current(head) if head.entries or head.remote is None else content_of(head.remote)
+    if (
+        shown is not None
+        and not isinstance(answer, KeepLocal)
+        and session.fits[head.table](shown) is not None
+    ):
+        raise _Unreadable
     return True, head.entries[0].key if head.entries else None, queue.close("resolution")
 
 

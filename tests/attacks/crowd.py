@@ -18,7 +18,7 @@ from typing import Any
 from tests.attacks.kills import opened
 from tests.attacks.support import BOOKS, CARDS, SHELVES, TABLES, Book, Shelf, faults
 from tidesync import SyncContext
-from tidesync.errors import SyncBusy
+from tidesync.errors import PurgeBlocked, SyncBusy
 
 
 def work(ctx: SyncContext, name: str, until: float, truth: dict[str, Any], wrong: list[str]) -> None:
@@ -55,7 +55,7 @@ def work(ctx: SyncContext, name: str, until: float, truth: dict[str, Any], wrong
                 if seen != truth:
                     wrong.append(f"{name} sees {seen} and wrote {truth}")
                     return
-            except SyncBusy:
+            except (SyncBusy, PurgeBlocked):  # others write meanwhile
                 pass
     except BaseException as error:  # whatever it is, it is told
         wrong.append(f"{name}: {type(error).__name__}: {error}")

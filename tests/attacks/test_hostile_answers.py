@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from tests.attacks.support import BOOKS, SHELVES, Book, Hostile, Shelf, device, faults, snapshot
-from tidesync import PushFailed, SyncContext
+from tidesync import KeepLocal, Policy, PushFailed, SyncContext, keep_local, keep_remote, merge_fields
 from tidesync.contracts.transport import (
     Applied,
     Change,
@@ -380,3 +380,22 @@ def test_a_record_read_directly_is_looked_at(
     with pytest.raises(ProtocolError):
         ctx.remote(BOOKS).get("b")
     assert recovers(ctx, hostile, store)
+
+
+@pytest.mark.parametrize("policy", [keep_remote, keep_local, merge_fields("remote"), merge_fields()])
+def test_no_policy_takes_news_that_do_not_fit_the_class(policy: Policy) -> None:
+    """The record stays in conflict and readable; the user may put the remote right, or take it knowingly."""
+    hostile, store = Hostile(), MemoryStore()
+    ctx = device(hostile, store, policy=policy)
+    ctx[BOOKS].insert(Book("b", "old"))
+    hostile.on_push = lambda changes: [Conflicted({"id": "b", "title": 5, "pages": "x", "version": "9"})]
+    with pytest.raises(PushFailed) as failed:
+        ctx.push()
+    assert ["conflict"] == [error.status for error in failed.value.errors]
+    assert Book("b", "old") == ctx[BOOKS].get("b")
+    assert [] == faults(store)
+    hostile.on_push = lambda changes: [Applied("10", {"id": "b", "title": "old", "version": "10"})]
+    (conflict,) = ctx.conflicts()
+    ctx.resolve(conflict, KeepLocal())
+    assert ctx.push().ok
+    assert ([], []) == (faults(store), ctx.conflicts())

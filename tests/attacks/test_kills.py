@@ -10,11 +10,11 @@ import pytest
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 def test_what_was_acknowledged_survives_kills(tmp_path: Path) -> None:
-    """Fifty lives on one file: every acknowledged write is there, no batch is torn, nothing takes effect twice."""
-    command = [sys.executable, "-W", "error", "-m", "tests.attacks.kills", str(tmp_path), "7", "50"]
+    """Forty lives on one file: every acknowledged write is there, no batch is torn, nothing takes effect twice."""
+    command = [sys.executable, "-W", "error", "-m", "tests.attacks.kills", str(tmp_path), "7", "40"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (0, "") == (done.returncode, done.stderr)
-    assert done.stdout.startswith("50 lives, ")
+    assert done.stdout.startswith("40 lives, ")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
