@@ -1,1 +1,21 @@
-"""Stores: where records, the operation queue and the cursors live on this device."""
+"""Local stores: memory and SQLite. A driver is loaded when a store that needs it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tidesync.stores.memory import MemoryStore
+    from tidesync.stores.sqlite import SQLiteStore
+
+__all__ = ["MemoryStore", "SQLiteStore"]
+
+_HOMES: Final = {"MemoryStore": "tidesync.stores.memory", "SQLiteStore": "tidesync.stores.sqlite"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)
