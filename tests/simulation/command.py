@@ -87,7 +87,8 @@ def run(names: Sequence[str], runs: int, jobs: int, start: int = 0, minutes: flo
     for (name, kind), seeds in sorted(found.items()):
         print(f"{name}: {kind}: {len(seeds)}, first {min(seeds)}")
     print(
-        f"{done} runs of {len(names)} profiles in {spent:.0f} s, {done / spent:.0f} a second; {failures} failed; seeds from {start}"
+        f"{done} runs of {len(names)} profiles in {spent:.0f} s, {done / spent:.0f} a second; "
+        f"{failures} failed; seeds from {start}"
     )
     return 1 if failures else 0
 

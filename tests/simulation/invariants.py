@@ -82,7 +82,7 @@ def _broken_entries(
         if index and entry.state == "attempted":
             yield f"{entry.key} was sent before the operation in front of it"
         if index and entry.sequence <= head.entries[index - 1].sequence:
-            yield f"{key} holds its operations out of order"
+            yield f"{head.key} holds its operations out of order"
         if entry.sequence > sequence:
             yield f"{entry.key} has a sequence that was never drawn"
         if entry.state == "attempted" and (

@@ -10,22 +10,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.simulation.calls import Call
-from tests.simulation.device import Device, Edit, heads_in_conflict
+from tests.simulation.device import Device, heads_in_conflict
 from tests.simulation.embedded import EmbeddedLink, WatchedAuthority
 from tests.simulation.plain import BLIND, PlainLink, PlainRemote
 from tests.simulation.profiles import Profile
 from tests.simulation.story import told
 from tests.simulation.tapes import Draw, Tapes
+from tests.simulation.users import FIELDS, SYSTEM, Key, Users, blank
 from tidesync.contracts.transport import Absent, Change
 from tidesync.records import Record
 from tidesync.rows import OPERATIONS
 from tidesync.schema import Column, TableSchema
 
-FIELDS = {"item": ("f0", "f1", "f2", "ref"), "list": ("f0", "f1", "f2")}
 ROUNDS = 8
 """Pushes and pulls of every device after which all must agree, once the network works."""
-_SYSTEM = ("version", "created_at", "updated_at", "_sequence", "_deleted")
-Key = tuple[str, str]
 
 
 def tables_of(profile: Profile) -> dict[str, TableSchema]:
@@ -97,6 +95,7 @@ class World:
         self.edits_of: dict[str, tuple[int, ...]] = {}
         self.open_remote()
         self.devices = [Device(self, number) for number in range(profile.devices)]
+        self.users = Users(self)
         self.contexts = [context for device in self.devices for context in device.contexts]
 
     def open_remote(self) -> None:
@@ -191,7 +190,7 @@ class World:
                 entry = self.tapes.workload[made] if made < len(self.tapes.workload) else None
                 made += 1
                 if entry is not None:
-                    self.user(context.device, Draw(entry))
+                    self.users.act(context.device, Draw(entry))
             elif what < self.profile.edits + self.profile.kills:
                 context.kill()
             elif what < self.profile.edits + self.profile.kills + 3 and self.late:
@@ -214,10 +213,10 @@ class World:
     def seed(self) -> None:
         """The remote has records already, and the devices pulled them."""
         for key in self.keys:
-            content: Record = {"id": key[1], **_blank(key[0])}
+            content: Record = {"id": key[1], **blank(key[0])}
             change = Change(
                 id=f"seed-{key[1]}", table=key[0], record_id=key[1], kind="insert", record=content,
-                fields=tuple(_blank(key[0])), expected=Absent(),
+                fields=tuple(blank(key[0])), expected=Absent(),
             )  # fmt: skip
             if isinstance(self.remote, PlainRemote):
                 _ = self.remote.put(key, content, False, self.quiet)
@@ -236,93 +235,10 @@ class World:
         if self.story is not None:
             self.say(f"a request of device {number} arrives late: {call.name}; nobody hears {told(answer)}")
 
-    # ---- the user
-
-    def user(self, device: Device, draw: Draw) -> None:
-        """One edit, if there is one to make; now and then a few in one transaction."""
-        profile = self.profile
-        if device.number >= profile.writers:
-            return
-        view = device.locals()
-        device.known.update(view)
-        if profile.discards and draw.below(100) < 15:
-            device.discard(*draw.one(self.keys))
-            return
-        if profile.resolutions and draw.below(100) < 40:
-            self.edit += 1
-            device.resolve(draw, self.edit)
-            return
-        edits: list[Edit] = []
-        for _ in range(1 if draw.below(5) else 3):
-            self.edit_one(device, draw, view, edits)
-        if edits:
-            device.write(edits)
-
-    def edit_one(self, device: Device, draw: Draw, view: dict[Key, Record], edits: list[Edit]) -> None:
-        """One edit on what the user sees."""
-        profile, number = self.profile, device.number
-        key = draw.one(self.keys)
-        table, id = key
-        field, have = f"f{number}", view.get(key)
-        deletes = profile.deletes == "anybody" or (profile.deletes == "first" and number == 0)
-        if have is None:
-            fresh = key not in self.created
-            # The first device makes each record; who deletes may make it again.
-            if number != 0 if fresh else not (deletes and (profile.collide or key in device.known)):
-                return
-            self.created.add(key)
-            content: Record = {"id": id, **_blank(table), field: self.value(key, field, draw)}
-            if table == "item" and number == 0:
-                content["ref"] = self.last[key, "ref"] = self.target(view, draw)
-            edits.append(self.edited(device, key, content, view, generated=fresh))
-        elif deletes and draw.below(100) < 30:
-            named = any(row.get("ref") == id for other, row in view.items() if other != key)
-            if not (profile.foreign_keys and named):
-                edits.append(self.edited(device, key, None, view))
-        else:
-            old = {name: value for name, value in have.items() if name not in _SYSTEM}
-            content = dict(old)
-            if table == "item" and number == 0 and draw.below(2):
-                content["ref"] = self.last[key, "ref"] = self.target(view, draw)
-            else:
-                content[field] = self.value(key, field, draw)
-            if content != old:
-                edits.append(self.edited(device, key, content, view))
-
-    def edited(
-        self,
-        device: Device,
-        key: Key,
-        content: Record | None,
-        view: dict[Key, Record],
-        *,
-        generated: bool = False,
-    ) -> Edit:
-        """The edit, noted."""
-        self.edit += 1
-        self.writers.setdefault(key, set()).add(device.number)
-        self.intended[key] = content
-        if content is None:
-            del view[key]
-        else:
-            view[key] = content
-        return Edit(self.edit, key, content, generated)
-
-    def target(self, view: dict[Key, Record], draw: Draw) -> str | None:
-        """A record to point at, or none."""
-        named = "item" if self.profile.references == "self" else "list"
-        return draw.one([None, *(id for table, id in self.keys if table == named and (table, id) in view)])
-
-    def value(self, key: Key, field: str, draw: Draw) -> Any:
-        """A new value of a device's own field."""
-        value = "BAD" if draw.below(100) < self.profile.bad else draw.below(4)
-        self.last[key, field] = value
-        return value
-
     # ---- the end
 
     def settle_down(self) -> None:
-        """The network works, what was late arrives, BAD is mended, deferred conflicts are settled; all push and pull."""
+        """The network works, what was late arrives, BAD is mended, conflicts are settled; all push and pull."""
         self.say("-- from here on nothing fails")
         self.faults = False
         for context in self.contexts:
@@ -366,7 +282,7 @@ class World:
         owner = self.devices[0]
         view = owner.locals()
         for key in sorted(view):
-            owner.write([self.edited(owner, key, None, view)])
+            owner.write([self.users.edited(owner, key, None, view)])
         owner.contexts[0].push()
         owner.contexts[0].run()
         self.say("-- what was late arrives")
@@ -406,8 +322,8 @@ class World:
         for key, record in list(view.items()):
             if record[field] == "BAD":
                 self.last[key, field] = 7
-                content = {name: value for name, value in record.items() if name not in _SYSTEM}
-                device.write([self.edited(device, key, {**content, field: 7}, view)])
+                content = {name: value for name, value in record.items() if name not in SYSTEM}
+                device.write([self.users.edited(device, key, {**content, field: 7}, view)])
 
     def agreed(self) -> bool:
         """Whether all hold the same, and nothing waits."""
@@ -450,10 +366,6 @@ def _fits(record: Record) -> str | None:
     return None
 
 
-def _blank(table: str) -> Record:
-    return {field: None if field == "ref" else 0 for field in FIELDS[table]}
-
-
 def _seen(row: Record) -> Record:
     """What must be equal everywhere: the content and the version."""
-    return {name: value for name, value in row.items() if name not in _SYSTEM[1:]}
+    return {name: value for name, value in row.items() if name not in SYSTEM[1:]}
