@@ -9,7 +9,7 @@ contract does not name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeGuard, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar, cast
 
 import attrs
 
@@ -101,10 +101,11 @@ _CAPABILITIES: Final[Mapping[str, Callable[[Any], bool]]] = {
 # ---- outcomes
 
 
-def sound_outcomes(changes: Sequence[Change], found: object) -> list[Outcome]:
+def sound_outcomes(changes: Sequence[Change], found: Any) -> list[Outcome]:
     """One outcome for each change; one that cannot be read counts as a doubt."""
-    if not isinstance(found, Iterable) or isinstance(found, str | bytes | Mapping):
-        raise ProtocolError(f"push() of the transport returned {type(found).__name__}, and no outcomes")
+    told = type(found).__name__
+    if not hasattr(found, "__iter__") or isinstance(found, str | bytes | Mapping):
+        raise ProtocolError(f"push() of the transport returned {told}, and no outcomes")
     outcomes: list[Any] = list(found)
     if len(outcomes) != len(changes):
         raise ProtocolError(
@@ -158,10 +159,11 @@ def _check_copy(table: str, id: str, copy: Any) -> None:
     elif copy is not None:
         if type(copy) is not dict:
             raise InvalidRecord(table, "", type(copy).__name__, "it is no record")
-        found = check_record(table, copy)
+        record = cast("Record", copy)
+        found = check_record(table, record)
         if found != id:
             raise InvalidId(table, found, f"the record that was asked for is {id!r:.80}")
-        _check_version(table, copy.get("version"))
+        _check_version(table, record.get("version"))
 
 
 def _check_version(table: str, version: Any) -> None:
@@ -193,7 +195,7 @@ def sound_page(table: str, page: object) -> Page:
     departed = _good(page.departed, lambda id: _no_id(table, id), junk)
     junk.extend(
         Junk(words(each.raw), words(each.reason)) if isinstance(each, Junk) else Junk(shown(each), "no junk")
-        for each in page.junk
+        for each in cast("Sequence[object]", page.junk)
     )
     total, clock = page.total, page.clock
     return attrs.evolve(

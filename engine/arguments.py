@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tidesync.conflicts import merge_fields
 from tidesync.errors import ConfigurationError, InvalidQuery, UsageError
@@ -39,14 +39,13 @@ def _told(given: object) -> str:
     return f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.60}"
 
 
-def listed_tables(tables: object) -> tuple[Table[Any], ...]:
+def listed_tables(tables: Any) -> tuple[Table[Any], ...]:
     """The tables; `ConfigurationError` unless they are a list of what table() returned, each name once."""
-    if isinstance(tables, Table | str) or not isinstance(tables, Iterable):
+    if isinstance(tables, Table | str) or not hasattr(tables, "__iter__"):
         raise ConfigurationError(
             f"tables are a list of what table() returns, such as [todos], not {tables!r:.60}"
         )
-    given: Iterable[Any] = tables
-    found = tuple(given)
+    found = tuple(tables)
     seen: set[str] = set()
     for each in found:
         if not isinstance(each, Table):
@@ -61,7 +60,7 @@ def check_options(policy: object, policies: object, page_size: object, patience:
     """Raise `ConfigurationError` unless a context can be given these."""
     if policies is not None and not isinstance(policies, Mapping):
         raise ConfigurationError(f"policies are by table, as in {{todos: keep_remote}}, not {policies!r:.60}")
-    by_table: Mapping[Any, Any] = policies or {}
+    by_table = cast("Mapping[object, object]", policies or {})
     for chosen in (policy, *by_table.values()):
         if chosen is merge_fields:
             raise ConfigurationError(

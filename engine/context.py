@@ -320,7 +320,9 @@ class SyncContext:
     def _merged(self, table: str, given: Any, under: Record | None) -> Record:
         known = self.table(table).table
         record = known.to_record(given)
-        return record if under is None else {**known.overlay(given, under), "id": record.get("id", under["id"])}
+        return (
+            record if under is None else {**known.overlay(given, under), "id": record.get("id", under["id"])}
+        )
 
     # ---- events
 

@@ -116,13 +116,12 @@ def _check_references(where: str, schema: TableSchema) -> None:
             )
 
 
-def _indexes(where: str, indexes: object) -> tuple[tuple[str, ...], ...]:
-    if isinstance(indexes, str) or not isinstance(indexes, Iterable):
+def _indexes(where: str, indexes: Any) -> tuple[tuple[str, ...], ...]:
+    if isinstance(indexes, str) or not hasattr(indexes, "__iter__"):
         raise ConfigurationError(
             f"{where}: indexes are a list of columns, or of tuples of them, not {indexes!r:.60}"
         )
-    given: Iterable[Any] = indexes
-    return tuple((index,) if isinstance(index, str) else tuple(index) for index in given)
+    return tuple((index,) if isinstance(index, str) else tuple(index) for index in indexes)
 
 
 def _targets(where: str, references: References | None) -> Mapping[str, str] | None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import apsw
 
@@ -51,6 +51,19 @@ _inherited: list[object] = []
 """Connections opened before a fork: the child must neither use nor close them, so they are kept for ever."""
 
 
+def _checked(path: Any, busy_timeout: object) -> str:
+    name: object = path
+    with suppress(TypeError):
+        name = os.fspath(path)
+    if not isinstance(name, str):
+        raise ConfigurationError(f"path is the path of a file, as text or a Path, not {path!r:.60}")
+    if not isinstance(busy_timeout, int | float) or not 0 <= busy_timeout <= _TIMEOUT_LIMIT:
+        raise ConfigurationError(
+            f"busy_timeout is in seconds, from 0 to {_TIMEOUT_LIMIT}, not {busy_timeout!r:.60}"
+        )
+    return name
+
+
 class SQLiteStore:
     """Records in one SQLite file, safe for several threads and processes.
 
@@ -66,13 +79,7 @@ class SQLiteStore:
         synchronous: Synchronous = "full",
         busy_timeout: float = 30.0,
     ) -> None:
-        name: object = os.fspath(path) if isinstance(path, str | os.PathLike) else path
-        if not isinstance(name, str):
-            raise ConfigurationError(f"path is the path of a file, as text or a Path, not {path!r:.60}")
-        if not isinstance(busy_timeout, int | float) or not 0 <= busy_timeout <= _TIMEOUT_LIMIT:
-            raise ConfigurationError(
-                f"busy_timeout is in seconds, from 0 to {_TIMEOUT_LIMIT}, not {busy_timeout!r:.60}"
-            )
+        name = _checked(path, busy_timeout)
         if name in ("", ":memory:") or "\0" in name:
             raise ConfigurationError(
                 f"{name!r} is not the path of a file; MemoryStore keeps records in memory"

@@ -242,11 +242,10 @@ class Authority:
         return gone
 
 
-def _schemas(tables: object) -> list[TableSchema]:
-    if isinstance(tables, Table | str) or not isinstance(tables, Iterable):
+def _schemas(tables: Any) -> list[TableSchema]:
+    if isinstance(tables, Table | str) or not hasattr(tables, "__iter__"):
         raise ConfigurationError(f"tables are a list, such as [todos], not {tables!r:.60}")
-    given: Iterable[Any] = tables
-    schemas = [each.schema if isinstance(each, Table) else each for each in given]
+    schemas = [each.schema if isinstance(each, Table) else each for each in tables]
     for each in schemas:
         if not isinstance(each, TableSchema):
             raise ConfigurationError(f"tables are what table() returns, not {each!r:.60}")

@@ -255,7 +255,9 @@ def _remote_ids(wanted: Pull, remote: TransportCapabilities) -> Plan[set[str]]:
         )  # fmt: skip
         page = yield from PullPage(request)
         matches = matcher(None if page.exact else plain.where)
-        ids.update(id for record in page.records if isinstance(id := record.get("id"), str) and matches(record))
+        ids.update(
+            id for record in page.records if isinstance(id := record.get("id"), str) and matches(record)
+        )
         if not page.more:
             return ids
         cursor = _next(wanted, page, trail)

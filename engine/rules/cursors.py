@@ -25,7 +25,8 @@ class Trail:
 
     def __init__(self, *start: Json) -> None:
         self._mark: tuple[Json, ...] = start
-        self._steps, self._limit = 0, 1
+        self._steps = 0
+        self._limit: int = 1
 
     def returns(self, cursor: Json) -> bool:
         """Note the next cursor; True if it was met before."""
@@ -33,7 +34,8 @@ class Trail:
             return True
         self._steps += 1
         if self._steps == self._limit:
-            self._mark, self._steps, self._limit = (cursor,), 0, 2 * self._limit
+            self._mark, self._steps = (cursor,), 0
+            self._limit *= 2
         return False
 
 

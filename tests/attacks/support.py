@@ -98,3 +98,15 @@ def remote() -> Authority:
 
 def device(transport: Any, store: Store | None = None, **options: Any) -> SyncContext:
     return SyncContext(MemoryStore() if store is None else store, transport, TABLES, **options).open()
+
+
+def recovers(ctx: SyncContext, hostile: Hostile, store: MemoryStore) -> bool:
+    """Everything agrees, can be read, and goes through once the transport behaves."""
+    assert [] == faults(store)
+    assert 1 == len(ctx[BOOKS].where(id="b").all()) == len(ctx[SHELVES].where(id="s").all())
+    hostile.on_open = hostile.on_push = hostile.on_pull = hostile.on_get = None
+    hostile.calls = 0
+    assert (True, 0) == (ctx.push().ok, ctx.pending_operations)
+    _ = ctx.pull(BOOKS, name="other")
+    assert ["b"] == [record["id"] for record in hostile.authority.records("book")]
+    return [] == faults(store)
