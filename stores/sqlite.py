@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import apsw
 
@@ -51,12 +51,14 @@ _inherited: list[object] = []
 """Connections opened before a fork: the child must neither use nor close them, so they are kept for ever."""
 
 
-def _checked(path: Any, busy_timeout: object) -> str:
-    name: object = path
-    with suppress(TypeError):
+def _checked(path: str | os.PathLike[str], busy_timeout: object) -> str:
+    wrong = f"path is the path of a file, as text or a Path, not {path!r:.60}"
+    try:
         name = os.fspath(path)
-    if not isinstance(name, str):
-        raise ConfigurationError(f"path is the path of a file, as text or a Path, not {path!r:.60}")
+    except TypeError as error:
+        raise ConfigurationError(wrong) from error
+    if type(name) is not str:
+        raise ConfigurationError(wrong)
     if not isinstance(busy_timeout, int | float) or not 0 <= busy_timeout <= _TIMEOUT_LIMIT:
         raise ConfigurationError(
             f"busy_timeout is in seconds, from 0 to {_TIMEOUT_LIMIT}, not {busy_timeout!r:.60}"
