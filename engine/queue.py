@@ -145,7 +145,10 @@ class Queue:
     def expect(self, table: str, inserts: Iterable[tuple[Record, bool]]) -> None:
         """These records are about to be inserted (with whether their ids are new): read what that will need."""
         heads = [
-            (Head(table, str(content["id"]), None), Entry("", 0, "", table, str(content["id"]), content, made))
+            (
+                Head(table, str(content["id"]), None),
+                Entry("", 0, "", table, str(content["id"]), content, made),
+            )
             for content, made in inserts
         ]
         for head, entry in heads:

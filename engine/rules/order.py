@@ -30,9 +30,7 @@ def names(schema: TableSchema, record_id: str, *contents: Record | None) -> froz
                 found.update(
                     record_key(ANY_TABLE, value)
                     for field, value in content.items()
-                    if isinstance(value, str)
-                    and 0 < len(value) <= ID_LIMIT
-                    and field != "id"
+                    if isinstance(value, str) and 0 < len(value) <= ID_LIMIT and field != "id"
                 )
         return frozenset(found)
     for field, table in schema.references.items():

@@ -51,7 +51,9 @@ def loads(text: str) -> Any:
     try:
         return _scan(text)[0]
     except ValueError as error:
-        raise StoreCorrupt("a stored value is not what was written: restore the file from a backup") from error
+        raise StoreCorrupt(
+            "a stored value is not what was written: restore the file from a backup"
+        ) from error
 
 
 def _blob(value: Json) -> bytes:
