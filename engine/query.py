@@ -1,10 +1,11 @@
 """The query AST: frozen values that say which records, in which order. What they *mean* is in predicate.py.
 
-Nodes compare with `==` like any value. Operators (`<`, `&`, `~`) live on the handles of `columns.py`.
+Nodes compare with `==` like any value. Operators (`<`, `&`, `~`) live on the handles of `expressions.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
@@ -160,6 +161,27 @@ def fields_in(expr: Expr | None) -> frozenset[str]:
             return fields_in(item)
         case _:
             return frozenset()
+
+
+def with_names(expr: Expr, rename: Callable[[str], str]) -> Expr:
+    """The expression with every field under the name that `rename` gives it."""
+
+    def again(item: Expr) -> Expr:
+        return with_names(item, rename)
+
+    match expr:
+        case Field(name):
+            return attrs.evolve(expr, name=rename(name))
+        case Compare(_, left, right) | Arithmetic(_, left, right):
+            return attrs.evolve(expr, left=again(left), right=again(right))
+        case And(items) | Or(items):
+            return attrs.evolve(expr, items=tuple(map(again, items)))
+        case Call(_, arguments):
+            return attrs.evolve(expr, arguments=tuple(map(again, arguments)))
+        case In(item) | Not(item) | Negate(item):
+            return attrs.evolve(expr, item=again(item))
+        case Value():
+            return expr
 
 
 def equals(field: str, value: Json, type: ColumnType = ColumnType.ANY) -> Compare:

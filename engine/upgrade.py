@@ -1,7 +1,9 @@
 """When a table's declaration changes, what is kept follows it: nothing that arrived under an old name is lost.
 
 A field that no column named is kept under its wire name. When a class later names it, or renames a column on the
-wire, local records, the copies in heads and the content of operations move to the new names, in one transaction.
+wire, local records, the copies in heads, the content of operations and the queries of named pulls move to the new
+names, in one transaction. So a named pull goes on where it meant the same columns of the remote, and is
+`QueryNameReused` where its name now stands for others.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from tidesync.contracts.store import Store, StoreTransaction
+from tidesync.encoding import decode_query, encode_query
 from tidesync.ledger import Ledger
 from tidesync.objects import Table
-from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals
+from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals, with_names
 from tidesync.records import Json, Record, alive, decode_copy, encode_copy
-from tidesync.rows import HEADS, META, OPERATIONS
+from tidesync.rows import CURSORS, HEADS, META, OPERATIONS
 from tidesync.schema import Column, TableSchema
 from tidesync.values import ColumnType
 
@@ -77,6 +80,8 @@ def _convert(transaction: StoreTransaction, table: Table[Any], old: TableSchema)
         transaction.put(HEADS, [_head(row, renew) for row in rows])
     for rows in _chunks(transaction, Query(OPERATIONS, mine)):
         transaction.put(OPERATIONS, [_operation(row, renew, old, table.schema) for row in rows])
+    for rows in _chunks(transaction, Query(CURSORS, mine)):
+        transaction.put(CURSORS, [_cursor(row, old, table.schema) for row in rows])
 
 
 def _note_names(transaction: StoreTransaction, tables: Mapping[str, Table[Any]], name: str) -> None:
@@ -110,6 +115,14 @@ def _operation(row: Record, renew: Renew, old: TableSchema, new: TableSchema) ->
         if isinstance(fields, list)
         else fields,
     }
+
+
+def _cursor(row: Record, old: TableSchema, new: TableSchema) -> Record:
+    query = decode_query(str(row["query"]))
+    if query.where is None:
+        return row
+    where = with_names(query.where, lambda name: new.local_name(old.wire_name(name)))
+    return {**row, "query": encode_query(attrs.evolve(query, where=where))}
 
 
 def _chunks(transaction: StoreTransaction, query: Query) -> Iterator[list[Record]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+import pytest
 
 from tidesync import SyncContext, Table, table
+from tidesync.errors import QueryNameReused
 from tidesync.stores.memory import MemoryStore
 from tidesync.transports.authority import Authority
 from tidesync.transports.loopback import LoopbackTransport
@@ -89,3 +91,39 @@ def test_references_declared_later_order_what_is_queued_already() -> None:
         assert ("items", "lists") == (first.table, second.table)
         assert first.key == second.blocker
         assert 2 == len(ctx.push().pushed)
+
+
+def _flagged() -> Authority:
+    """A remote with two records, of which one is done, and the other finished."""
+    flags = table("flags", {"done": bool, "finished": bool}, references={})
+    remote = Authority(MemoryStore(), [flags]).open()
+    with _device(MemoryStore(), remote, flags) as other:
+        _ = other[flags].insert({"id": "1", "done": False, "finished": True})
+        _ = other[flags].insert({"id": "2", "done": True, "finished": False})
+        _ = other.push()
+    return remote
+
+
+def test_a_named_pull_goes_on_when_its_columns_are_called_otherwise_here() -> None:
+    """A query that names the same columns of the remote is the same query, and keeps its cursor."""
+    store, remote = MemoryStore(), _flagged()
+    before = table("flags", {"done": bool})
+    after = table("flags", {"complete": bool}, rename={"complete": "done"})
+    with _device(store, remote, before) as ctx:
+        assert 1 == ctx.pull(before, ctx[before].where(done=False), name="open").records
+    with _device(store, remote, after) as ctx:
+        assert 0 == ctx.pull(after, ctx[after].where(complete=False), name="open").records
+
+
+def test_a_named_pull_is_another_when_its_columns_are_others_of_the_remote() -> None:
+    """A query of the same words that names other columns of the remote does not go on behind the old cursor."""
+    store, remote = MemoryStore(), _flagged()
+    before = table("flags", {"done": bool})
+    after = table("flags", {"done": bool}, rename={"done": "finished"})
+    with _device(store, remote, before) as ctx:
+        assert 1 == ctx.pull(before, ctx[before].where(done=False), name="open").records
+    with _device(store, remote, after) as ctx:
+        with pytest.raises(QueryNameReused):
+            _ = ctx.pull(after, ctx[after].where(done=False), name="open")
+        _ = ctx.purge(after, ctx[after].where(done=False), name="open")
+        assert 1 == ctx.pull(after, ctx[after].where(done=False), name="open").records
