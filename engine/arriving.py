@@ -18,7 +18,7 @@ from tidesync.errors import InvalidId, InvalidRecord, MassDeparture, QueryNameRe
 from tidesync.predicate import matcher
 from tidesync.query import Compare, Expr, Field, Order, Query, Value, all_of, equals
 from tidesync.queue import Queue
-from tidesync.records import Json, Record, Tombstone, check_record, same, version_of
+from tidesync.records import Record, Tombstone, check_record, same, version_of
 from tidesync.rows import CURSORS, HEADS, QUARANTINE, SEEN
 from tidesync.rules import settle
 from tidesync.rules.chain import record_key
@@ -32,11 +32,11 @@ _S = ColumnType.STRING
 
 @attrs.define(eq=False)
 class Arrival:
-    """What one pull keeps in mind while it runs. `read` counts what came, known or not."""
+    """What one pull keeps in mind while it runs. `query`: its text. `read` counts what came, known or not."""
 
     table: str
     name: str | None
-    query: Json
+    query: str
     where: Expr | None
     fits: Callable[[Record], str | None]
     overlap: float = 0.0

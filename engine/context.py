@@ -16,7 +16,6 @@ from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import Transport
 from tidesync.drive import Ports, perform, run
 from tidesync.effects import Exchange, Plan
-from tidesync.encoding import decode_query, encode_query
 from tidesync.errors import (
     BatchActive,
     ConfigurationError,
@@ -28,7 +27,7 @@ from tidesync.errors import (
 from tidesync.events import Event, Source
 from tidesync.holder import gone, running, this_thread
 from tidesync.lease import Holder
-from tidesync.ledger import Ledger
+from tidesync.ledger import Counters, Ledger
 from tidesync.objects import Table
 from tidesync.operations import Operation
 from tidesync.plans import pull as pulling
@@ -36,9 +35,8 @@ from tidesync.plans.pull import Departures, Pull, Push
 from tidesync.plans.purge import PurgeReport, purge
 from tidesync.plans.push import push
 from tidesync.plans.settle import checked
-from tidesync.query import Query
 from tidesync.queue import Queue, listed
-from tidesync.records import Json, Record
+from tidesync.records import Record
 from tidesync.remote import RemoteTable
 from tidesync.reports import OperationError, PullReport, PushReport
 from tidesync.rows import META, SYSTEM_TABLES
@@ -160,10 +158,14 @@ class SyncContext:
 
     # ---- transactions
 
+    @property
+    def _active(self) -> Queue | None:
+        """The queue of the batch that is open on this thread."""
+        return getattr(self._local, "queue", None)
+
     def write(self, step: Callable[[Queue], T], source: Source = "local") -> T:
         """Run one step on the queue in a transaction of its own, or in the batch that is active on this thread."""
-        session = self._opened
-        active: Queue | None = getattr(self._local, "queue", None)
+        session, active = self._opened, self._active
         if active is not None:
             with self._unbroken():
                 return step(active)
@@ -176,8 +178,7 @@ class SyncContext:
 
     def read(self, step: Callable[[StoreTransaction], T]) -> T:
         """Run one step on one committed state of the store, or on what the active batch has made of it."""
-        _ = self._opened
-        active: Queue | None = getattr(self._local, "queue", None)
+        _, active = self._opened, self._active
         if active is not None:
             with self._unbroken():
                 active.ledger.flush()
@@ -192,7 +193,7 @@ class SyncContext:
         Push, pull and purge inside are `BatchActive`. Other threads' writes wait until it ends.
         """
         session = self._opened
-        if getattr(self._local, "queue", None) is not None:
+        if self._active is not None:
             raise BatchActive("a batch inside a batch: one is enough")
         with self._store.transaction(write=True) as transaction:
             queue = self._local.queue = session.queue(transaction, time.time())
@@ -255,8 +256,8 @@ class SyncContext:
         arguments.check_pull(wanted, name, departures, push)
         arguments.check_parameters(parameters or {})
         plan = Pull(
-            query=wanted, key=encode_query(Query(wanted.table, wanted.where)), decode=_condition, name=name,
-            departures=departures, reconcile=reconcile, push=push, resync=resync, parameters=dict(parameters or {}),
+            query=wanted, name=name, departures=departures, reconcile=reconcile, push=push, resync=resync,
+            parameters=dict(parameters or {}),
         )  # fmt: skip
         return self._drive(lambda session: pulling.pull(session, plan))
 
@@ -364,8 +365,8 @@ class SyncContext:
 
     def _drive(self, plan: Callable[[Session], Plan[T]]) -> T:
         session = self._opened
-        if getattr(self._local, "queue", None) is not None:
-            raise BatchActive("push, pull and purge wait for the end of ctx.batch()")
+        if self._active is not None:
+            raise BatchActive("push, pull, purge and remote tables wait for the end of ctx.batch()")
         _ = self._wire()
         with self._opening:
             self._runs += 1
@@ -383,9 +384,4 @@ class SyncContext:
 
 
 def _pending(transaction: StoreTransaction) -> int:
-    row = transaction.get(META, ["counters"])[0]
-    return 0 if row is None or not isinstance(row["value"], list) else int(row["value"][2])
-
-
-def _condition(key: Json) -> Any:
-    return decode_query(str(key)).where
+    return Counters(transaction.get(META, ["counters"])[0]).pending

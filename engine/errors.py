@@ -15,7 +15,7 @@ TidesyncError
 │   ├── StaleResolution       a resolution made from an error that no longer describes the queue
 │   ├── QueryNameReused       one name, two queries
 │   ├── ContextClosed         used before open, or after close
-│   ├── BatchActive           push, pull or purge inside ctx.batch()
+│   ├── BatchActive           push, pull, purge or a remote table inside ctx.batch()
 │   └── Unsupported           this store, transport or remote does not offer what was asked
 ├── StoreError                the local store
 │   ├── StoreBusy, StoreClosed, StoreReadOnly, StoreFull, StoreCorrupt, StoreUnavailable
@@ -32,6 +32,7 @@ TidesyncError
 │   └── RemoteChanged         another remote answers under the same address
 └── SyncError                 push, pull and purge
     ├── PushFailed            (in reports.py) carries .report and .errors
+    ├── AbortPush             (in session.py) a handler stopped the push
     ├── SyncBusy              another push, pull or purge holds the lease
     │   └── LeaseLost         it was taken over while this one waited
     ├── PurgeBlocked          operations remain
@@ -170,7 +171,7 @@ class ContextClosed(UsageError):
 
 
 class BatchActive(UsageError):
-    """Push, pull and purge are refused inside ctx.batch()."""
+    """Push, pull, purge, remote tables and another batch are refused inside ctx.batch()."""
 
 
 class Unsupported(UsageError):

@@ -12,13 +12,14 @@ from tidesync.arriving import Arrival
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import CursorGuarantee, Page, PullRequest, TransportCapabilities
 from tidesync.effects import Emit, Plan, PullPage, Transact
+from tidesync.encoding import decode_query, encode_query
 from tidesync.errors import ProtocolError, Unsupported
 from tidesync.events import Event, PageStored, Progress, PullFinished, PullStarted
 from tidesync.lease import Lease, acquire, release
 from tidesync.plans.push import push_under
 from tidesync.plans.settle import settle_conflict
 from tidesync.predicate import matcher
-from tidesync.query import Expr, Query, equals, fields_in
+from tidesync.query import Query, equals, fields_in
 from tidesync.records import Json, Record
 from tidesync.reports import PullReport, PushFailed, PushReport
 from tidesync.rows import OPERATIONS
@@ -32,14 +33,9 @@ Departures: TypeAlias = Literal["keep", "remove"]
 
 @attrs.frozen(kw_only=True)
 class Pull:
-    """What is to be pulled. `key` is the query as JSON, kept beside the cursor of `name`.
-
-    `decode` gives the condition of another named query of the table, for records that leave this one.
-    """
+    """What is to be pulled, and how: as `SyncContext.pull` says."""
 
     query: Query
-    key: Json
-    decode: Callable[[Json], Expr | None]
     name: str | None = None
     departures: Departures = "keep"
     reconcile: bool = False
@@ -62,7 +58,8 @@ def pull(session: Session, wanted: Pull) -> Plan[PullReport]:
 
 def _pull(session: Session, lease: Lease, wanted: Pull) -> Plan[PullReport]:
     table = wanted.query.table
-    arrival = Arrival(table, wanted.name, wanted.key, wanted.query.where, session.fits[table])
+    where = wanted.query.where
+    arrival = Arrival(table, wanted.name, encode_query(Query(table, where)), where, session.fits[table])
     start = yield from Transact(lambda transaction, now: _begin(lease, transaction, now, arrival))
     pushed = yield from _push_first(session, lease, wanted)
     yield from Emit(PullStarted(table, wanted.name))
@@ -112,7 +109,7 @@ def _push_first(session: Session, lease: Lease, wanted: Pull) -> Plan[PushReport
     def queued(transaction: StoreTransaction, now: float) -> bool:
         lease.check(transaction, now)
         where = None if only is None else equals("table", table, ColumnType.STRING)
-        return any(True for _ in list(transaction.select(Query(OPERATIONS, where, take=1))))
+        return bool(list(transaction.select(Query(OPERATIONS, where, take=1))))
 
     if not (yield from Transact(queued)):
         return None
@@ -208,7 +205,7 @@ def _finish(session: Session, lease: Lease, wanted: Pull, arrival: Arrival, bega
 def _wanted_by_others(transaction: StoreTransaction, wanted: Pull) -> Callable[[Record], bool]:
     """Whether another named query of the table wants a record."""
     others = [
-        matcher(wanted.decode(row["query"]))
+        matcher(decode_query(str(row["query"])).where)
         for row in arriving.cursors_of(transaction, wanted.query.table)
         if row["name"] != wanted.name
     ]

@@ -222,8 +222,9 @@ class Bench:
     def pull(self, table: str = "items", where: Expr | None = None, **wanted: Any) -> PullReport:
         """Pull a table or a query of it."""
         query = Query(table, where)
-        given = {"key": repr(where), "decode": lambda key: None, "push": "none", **wanted}
-        report: PullReport = run(pull(self.session, Pull(query=query, **given)), self.ports)
+        report: PullReport = run(
+            pull(self.session, Pull(query=query, **{"push": "none", **wanted})), self.ports
+        )
         return report
 
     def purge(

@@ -57,7 +57,7 @@ def applied(effect: Effect[Any] | None) -> list[Applied]:
 
 
 def pulling() -> Plan[Any]:
-    return pull(session(), Pull(query=Query("items"), key="all", decode=lambda key: None, name="all"))
+    return pull(session(), Pull(query=Query("items"), name="all"))
 
 
 # ---- order of effects
@@ -301,9 +301,7 @@ def test_a_stop_by_the_caller_ends_the_push_after_the_exchange_under_way() -> No
 def test_a_stop_by_the_caller_ends_the_pull_after_the_page_under_way() -> None:
     """The page and its cursor are stored, so the next pull resumes there."""
     here = session()
-    hand = Hand(
-        pull(here, Pull(query=Query("items"), key="all", decode=lambda key: None, name="all")), Shelf()
-    )
+    hand = Hand(pull(here, Pull(query=Query("items"), name="all")), Shelf())
     _ = hand.start()
     _ = hand.send(REMOTE)
     here.stopping = True

@@ -134,9 +134,7 @@ def pages() -> list[Page | Exception]:
 
 
 def start_pull(session: Session) -> Plan[Any]:
-    return pull(
-        session, Pull(query=Query("items"), key="all", decode=lambda key: None, name="all", push="none")
-    )
+    return pull(session, Pull(query=Query("items"), name="all", push="none"))
 
 
 def count_pull() -> int:

@@ -122,8 +122,6 @@ class Context:
         subset = self.world.profile.subset
         wanted = Pull(
             query=Query(table, SMALL if subset else None),
-            key=None,
-            decode=lambda key: None,
             push=push,
             reconcile=reconcile,
             name="all" if named else None,
