@@ -54,7 +54,8 @@ format: install ## let ruff fix what it safely can, and format: all, or PATHS="e
 bench: install ## run the benchmarks
 	@$(PYTHON) -m benchmarks $(ARGS)
 
-soak: install ## run the simulator for a long time
+soak: install ## search for long: the law on every history of five edits, then five million simulated lives
+	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py
 	@$(PYTHON) -m tests.simulation soak $(ARGS)
 
 clean: ## remove the environment, builds and caches

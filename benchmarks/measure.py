@@ -1,9 +1,11 @@
-"""Timing: the floor and the measured thing take turns, and the medians are compared."""
+"""Timing: the floor and the measured thing take turns, and the best of each are compared.
+
+What disturbs a measurement only ever makes it slower, so the best of some rounds is the least disturbed.
+"""
 
 from __future__ import annotations
 
 import gc
-import statistics
 import time
 from collections.abc import Callable
 
@@ -49,10 +51,10 @@ def compared(
     floor: Callable[[], float],
     rounds: int = 5,
 ) -> Result:
-    """Run both by turns, each returning its seconds for so many operations; medians per operation."""
+    """Run both by turns, each returning its seconds for so many operations; the best per operation."""
     costs, floors = [], []
     for _ in range(rounds):
         floors.append(floor())
         costs.append(work())
     micro = 1e6 / operations
-    return Result(name, size, statistics.median(costs) * micro, statistics.median(floors) * micro)
+    return Result(name, size, min(costs) * micro, min(floors) * micro)
