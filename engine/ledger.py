@@ -110,10 +110,10 @@ class Ledger:
         self.load_local(table, [record_id])
         return self._locals[table][record_id]
 
-    def entries(self, query: Query) -> list[Head]:
-        """The heads of the operations that the query selects, in its order; write what is pending first."""
+    def heads(self, query: Query) -> list[Head]:
+        """The heads of the operations that the query selects, each once; write what is pending first."""
         rows = list(self.transaction.select(query))
-        keys = [record_key(str(row["table"]), str(row["record_id"])) for row in rows]
+        keys = list(dict.fromkeys(record_key(str(row["table"]), str(row["record_id"])) for row in rows))
         self.load(keys)
         return [head for key in keys if (head := self._heads[key]) is not None]
 

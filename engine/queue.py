@@ -165,7 +165,7 @@ class Queue:
             self.ledger.flush()
             left, self._released = self._released, {}
             waiting = Query(OPERATIONS, In(Field("blocker", ColumnType.STRING), tuple(left)), (_SEQUENCE,))
-            for head in self.ledger.entries(waiting):
+            for head in self.ledger.heads(waiting):
                 for entry in head.entries:
                     if entry.blocker in left:
                         self._reblock(head, entry)
@@ -244,7 +244,6 @@ def describe(head: Head, entry: Entry) -> Operation:
 def listed(ledger: Ledger, table: str | None = None) -> list[Operation]:
     """The queue in order, of one table or of all."""
     where = None if table is None else equals("table", table, ColumnType.STRING)
-    heads = ledger.entries(Query(OPERATIONS, where, (_SEQUENCE,)))
-    unique = {head.key: head for head in heads}
-    found = [describe(head, entry) for head in unique.values() for entry in head.entries]
+    heads = ledger.heads(Query(OPERATIONS, where, (_SEQUENCE,)))
+    found = [describe(head, entry) for head in heads for entry in head.entries]
     return sorted(found, key=lambda operation: operation.sequence)

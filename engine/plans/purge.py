@@ -122,8 +122,7 @@ def _waiting_for(ledger: Ledger, keys: set[str]) -> list[Operation]:
     if not keys:
         return []
     waiting = Query(OPERATIONS, In(Field("blocker", ColumnType.STRING), tuple(sorted(keys))))
-    heads = {head.key: head for head in ledger.entries(waiting)}
-    found = _in_order(describe(head, entry) for head in heads.values() for entry in head.entries)
+    found = _in_order(describe(head, entry) for head in ledger.heads(waiting) for entry in head.entries)
     return [operation for operation in found if operation.blocker in keys and operation.key not in keys]
 
 

@@ -92,7 +92,7 @@ def _begin(
     ledger = queue.ledger
     if retry_failed:
         failed = Query(OPERATIONS, _lane(FAILED, run.tables))
-        for head in ledger.entries(failed):
+        for head in ledger.heads(failed):
             head.entries[0].renew(ledger.new_id())
             ledger.touch(head)
         ledger.flush()
@@ -101,9 +101,7 @@ def _begin(
         blocked = transaction.select(Query(OPERATIONS, _lane(BLOCKED, run.tables), fields=("blocker",)))
         need(ledger, run, [str(row["blocker"]) for row in blocked])
         run.again.clear()
-    unsettled = Query(
-        HEADS, all_of(equals("unsettled", True, ColumnType.BOOLEAN)), fields=("table", "record_id")
-    )
+    unsettled = Query(HEADS, equals("unsettled", True, ColumnType.BOOLEAN), fields=("table", "record_id"))
     keys = [(str(row["table"]), str(row["record_id"])) for row in transaction.select(unsettled)]
     conflicts = [
         key for key in keys if key[0] in ledger.tables and (run.tables is None or key[0] in run.tables)
@@ -187,7 +185,7 @@ def _settle(
 def _exchange(session: Session, batch: Sequence[Sent], run: Run) -> Plan[Sequence[Outcome]]:
     if session.handler is not None:
         return (yield from _handled(session, batch[0], run))
-    outcomes: Sequence[Outcome] = yield from PushChanges([sent.change for sent in batch])
+    outcomes = yield from PushChanges([sent.change for sent in batch])
     if len(outcomes) != len(batch):
         raise ProtocolError(
             f"the transport gave {len(outcomes)} outcomes for {len(batch)} changes; they count as in doubt"
@@ -277,7 +275,7 @@ def _report(
 def _remaining(ledger: Ledger, known: set[str]) -> list[Operation]:
     order = (Order(Field("sequence", ColumnType.INTEGER)),)
     failed = Query(OPERATIONS, equals("lane", FAILED, ColumnType.STRING), order, take=REMAINING_LIMIT)
-    heads = {head.key: head for head in ledger.entries(failed)}
+    heads = {head.key: head for head in ledger.heads(failed)}
     unsettled = Query(HEADS, equals("unsettled", True, ColumnType.BOOLEAN), take=REMAINING_LIMIT)
     for row in list(ledger.transaction.select(unsettled)):
         head = ledger.head(str(row["table"]), str(row["record_id"]))
