@@ -36,7 +36,7 @@ class Holder:
     life: float
     patience: float
     gone: Callable[[str], bool]
-    outer: Callable[[str], bool] = lambda name: False  # noqa: ARG005
+    outer: Callable[[str], bool] = lambda name: False  # noqa: ARG005  # it is called by position
     exchanges: float = 0.0
 
 

@@ -13,6 +13,8 @@ from tidesync.records import Copy, Record
 
 Status: TypeAlias = Literal["complete", "network", "authentication", "store", "caller", "handler"]
 """How a push ended: it met everything, or it was stopped by one of these."""
+ErrorStatus: TypeAlias = Literal["rejected", "conflict", "unknown"]
+"""Why one operation did not go through: it was refused, is in conflict, or in doubt."""
 
 
 class Resolver(Protocol):
@@ -44,7 +46,7 @@ class OperationError:
     """
 
     operation: Operation
-    status: Literal["rejected", "conflict", "unknown"]
+    status: ErrorStatus
     code: str
     message: str
     sent: Record | None

@@ -1,4 +1,4 @@
-"""The transaction step of a push that marks what is ready.
+"""What one push keeps in mind, and its transaction step that marks what is ready.
 
 "Marked" means durably noted as possibly at the remote, before it is sent.
 """
@@ -7,35 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
 
 import attrs
 
-from tidesync.contracts.transport import (
-    Absent,
-    Anything,
-    Change,
-    Expected,
-    Version,
-)
+from tidesync.contracts.transport import Absent, Anything, Change, Expected, Version
 from tidesync.ledger import Ledger
 from tidesync.operations import Operation, State
 from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals
 from tidesync.queue import Queue, describe
 from tidesync.records import Copy, Record, Tombstone, alive, content_of, version_of
-from tidesync.reports import Status
+from tidesync.reports import ErrorStatus, Status
 from tidesync.rows import OPERATIONS, READY
-from tidesync.rules.chain import Entry, Head, before, kind_of
+from tidesync.rules.chain import Entry, Head, before, kind_of, record_key
 from tidesync.rules.collapse import vanishes
 from tidesync.rules.merge import changed_fields
 from tidesync.values import ColumnType
 
-TroubleStatus: TypeAlias = Literal["rejected", "conflict", "unknown"]
-
 
 @attrs.define(eq=False)
 class Sent:
-    """One change on its way, and the state that it was marked from."""
+    """One change on its way, the state that it was marked from, and how often a handler sent it."""
 
     operation: Operation
     change: Change
@@ -53,7 +44,7 @@ class Trouble:
     """An operation that did not go through in this push."""
 
     operation: Operation
-    status: TroubleStatus
+    status: ErrorStatus
     code: str
     message: str
     sent: Record | None
@@ -61,7 +52,13 @@ class Trouble:
 
 @attrs.define(eq=False)
 class Run:
-    """What one push keeps in mind while it runs; nothing of it must survive a crash."""
+    """What one push keeps in mind while it runs; nothing of it must survive a crash.
+
+    `snapshot`: the sequence that it goes up to; `position`: how far it has looked. Operations, by key: `again`
+    are to be looked at before going on, `aside` are left for a later push, `needed` are in scope because one in
+    `tables` waits for them, `doubts` ended in doubt one after another, `tries` counts the doubts of each.
+    `rounds` counts conflicts by record, and `asks` names the records about which a policy is to be asked.
+    """
 
     snapshot: int = 0
     tables: frozenset[str] | None = None
@@ -166,7 +163,7 @@ def _candidates(queue: Queue, run: Run) -> Iterator[Head]:
         run.again.clear()
         rows = [row for row in ledger.transaction.get(OPERATIONS, keys) if row is not None]
         rows.sort(key=lambda row: row["sequence"])  # type: ignore[arg-type, return-value]  # a number
-        ledger.load(f"{row['table']}/{row['record_id']}" for row in rows)
+        ledger.load(record_key(str(row["table"]), str(row["record_id"])) for row in rows)
         for index, row in enumerate(rows):
             head = ledger.head(str(row["table"]), str(row["record_id"]))
             # One that stands further on is met in its turn, not before those in front of it.
@@ -184,7 +181,7 @@ def _candidates(queue: Queue, run: Run) -> Iterator[Head]:
         )
         limit = min(run.max_changes, 500)
         rows = list(ledger.transaction.select(Query(OPERATIONS, where, (Order(sequence),), take=limit)))
-        ledger.load(f"{row['table']}/{row['record_id']}" for row in rows)
+        ledger.load(record_key(str(row["table"]), str(row["record_id"])) for row in rows)
         _look_ahead(queue, rows)
         for row in rows:
             run.position = int(row["sequence"])  # type: ignore[arg-type]  # a number

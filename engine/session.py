@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -20,6 +20,9 @@ from tidesync.records import Record
 from tidesync.reports import PushReport, Resolver
 from tidesync.rows import META
 from tidesync.schema import TableSchema
+
+ToRecord: TypeAlias = Callable[[str, Any, Record | None], Record]
+"""`to_record(table, given, under)` turns what somebody merged into a record, over the fields of another."""
 
 
 class AbortPush(SyncError):
@@ -66,7 +69,7 @@ class Session:
     """One opening of a store by one context.
 
     `nonce` makes operation ids unique between openings. `fits` says why a pulled record cannot be stored, or None.
-    `to_record(table, given, under)` turns what a policy merged into a record, over the fields of another.
+    `remote` is what `connect` found out, `stopping` ends a push or pull after its present exchange.
     """
 
     tables: Mapping[str, TableSchema]
@@ -75,7 +78,7 @@ class Session:
     policy: Policy
     policies: Mapping[str, Policy]
     fits: Mapping[str, Callable[[Record], str | None]]
-    to_record: Callable[[str, Any, Record | None], Record]
+    to_record: ToRecord
     holder: Callable[[], Holder]
     handler: SyncHandler | None = None
     page_size: int = 1000

@@ -26,10 +26,11 @@ from tidesync.ledger import Ledger
 from tidesync.operations import Operation, Refusal
 from tidesync.queue import Queue
 from tidesync.records import Record
+from tidesync.reports import ErrorStatus
 from tidesync.rows import LINEAGE
 from tidesync.rules import settle
-from tidesync.rules.chain import Entry, Head
-from tidesync.sending import Run, Sent, Trouble, TroubleStatus
+from tidesync.rules.chain import Entry, Head, record_key
+from tidesync.sending import Run, Sent, Trouble
 
 TRIES: Final = 3
 """Sends of one operation in one push that may end in doubt."""
@@ -43,7 +44,7 @@ LINEAGE_LIMIT: Final = 16
 def settle_all(queue: Queue, batch: Sequence[Sent], outcomes: Sequence[Outcome], run: Run) -> None:
     """Settle every outcome of one exchange; what waited for the settled ones is looked at again."""
     ledger = queue.ledger
-    ledger.load(f"{sent.change.table}/{sent.change.record_id}" for sent in batch)
+    ledger.load(record_key(sent.change.table, sent.change.record_id) for sent in batch)
     for table in {sent.change.table for sent in batch}:
         ledger.load_local(table, [sent.change.record_id for sent in batch if sent.change.table == table])
     lineage = _Lineage(ledger)
@@ -175,7 +176,7 @@ def _unmark(queue: Queue, head: Head, entry: Entry, sent: Sent) -> None:
     queue.ledger.touch(head)
 
 
-def _trouble(told: Operation, status: TroubleStatus, code: str, message: str, sent: Sent) -> Trouble:
+def _trouble(told: Operation, status: ErrorStatus, code: str, message: str, sent: Sent) -> Trouble:
     return Trouble(told, status, code, message, sent.change.record)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from tidesync.conflicts import (
     Conflict,
@@ -25,10 +24,8 @@ from tidesync.queue import Queue
 from tidesync.records import Record, check_record, content_of, with_system
 from tidesync.rules import settle
 from tidesync.rules.chain import Head, current
-from tidesync.session import Session
+from tidesync.session import Session, ToRecord
 
-ToRecord: TypeAlias = Callable[[str, Any, Record | None], Record]
-"""Turns what somebody merged into a record of a table, over the fields of another."""
 ASKS: Final = 20
 """Times that a policy is asked about one record whose local edits keep changing it meanwhile."""
 
