@@ -51,7 +51,7 @@ class Columns:
     def __getitem__(self, name: str) -> Expression:
         if self.__undeclared and name not in self.__handles:
             return Expression(Field(name), ColumnType.ANY, f"{self.__table}.{name}", any_constant)
-        return getattr(self, name)  # type: ignore[no-any-return]
+        return self.__getattr__(name)
 
     def __iter__(self) -> Iterator[Expression]:
         return iter(self.__handles.values())
