@@ -24,6 +24,7 @@ from tidesync.transports.http.wire import (
     clock_of,
     from_json,
     message_of,
+    note_columns,
     refusal,
     rows_of,
 )
@@ -88,10 +89,7 @@ class Reader:
         )
         clock = rows.clock if first else position.clock
         after, more = advance(position, rows.steps, clock)
-        if rows.raw and not rows.steps:
-            raise ProtocolError(
-                f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on"
-            )
+        _check_steps(query.table, rows)
         return self._page(request, rows, cursor=after.to_json(), more=more, exact=sent.exact)
 
     def _walk(self, request: PullRequest) -> Page:
@@ -129,10 +127,7 @@ class Reader:
             raise ProtocolError(
                 f"{query.table}: the remote gives the same page again: it does not filter by id"
             )
-        if rows.raw and not rows.steps:
-            raise ProtocolError(
-                f"{query.table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on"
-            )
+        _check_steps(query.table, rows)
         matches = matcher(query.where if rows.whole else None)
         found = [record for record in rows.records if matches(record)]
         passed = 0 if sent.exact else min(len(found), query.skip - walk.passed)
@@ -191,12 +186,8 @@ class Reader:
         return [key for key in keys if key[0] in self.form.known or key[0] in ("id", *SYSTEM)]
 
     def _learn(self) -> None:
-        """Look at one row, for its columns: the 2.0 server leaves none out."""
-        reply = self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True)))
-        if reply.ok:
-            for row in rows_of(from_json(reply.body, self.form))[0]:
-                if isinstance(row, dict):
-                    self.form.note(row)
+        """Look at one row, for its columns."""
+        note_columns(self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True))), self.form)
 
     def _selected(self, request: PullRequest, *, exact: bool) -> list[str] | None:
         """What to ask for, None for all: only columns that the remote has may be named.
@@ -281,6 +272,14 @@ class Reader:
             exact=exact,
             clock=rows.clock,
             junk=rows.junk,
+        )
+
+
+def _check_steps(table: str, rows: Rows) -> None:
+    """Raise `ProtocolError` for a page behind which nothing can be asked for."""
+    if rows.raw and not rows.steps:
+        raise ProtocolError(
+            f"{table}: a page of {rows.raw} rows has no usable id in it: the pull cannot go on"
         )
 
 

@@ -37,10 +37,9 @@ from tidesync.transports.http.wire import (
     Reply,
     Request,
     Wanted,
-    from_json,
     message_of,
+    note_columns,
     object_of,
-    rows_of,
     sendable_id,
     sendable_version,
 )
@@ -82,7 +81,7 @@ class _Sending:
     def run(self) -> Outcome:
         if not sendable_id(self.id):
             raise Unsendable("id", f"{self.where}: this id cannot stand in an address: use another one")
-        version = version_of_expected(self.change)
+        version = _version_of_expected(self.change)
         if version is not None and not sendable_version(version):
             raise Unsendable("version", f"{self.where}: its version cannot stand in a header: pull it again")
         match self.change.kind:
@@ -154,12 +153,8 @@ class _Sending:
         return body
 
     def learn(self) -> None:
-        """Look at one row of the table, for its columns: the server leaves none out."""
-        reply = self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True)))
-        if reply.ok:
-            for row in rows_of(from_json(reply.body, self.form))[0]:
-                if isinstance(row, dict):
-                    self.form.note(row)
+        """Look at one row of the table, for its columns."""
+        note_columns(self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True))), self.form)
 
     def unchanged(self, version: str | None) -> Outcome:
         """Nothing to set: only the expectation is checked, by reading."""
@@ -306,7 +301,7 @@ class _Sending:
         return Unknown(f"{self.where}: {reply.status}: {said}")
 
 
-def version_of_expected(change: Change) -> str | None:
+def _version_of_expected(change: Change) -> str | None:
     """The version to send along."""
     expected = change.expected
     return expected.version if isinstance(expected, Version | Tombstone) else None

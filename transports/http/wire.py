@@ -16,8 +16,9 @@ from typing import Final
 import attrs
 import httpx
 
+from tidesync.contracts.transport import Change
 from tidesync.errors import ConfigurationError, InvalidQuery, ProtocolError, RequestRefused
-from tidesync.records import Json
+from tidesync.records import Copy, Json, Record
 from tidesync.transports.http.values import Form, Twice, type_name
 
 NOTHING: Final = object()
@@ -36,11 +37,6 @@ class Request:
     parameters: Sequence[tuple[str, str]] = ()
     body: object = NOTHING
     etag: str | None = None
-
-    @property
-    def read_only(self) -> bool:
-        """Whether it may be sent again without thought."""
-        return self.method == "GET"
 
 
 @attrs.frozen
@@ -90,6 +86,27 @@ def list_request(form: Form, wanted: Wanted, *, count: tuple[str, str], deleted:
         method="GET",
         path=table_path(form.schema.name),
         parameters=[*found, *extra_parameters(wanted.parameters)],
+    )
+
+
+def insert_request(form: Form, change: Change) -> Request:
+    """The request for an insert. Raises `Unsendable`."""
+    record = change.record or {}
+    return Request(
+        method="POST",
+        path=table_path(form.schema.name),
+        parameters=extra_parameters(change.parameters),
+        body={"id": change.record_id, **form.encode(record, (field for field in record if field != "id"))},
+    )
+
+
+def delete_request(form: Form, change: Change, version: str | None) -> Request:
+    """The request for a delete."""
+    return Request(
+        method="DELETE",
+        path=table_path(form.schema.name, change.record_id),
+        parameters=extra_parameters(change.parameters),
+        etag=version,
     )
 
 
@@ -188,6 +205,22 @@ def rows_of(value: Json) -> tuple[list[Json], int | None]:
     raise ProtocolError(f"the reply to a list request is {type_name(value)} without rows")
 
 
+def read_one(form: Form, row: Json, sent: Record | None = None) -> Copy:
+    """The copy that a row stands for. Raises `ProtocolError`."""
+    try:
+        return form.read(row, sent)[1]
+    except ValueError as error:
+        raise ProtocolError(f"{form.schema.name}: the remote's record cannot be read: {error}") from error
+
+
+def note_columns(reply: Reply, form: Form) -> None:
+    """Remember the columns of the rows of a list, if it is one: the 2.0 server leaves none out."""
+    if reply.ok:
+        for row in rows_of(from_json(reply.body, form))[0]:
+            if isinstance(row, dict):
+                form.note(row)
+
+
 def shown(body: bytes, limit: int = 80) -> str:
     """The beginning of a body, fit for a message: one line, no markup, no control characters."""
     text = body[: limit * 40].decode("utf-8", "replace")
@@ -268,7 +301,9 @@ def retry_after(headers: httpx.Headers) -> float | None:
 # ---------------------------------------------------------------- addresses
 
 
-def _loopback(host: str) -> bool:
+def loopback(url: httpx.URL) -> bool:
+    """Whether an address is this machine."""
+    host = url.host
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -295,17 +330,12 @@ def base_url(text: str, allow_plain_http_to: Sequence[str] = ()) -> httpx.URL:
             "the address of a remote has no query and no fragment: pass parameters with calls"
         )
     allowed = {host.lower() for host in allow_plain_http_to}
-    if url.scheme == "http" and not _loopback(url.host) and url.host.lower() not in allowed:
+    if url.scheme == "http" and not loopback(url) and url.host.lower() not in allowed:
         raise ConfigurationError(
             f"plain http to {url.host} would show records and credentials to the network: use https, "
             f"or allow_plain_http_to=[{url.host!r}]"
         )
     return url.copy_with(raw_path=url.raw_path.rstrip(b"/") or b"/")
-
-
-def loopback(url: httpx.URL) -> bool:
-    """Whether an address is this machine."""
-    return _loopback(url.host)
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tidesync.contracts.transport import Change
-from tidesync.errors import ProtocolError
 from tidesync.records import Copy, Json, Record
 from tidesync.transports.http.odata import text_literal
 from tidesync.transports.http.values import Dialect, Form
@@ -20,9 +19,12 @@ from tidesync.transports.http.wire import (
     Reply,
     Request,
     Wanted,
+    delete_request,
     extra_parameters,
     from_json,
+    insert_request,
     list_request,
+    read_one,
     refusal,
     rows_of,
     table_path,
@@ -59,14 +61,7 @@ class Wire2:
         return None
 
     def insert(self, form: Form, change: Change) -> Request:
-        record = change.record or {}
-        body = {"id": change.record_id, **form.encode(record, (field for field in record if field != "id"))}
-        return Request(
-            method="POST",
-            path=table_path(form.schema.name),
-            parameters=extra_parameters(change.parameters),
-            body=body,
-        )
+        return insert_request(form, change)
 
     def update(self, form: Form, change: Change, body: Mapping[str, Json], version: str | None) -> Request:
         return Request(
@@ -78,12 +73,7 @@ class Wire2:
         )
 
     def delete(self, form: Form, change: Change, version: str | None) -> Request:
-        return Request(
-            method="DELETE",
-            path=table_path(form.schema.name, change.record_id),
-            parameters=extra_parameters(change.parameters),
-            etag=version,
-        )
+        return delete_request(form, change, version)
 
     def undelete(
         self,
@@ -101,11 +91,3 @@ class Wire2:
                 etag=version,
             ),
         )
-
-
-def read_one(form: Form, row: Json, sent: Record | None = None) -> Copy:
-    """The copy that a row stands for. Raises `ProtocolError`."""
-    try:
-        return form.read(row, sent)[1]
-    except ValueError as error:
-        raise ProtocolError(f"{form.schema.name}: the remote's record cannot be read: {error}") from error

@@ -17,13 +17,15 @@ from tidesync.transports.http.wire import (
     Reply,
     Request,
     Wanted,
+    delete_request,
     extra_parameters,
     from_json,
+    insert_request,
     list_request,
+    read_one,
     refusal,
     table_path,
 )
-from tidesync.transports.http.wire2 import read_one
 
 _COUNT: Final = ("$count", "true")
 _DELETED: Final = ("__includedeleted", "true")
@@ -57,12 +59,7 @@ class Wire3:
         return read_one(form, from_json(reply.body, form), sent)
 
     def insert(self, form: Form, change: Change) -> Request:
-        return Request(
-            method="POST",
-            path=table_path(form.schema.name),
-            parameters=extra_parameters(change.parameters),
-            body=self._whole(form, change.record_id, change.record or {}),
-        )
+        return insert_request(form, change)
 
     def update(self, form: Form, change: Change, body: Mapping[str, Json], version: str | None) -> Request:
         return Request(
@@ -74,12 +71,7 @@ class Wire3:
         )
 
     def delete(self, form: Form, change: Change, version: str | None) -> Request:
-        return Request(
-            method="DELETE",
-            path=table_path(form.schema.name, change.record_id),
-            parameters=extra_parameters(change.parameters),
-            etag=version,
-        )
+        return delete_request(form, change, version)
 
     def undelete(
         self, form: Form, change: Change, version: str | None, row: Mapping[str, Json]
@@ -96,6 +88,3 @@ class Wire3:
             ),
             Request(method="PATCH", path=path, parameters=extra, body={"deleted": False}, etag=version),
         )
-
-    def _whole(self, form: Form, id: str, record: Record) -> dict[str, Json]:
-        return {"id": id, **form.encode(record, (field for field in record if field != "id"))}
