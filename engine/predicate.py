@@ -80,7 +80,7 @@ def less(a: Scalar, b: Scalar) -> bool:
     return kind == kind_of(b) and NULL < kind < STRUCTURE and bool(a < b)
 
 
-_COMPARE: Final[dict[str, Callable[[Scalar, Scalar], bool]]] = {
+COMPARISONS: Final[dict[str, Callable[[Scalar, Scalar], bool]]] = {
     "eq": equal,
     "ne": lambda a, b: not equal(a, b),
     "lt": less,
@@ -88,6 +88,7 @@ _COMPARE: Final[dict[str, Callable[[Scalar, Scalar], bool]]] = {
     "le": lambda a, b: less(a, b) or (a is not None and equal(a, b)),
     "ge": lambda a, b: less(b, a) or (a is not None and equal(a, b)),
 }
+"""Comparisons of values, by name. A store may call them from its own language."""
 
 
 def _number(value: Scalar) -> Scalar:
@@ -242,7 +243,7 @@ def evaluator(expr: Expr) -> Evaluate:
             constant = decimal_of(value) if _decimal(expr) else value
             return lambda _: constant
         case Compare(op, left, right):
-            compare, a, b = _COMPARE[op], evaluator(left), evaluator(right)
+            compare, a, b = COMPARISONS[op], evaluator(left), evaluator(right)
             return lambda record: compare(a(record), b(record))
         case In(item, values):
             a = evaluator(item)

@@ -33,7 +33,6 @@ from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals
 from tidesync.records import (
     SYSTEM_FIELDS,
     Copy,
-    Json,
     Record,
     Tombstone,
     alive,
@@ -43,7 +42,7 @@ from tidesync.records import (
     version_of,
 )
 from tidesync.schema import Column, TableSchema
-from tidesync.values import ColumnType
+from tidesync.values import ColumnType, copy_json
 
 SEQUENCE: Final = "_sequence"
 DELETED: Final = "_deleted"
@@ -167,7 +166,8 @@ def read_change(change: Change, limit: int) -> Effect | Rejected:
             if taken := names & HIDDEN:
                 reason = "the name belongs to the remote: choose another"
                 raise InvalidRecord(change.table, min(taken), "field", reason)
-            values = {name: _copied(value) for name, value in record.items() if name in names}
+            # Nobody else holds the copies, so what their sender does to them later does not matter.
+            values = {name: copy_json(value) for name, value in record.items() if name in names}
             removed = frozenset(names - values.keys())
         elif change.kind not in ("delete", "undelete"):
             return Rejected("unknown_kind", f"there is no change of kind {change.kind!r:.80}")
@@ -193,13 +193,6 @@ def _sent(change: Change) -> Record:
     if check_record(change.table, sent) != change.record_id:
         raise InvalidId(change.table, sent["id"], f"the change is for {change.record_id!r:.80}")
     return sent
-
-
-def _copied(value: Json) -> Json:
-    """JSON that nobody else holds, so that what its sender does to it later does not matter."""
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def permits(kind: ChangeKind, expected: Expected, row: Record | None) -> bool:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tidesync.predicate import (
+    COMPARISONS,
     FUNCTIONS,
     NUMBER,
     STRUCTURE,
@@ -20,9 +21,7 @@ from tidesync.predicate import (
     Scalar,
     arithmetic,
     decimal_of,
-    equal,
     kind_of,
-    less,
     negate,
 )
 from tidesync.records import INT_MAX, INT_MIN
@@ -128,12 +127,7 @@ SQL_FUNCTIONS: Final[dict[str, tuple[Callable[..., SqlValue], int]]] = {
     **{f"tide_{op}": (_arithmetic(op), 2) for op in ("add", "sub", "mul", "div", "mod")},
     "tide_negate": (_lifted(negate), 1),
     "tide_decimal": (_lifted(decimal_of), 1),
-    "tide_eq": (_compare(equal), 2),
-    "tide_ne": (_compare(lambda a, b: not equal(a, b)), 2),
-    "tide_lt": (_compare(less), 2),
-    "tide_gt": (_compare(lambda a, b: less(b, a)), 2),
-    "tide_le": (_compare(lambda a, b: less(a, b) or (a is not None and equal(a, b))), 2),
-    "tide_ge": (_compare(lambda a, b: less(b, a) or (a is not None and equal(a, b))), 2),
+    **{f"tide_{op}": (_compare(function), 2) for op, function in COMPARISONS.items()},
     "tide_in": (Members.contain, 2),
     "tide_more": (_more, 2),
     "tide_sort": (sort_key, 1),
