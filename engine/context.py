@@ -81,7 +81,7 @@ class SyncContext:
         self._subscribers: list[Callable[[Event], None]] = []
         self._session: Session | None = None
         self._local = threading.local()
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()  # a store or transport of the user may call back
         self._runs = 0
 
     def __repr__(self) -> str:
@@ -104,10 +104,14 @@ class SyncContext:
         return self
 
     def close(self) -> None:
-        """Release the transport and the store; does nothing if it is closed."""
+        """Release the transport and the store; does nothing if it is closed.
+
+        A push or pull under way on another thread ends as if the process had: nothing is lost.
+        """
         with self._opening:
             opened, self._session = self._session, None
             if opened is not None:
+                opened.stopping = True  # also if the context is opened again before that thread looks
                 if self._transport is not None:
                     self._transport.close()
                 self._store.close()
@@ -364,11 +368,12 @@ class SyncContext:
         return self._transport
 
     def _drive(self, plan: Callable[[Session], Plan[T]]) -> T:
-        session = self._opened
+        _ = self._opened
         if self._active is not None:
             raise BatchActive("push, pull, purge and remote tables wait for the end of ctx.batch()")
         _ = self._wire()
         with self._opening:
+            session = self._opened
             self._runs += 1
             session.stopping = session.stopping and self._runs > 1
         try:

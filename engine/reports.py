@@ -90,7 +90,8 @@ class PushReport:
     """What a push did.
 
     `pushed` lists the operations that are in effect at the remote. `errors` are those of this push; `remaining`
-    are operations that earlier pushes left failed or in conflict. `pending` counts what is queued now.
+    are operations that earlier pushes left failed or in conflict. `pending` counts what is queued now (status "store":
+    0, since nobody can tell).
     `retry_after` is in seconds, where the remote named it.
     """
 
@@ -123,9 +124,8 @@ class PushFailed(SyncError):
         first = "".join(f": {about(each.table, each.record_id, each.message)}" for each in self.errors[:1])
         stopped = "" if report.status == "complete" else f" stopped by {report.status} ({report.reason})"
         failed = f" {len(self.errors)} operation(s) did not go through{first}" if self.errors else ""
-        super().__init__(
-            f"push{stopped}{' and' if stopped and failed else ''}{failed}; {report.pending} pending"
-        )
+        left = "" if report.status == "store" else f"; {report.pending} pending"
+        super().__init__(f"push{stopped}{' and' if stopped and failed else ''}{failed}{left}")
 
 
 @attrs.frozen(kw_only=True)

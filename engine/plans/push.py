@@ -122,6 +122,8 @@ def _ask(session: Session, lease: Lease, run: Run, table: str, record_id: str) -
 
 
 def _send_all(session: Session, lease: Lease, run: Run, total: int) -> Plan[None]:
+    if _stopping(session, run):  # while it waited for the lease
+        return
     try:
         remote = yield from connect(session)
     except Unauthorized as error:
@@ -142,15 +144,19 @@ def _send_all(session: Session, lease: Lease, run: Run, total: int) -> Plan[None
         outcomes = yield from _exchange(session, batch, run)
         batch, events = yield from _settle(session, lease, batch, outcomes, run)
         yield from Emit(*events, Progress("push", len(run.pushed), max(total, len(run.pushed))))
-        if session.stopping:
-            run.stop("caller", "stop() was called")
-        if run.stopped is not None:
+        if _stopping(session, run) or run.stopped is not None:
             return
         asks, run.asks = run.asks, []
         for table, record_id in asks:
             yield from _ask(session, lease, run, table, record_id)
         if asks:
             batch = yield from Transact(lambda transaction, now: _mark(session, lease, transaction, now, run))
+
+
+def _stopping(session: Session, run: Run) -> bool:
+    if session.stopping:
+        run.stop("caller", "stop() or close() was called")
+    return session.stopping
 
 
 def _is_network(error: TransportError) -> bool:

@@ -228,3 +228,55 @@ def test_closing_during_a_push(world: World, wire: Wire) -> None:
     again = world.device("one", patience=0.0)
     again.push()
     assert (["a", "b"], 0) == (world.remote.ids("note"), again.pending_operations)
+
+
+def test_a_push_does_not_outlive_its_opening(world: World, wire: Wire) -> None:
+    """Closed and opened again in the middle of a push, a context goes on with the next push, and not with that one."""
+    ctx = world.device("one", wire)
+    ctx[NOTES].insert_many([{"id": "a"}, {"id": "b"}])
+    wire.limits = {"max_changes": 1}
+    wire.on_push = lambda changes: (ctx.close(), ctx.open())
+    with pytest.raises(PushFailed, match=r"stopped by caller .*; 1 pending"):
+        ctx.push()
+    wire.on_push = lambda changes: None
+    ctx.push()
+    assert (["a", "b"], 0) == (world.remote.ids("note"), ctx.pending_operations)
+
+
+def test_a_push_that_is_stopped_while_it_waits_sends_nothing(world: World, wire: Wire) -> None:
+    """`stop()` ends the push that has the lease after its exchange, and the one that waits for it before any."""
+    ctx = world.device("one", wire, patience=30.0)
+    ctx[NOTES].insert({"id": "a"})
+    begun, go_on = holding(wire)
+    raised: list[BaseException] = []
+    first = threading.Thread(target=lambda: raised.extend(run_all(ctx.push)))
+    first.start()
+    assert begun.wait(30)
+    ctx[NOTES].insert({"id": "b"})
+    second = threading.Thread(target=lambda: raised.extend(run_all(ctx.push)))
+    second.start()
+    time.sleep(0.1)
+    ctx.stop()
+    go_on.set()
+    first.join()
+    second.join()
+    assert ["caller", "caller"] == [error.report.status for error in raised if isinstance(error, PushFailed)]
+    assert (["a"], 1) == (world.remote.ids("note"), ctx.pending_operations)
+
+
+def test_a_transport_may_close_the_context_that_closes_it(world: World, wire: Wire) -> None:
+    """The context is closed once, and can be opened again."""
+    ctx = world.device("one", wire)
+    wire.close = ctx.close  # type: ignore[method-assign]  # a transport with an opinion
+    assert [] == run_all(ctx.close)
+    assert 0 == ctx.open()[NOTES].count()
+
+
+def test_a_push_that_the_store_ends_does_not_say_what_is_pending(world: World, wire: Wire) -> None:
+    """Nobody can tell then."""
+    ctx = world.device("one", wire)
+    ctx[NOTES].insert({"id": "a"})
+    wire.on_push = lambda changes: ctx.close()
+    with pytest.raises(PushFailed) as caught:
+        ctx.push()
+    assert "pending" not in str(caught.value)
