@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -19,6 +19,7 @@ from tidesync.errors import LeaseLost, StoreError, SyncBusy
 from tidesync.records import Record
 from tidesync.rows import META
 
+T = TypeVar("T")
 POLL: Final = 0.05
 """Seconds between two looks at a lease that another one holds."""
 
@@ -91,6 +92,21 @@ def release(lease: Lease) -> Plan[None]:
 
     with suppress(StoreError):
         yield from Transact(step)
+
+
+def under_lease(holder: Holder, work: Callable[[Lease], Plan[T]]) -> Plan[T]:
+    """Do the work under a lease of its own, and let go of it however the work ends.
+
+    A plan that is closed in the middle cannot write any more: its lease is known to be nobody's (see `holder.py`).
+    """
+    lease = yield from acquire(holder)
+    try:
+        result = yield from work(lease)
+    except Exception:
+        yield from release(lease)
+        raise
+    yield from release(lease)
+    return result
 
 
 def _take(transaction: StoreTransaction, now: float, holder: Holder) -> int | None:

@@ -15,7 +15,7 @@ from tidesync.effects import Emit, Plan, PullPage, Transact
 from tidesync.encoding import decode_query, encode_query
 from tidesync.errors import ProtocolError, Unsupported
 from tidesync.events import Event, PageStored, Progress, PullFinished, PullStarted
-from tidesync.lease import Lease, acquire, release
+from tidesync.lease import Lease, under_lease
 from tidesync.plans.push import push_under
 from tidesync.plans.settle import settle_conflict
 from tidesync.predicate import matcher
@@ -46,14 +46,7 @@ class Pull:
 
 def pull(session: Session, wanted: Pull) -> Plan[PullReport]:
     """Pull under a lease of its own, after pushing; raises `PushFailed` if that push was stopped."""
-    lease = yield from acquire(session.holder())
-    try:
-        report = yield from _pull(session, lease, wanted)
-    except Exception:
-        yield from release(lease)
-        raise
-    yield from release(lease)
-    return report
+    return (yield from under_lease(session.holder(), lambda lease: _pull(session, lease, wanted)))
 
 
 def _pull(session: Session, lease: Lease, wanted: Pull) -> Plan[PullReport]:

@@ -11,7 +11,7 @@ from tidesync.contracts.store import StoreTransaction
 from tidesync.effects import Emit, Plan, Transact
 from tidesync.errors import PurgeBlocked
 from tidesync.events import Event, Purged, RecordsChanged
-from tidesync.lease import Lease, acquire, release
+from tidesync.lease import Lease, under_lease
 from tidesync.ledger import Ledger
 from tidesync.operations import Operation
 from tidesync.plans.push import push_under
@@ -42,14 +42,9 @@ def purge(
     session: Session, query: Query, *, name: str | None = None, force: bool = False
 ) -> Plan[PurgeReport]:
     """Purge under a lease of its own; `PurgeBlocked` if operations remain, and nothing changed."""
-    lease = yield from acquire(session.holder())
-    try:
-        report = yield from _purge(session, lease, query, name, force)
-    except Exception:
-        yield from release(lease)
-        raise
-    yield from release(lease)
-    return report
+    return (
+        yield from under_lease(session.holder(), lambda lease: _purge(session, lease, query, name, force))
+    )
 
 
 def _purge(session: Session, lease: Lease, query: Query, name: str | None, force: bool) -> Plan[PurgeReport]:

@@ -19,7 +19,7 @@ from tidesync.errors import (
     Unauthorized,
 )
 from tidesync.events import Event, Progress, PushFinished, PushStarted
-from tidesync.lease import Lease, acquire, release
+from tidesync.lease import Lease, under_lease
 from tidesync.ledger import Ledger
 from tidesync.operations import Operation
 from tidesync.plans.settle import settle_conflict
@@ -42,13 +42,9 @@ def push(
     session: Session, tables: Collection[str] | None = None, *, retry_failed: bool = False
 ) -> Plan[PushReport]:
     """Push under a lease of its own; raises `PushFailed` unless everything that it met went through."""
-    lease = yield from acquire(session.holder())
-    try:
-        report = yield from push_under(session, lease, tables, retry_failed=retry_failed)
-    except Exception:
-        yield from release(lease)
-        raise
-    yield from release(lease)
+    report = yield from under_lease(
+        session.holder(), lambda lease: push_under(session, lease, tables, retry_failed=retry_failed)
+    )
     if not report.ok:
         raise PushFailed(report)
     return report
