@@ -8,6 +8,10 @@ with SyncContext(SQLiteStore("todo.db"), HttpTransport("https://example.org"), [
     ctx.push()
     ctx.pull(todos, name="all")
 ```
+
+Here is what most programs need. Errors are in `tidesync.errors` (all but `PushFailed` and `AbortPush`), events in
+`tidesync.events`, stores in `tidesync.stores`, ways to a remote in `tidesync.transports`, and what their authors read
+in `tidesync.contracts`.
 """
 
 from tidesync.conflicts import (

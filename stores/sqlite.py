@@ -120,7 +120,7 @@ class SQLiteStore:
         if not self._is_open:
             check_file(self.file)
             create(self.file)
-        connection = self.lease()
+        connection = self.borrow()
         try:
             with translated(self.file):
                 _ = self._begin(connection, write=False)
@@ -189,7 +189,7 @@ class SQLiteStore:
         if write:
             self._take_turn()
         try:
-            connection = self.lease()
+            connection = self.borrow()
             try:
                 codecs = patiently(self.file, lambda: self._begin(connection, write=write))
             except apsw.Error as error:
@@ -210,7 +210,7 @@ class SQLiteStore:
         if write:
             self._turns().give_back()
 
-    def lease(self) -> Connection:
+    def borrow(self) -> Connection:
         """An idle connection, or a new one."""
         try:
             return self._idle.pop()

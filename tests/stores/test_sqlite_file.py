@@ -214,7 +214,7 @@ def test_a_full_disk_keeps_nothing_of_the_transaction(path: Path) -> None:
     """When the disk is full: StoreFull, nothing of the transaction is kept, and the store goes on."""
     store = SQLiteStore(path)
     store.open([TABLE])
-    connection = store.lease()
+    connection = store.borrow()
     pages = connection.pragma("page_count")
     _ = connection.pragma("max_page_count", pages)  # type: ignore[arg-type]
     store.give_back(connection)

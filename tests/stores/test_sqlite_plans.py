@@ -77,7 +77,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteStore]:
 def plan(store: SQLiteStore, query: Query) -> str:
     """What SQLite says it will do."""
     compiled = compile_query(query, LAYOUT, frozenset)
-    connection = store.lease()
+    connection = store.borrow()
     sql = f'EXPLAIN QUERY PLAN SELECT * FROM "{TABLE.name}"{compiled.tail}'
     steps = [row[3] for row in connection.execute(sql, compiled.parameters)]
     store.give_back(connection)
@@ -267,7 +267,7 @@ def test_commits_are_as_durable_as_asked(tmp_path: Path, synchronous: Synchronou
     """Every connection writes ahead (WAL) and syncs as asked: full survives power loss."""
     store = SQLiteStore(tmp_path / "x.db", synchronous=synchronous)
     store.open([TABLE])
-    connections = [store.lease() for _ in range(3)]
+    connections = [store.borrow() for _ in range(3)]
     for connection in connections:
         assert level == connection.pragma("synchronous")
         assert "wal" == connection.pragma("journal_mode")

@@ -77,7 +77,7 @@ def test_another_process_that_writes_for_too_long_is_store_busy(tmp_path: Path) 
     store, other = SQLiteStore(path, busy_timeout=0.1), SQLiteStore(path)
     store.open([TABLE])
     other.open([TABLE])
-    blocker = other.lease()
+    blocker = other.borrow()
     _ = blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreBusy, match="another process") as caught, store.transaction(write=True):
         pass
