@@ -56,7 +56,9 @@ class SyncContext:
 
     Construction does no I/O; `with` (or `open`) opens the store and creates or upgrades its tables. The network is
     first touched by the first push, pull or remote call. `transport=None` is a context that only works locally.
-    `policy` settles conflicts (default: defer), `policies` by table. It may be used from several threads.
+    `policy` settles conflicts (default: defer), `policies` by table. `handler` is around each send of a push.
+    `page_size` is in records, `patience` in seconds: how long a push, pull or purge waits for another. It may be
+    used from several threads. Raises `ConfigurationError`.
     """
 
     def __init__(
@@ -253,7 +255,8 @@ class SyncContext:
         `name` None: everything, from the start. With a name: what changed since the last pull of that name.
         `departures="remove"` drops records that changed and no longer match; `reconcile` compares all ids, and drops
         what is gone; `resync` starts again from nothing, and reconciles. `push` is "context", "table" or "none".
-        Raises `InvalidQuery`, `QueryNameReused`, `PushFailed`, `ResyncRequired`, `MassDeparture`, `TransportError`.
+        Raises `InvalidQuery`, `QueryNameReused`, `PushFailed`, `SyncBusy`, `Unsupported`, `MassDeparture` and
+        `TransportError`, of which `ResyncRequired` and `RemoteChanged` are the ones to know.
         """
         known = self._known(table)
         wanted = query_of(known, query)
@@ -270,7 +273,8 @@ class SyncContext:
     ) -> PurgeReport:
         """Remove records from the local store only, after pushing what is queued on them.
 
-        Raises `PurgeBlocked` if operations remain, and nothing changed; `force` pushes nothing, and drops them.
+        Raises `PurgeBlocked` if operations remain, and nothing changed; `force` pushes nothing, and drops them. Also
+        raises `SyncBusy`.
         Forgets the cursor of `name`, or every cursor of the table if the whole table goes.
         """
         known = self._known(table)

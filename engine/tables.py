@@ -48,7 +48,7 @@ class SyncTable(Generic[T]):
         )
 
     def insert_many(self, items: Iterable[T | dict[str, Any]]) -> list[T]:
-        """Insert many objects in one transaction: all of them, or none."""
+        """Insert many objects in one transaction: all of them, or none. Raises as `insert` does."""
         prepared = [writes.prepare(self.table, item) for item in items]
         return self._context.write(lambda queue: writes.insert_all(queue, self.table, prepared))
 
@@ -71,7 +71,7 @@ class SyncTable(Generic[T]):
         return self._context.write(lambda queue: writes.update(queue, self.table, item))
 
     def upsert(self, item: T | dict[str, Any]) -> T:
-        """Insert the object, or update the record that has its id."""
+        """Insert the object, or update the record that has its id; raises as `update` does."""
         record, generated = writes.prepare(self.table, item)
 
         def step(queue: Queue) -> T:
@@ -111,7 +111,10 @@ class SyncTable(Generic[T]):
         return found
 
     def where(self, *conditions: object, **equalities: object) -> Selection[T]:
-        """The records that match: `where(todos.c.text.contains("milk"), complete=False)`. Runs when iterated."""
+        """The records that match: `where(todos.c.text.contains("milk"), complete=False)`. Runs when iterated.
+
+        Raises `InvalidQuery`, `UnknownColumn`, and `TypeError` for a condition that is a mere True or False.
+        """
         return Selection(self.table, Query(self.table.name), self._answers).where(*conditions, **equalities)
 
     def order_by(self, *keys: object, descending: bool = False) -> Selection[T]:

@@ -1,4 +1,4 @@
-"""A remote's duties, held once, on any store: loopback, the service and the file transport are faces of it.
+"""A remote's duties, held once, on any store: loopback is a face of it, and other ways to a remote can be.
 
 Writing is in `commits.py`, reading in `pages.py`.
 """

@@ -1,7 +1,7 @@
 """The store contract: all that a store author reads, and all that the engine needs.
 
 A store keeps tables of records. The engine's own tables (their names start with `__`) are ordinary tables.
-Rules, in words that the conformance suite tests:
+Rules that every store keeps:
 
 * A transaction is atomic and isolated, and is rolled back on any exception. Readers see one committed state.
 * Write transactions run strictly one after another, across threads, and across processes where

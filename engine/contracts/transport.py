@@ -40,11 +40,13 @@ class CursorGuarantee(enum.IntEnum):
 class TransportCapabilities:
     """What `open` found out about the remote.
 
-    `identity` names the remote: another one later is `RemoteChanged`. `ordered`: the changes of one push take
-    effect in the order given, and a failed one does not stop the rest. `tombstones` and `departures`: names of the
-    tables that report deletes, and records leaving a query. `remembers`: seconds for which operation ids are known
-    (None: for ever; 0: not at all). `overlap`: seconds that the remote may commit late. `exchange_timeout`: the
-    longest that one exchange can take, in seconds. `total`: whether pulls can be counted.
+    `identity` names the remote: another one later is `RemoteChanged`. `cursor`: what its cursors promise.
+    `max_changes` and `max_bytes` bound one push, `page_limit` the records of one page. `ordered`: the changes
+    of one push take effect in the order given, and a failed one does not stop the rest. `tombstones` and
+    `departures`: names of the tables that report deletes, and records leaving a query. `remembers`: seconds for
+    which operation ids are known (None: for ever; 0: not at all). `overlap`: seconds that the remote may commit
+    late. `exchange_timeout`: the longest that one exchange can take, in seconds. `total`: whether pulls can be
+    counted. `filters`: whether conditions are evaluated there, at least in part.
     """
 
     identity: str
@@ -176,7 +178,8 @@ class PullRequest:
     `cursor` is what the last page returned, None at the start. `overlap` > 0 (first page of a pull only): rewind
     the cursor by that many seconds, counted back from the remote's clock when the pull that made it *began*.
     `fields` narrows records to these (and id, version); `ids` to these records. `departures`: report ids that
-    changed since the cursor and no longer match. `deleted`: report tombstones.
+    changed since the cursor and no longer match. `deleted`: report tombstones. `incremental` False: everything
+    that matches, whatever changed since; then the query may have an order, skip and take.
     """
 
     query: Query
