@@ -109,7 +109,7 @@ class TableSchema:
     def to_wire(self, record: Record) -> Record:
         """The record under its wire names; the inverse of `from_wire`, whatever fields it has."""
         return (
-            record if not self._renamed else {self.wire_name(name): value for name, value in record.items()}
+            record if not self.renames else {self.wire_name(name): value for name, value in record.items()}
         )
 
     def from_wire(self, record: Record) -> Record:
@@ -119,7 +119,20 @@ class TableSchema:
         that both survive. A change of declaration is `new.from_wire(old.to_wire(record))`, and loses nothing.
         """
         return (
-            record if not self._renamed else {self.local_name(wire): value for wire, value in record.items()}
+            record if not self.renames else {self.local_name(wire): value for wire, value in record.items()}
+        )
+
+    def at_the_remote(self) -> TableSchema:
+        """The table as the remote knows it: every column under its wire name."""
+        if not self.renames:
+            return self
+        wire = {column.name: column.wire for column in self.columns}
+        return TableSchema(
+            self.name,
+            tuple(Column(column.wire, column.type, column.wire, column.nullable) for column in self.columns),
+            None if self.references is None else {wire[name]: to for name, to in self.references.items()},
+            tuple(tuple(wire[name] for name in index) for index in self.indexes),
+            self.concurrency,
         )
 
     def wire_name(self, name: str) -> str:
@@ -143,7 +156,8 @@ class TableSchema:
         return ESCAPE + wire if bare in self._only_local else wire
 
     @cached_property
-    def _renamed(self) -> bool:
+    def renames(self) -> bool:
+        """Whether a column has another name on the wire."""
         return any(column.name != column.wire for column in self.columns)
 
     @cached_property

@@ -54,12 +54,13 @@ PAGE_LIMIT = 1000
 class Authority:
     """The remote: it decides every write, and tells each follower what was committed since.
 
-    `tables` are the tables it holds, or their schemas. `foreign_keys`: their references are enforced.
-    `identity` names it; if None, it is drawn at the first open and kept. `remembers`: seconds for which
-    operation ids are known, None for ever. `max_changes` bounds one push, `record_limit` the bytes of JSON in
-    one change. `clock` tells seconds since 1970. It keeps no state outside the store: several authorities may
-    share one, from several processes too where the store allows that. Raises `StoreError` where the store
-    fails, never for what a change holds: that is an outcome.
+    `tables` are the tables it holds, or their schemas; it knows their columns by their wire names.
+    `foreign_keys`: their references are enforced. `identity` names it; if None, it is drawn at the
+    first open and kept. `remembers`: seconds for which operation ids are known, None for ever.
+    `max_changes` bounds one push, `record_limit` the bytes of JSON in one change. `clock` tells seconds
+    since 1970. It keeps no state outside the store: several authorities may share one, from several
+    processes too where the store allows that. Raises `StoreError` where the store fails, never for what
+    a change holds: that is an outcome.
     """
 
     def __init__(
@@ -249,4 +250,4 @@ def _schemas(tables: Any) -> list[TableSchema]:
     for each in schemas:
         if not isinstance(each, TableSchema):
             raise ConfigurationError(f"tables are what table() returns, not {each!r:.60}")
-    return schemas
+    return [each.at_the_remote() for each in schemas]

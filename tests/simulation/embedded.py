@@ -54,6 +54,10 @@ class WatchedAuthority(Authority):
             if not row["_deleted"]
         }
 
+    def known(self) -> set[tuple[str, str]]:
+        """What there is, or was."""
+        return {(name, id) for name in self.tables for id in self.store.tables[name]}  # type: ignore[attr-defined]
+
     def take(self, changes: Sequence[Change]) -> list[Outcome]:
         """Push, and tell what took effect now and not in an earlier push."""
         self.time += 1.0

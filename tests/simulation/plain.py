@@ -84,6 +84,10 @@ class PlainRemote:
         """What there is."""
         return {key: row.shown() for key, row in self.rows.items() if not row.deleted}
 
+    def known(self) -> set[tuple[str, str]]:
+        """What there is, or was."""
+        return set(self.rows)
+
     def put(self, key: tuple[str, str], content: Record, deleted: bool, draw: Draw) -> Row:
         """Commit: the timestamp may be that of some moments ago."""
         self.version += 1

@@ -288,10 +288,13 @@ class World:
         self.say("-- what was late arrives")
         # Reviving what has no known version is unconditional on a plain remote: late, it revives whatever is there.
         self.late = [(number, call) for number, call in self.late if call.name != BLIND]
+        # An insert that was discarded in flight, and never arrived, is news to the remote and no return.
+        known = self.remote.known()
         self.all_arrive()
         for device in devices:
             self.pull(device)
-        left = [*self.remote.alive(), *(key for device in devices for key in device.locals())]
+        alive = [*self.remote.alive(), *(key for device in devices for key in device.locals())]
+        left = [key for key in alive if key in known]
         if left:
             self.problem("came back", f"{left}")
 
