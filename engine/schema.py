@@ -108,9 +108,7 @@ class TableSchema:
 
     def to_wire(self, record: Record) -> Record:
         """The record under its wire names; the inverse of `from_wire`, whatever fields it has."""
-        return (
-            record if not self.renames else {self.wire_name(name): value for name, value in record.items()}
-        )
+        return record if not self.renames else {self.wire_name(name): value for name, value in record.items()}
 
     def from_wire(self, record: Record) -> Record:
         """The record under its local names. Only declared columns are renamed.
