@@ -1,1 +1,1 @@
-"""The suite that authors of stores and transports run against their own."""
+"""The room of the suite that authors of stores and transports will run; it holds no rules yet."""
