@@ -88,7 +88,7 @@ def device(
     """A context on a new SQLite file."""
     todo = notes(declared=declared)
     with tempfile.TemporaryDirectory() as folder:
-        store = SQLiteStore(Path(folder) / "bench.db", synchronous=synchronous)  # type: ignore[arg-type]
+        store = SQLiteStore(Path(folder) / "bench.db", synchronous=synchronous)  # type: ignore[arg-type]  # one of two words
         with SyncContext(store, remote, [todo]) as context:
             yield context, todo
 

@@ -183,7 +183,7 @@ def sound_page(table: str, page: object) -> Page:
     for name in ("records", "departed", "junk"):
         if not isinstance(getattr(page, name), Sequence):
             raise ProtocolError(f"a page of {table} has {name} that are no list")
-    if not isinstance(page.tombstones, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(page.tombstones, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
         raise ProtocolError(f"a page of {table} has tombstones that are no mapping")
     try:
         check_json(table, "cursor", page.cursor, RECORD_DEPTH)

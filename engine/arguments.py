@@ -109,10 +109,10 @@ def check_name(table: str, name: object) -> None:
 
 def check_parameters(parameters: Mapping[str, str]) -> None:
     """Raise `InvalidQuery` where a parameter would overrule the protocol."""
-    if not isinstance(parameters, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(parameters, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
         raise InvalidQuery(f"parameters are texts by name, not {parameters!r:.60}")
     for key, value in parameters.items():
-        if not isinstance(key, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(key, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
             raise InvalidQuery(f"parameters are texts by name, not {key!r:.60}: {value!r:.60}")
         if key.startswith(RESERVED):
             raise InvalidQuery(f"the parameter {key!r} belongs to the protocol: say it with the query")

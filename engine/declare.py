@@ -82,7 +82,7 @@ def table(
         slots = _slots_of_columns(where, columns)
         system: dict[str, str] = {}
     else:
-        if not isinstance(cls_or_name, type):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(cls_or_name, type):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
             raise ConfigurationError(f"table() takes a class or a name, not {cls_or_name!r:.60}")
         cls = cls_or_name
         where, table_name = cls.__qualname__, name if name is not None else cls.__name__.lower()
@@ -127,13 +127,13 @@ def _indexes(where: str, indexes: Any) -> tuple[tuple[str, ...], ...]:
 def _targets(where: str, references: References | None) -> Mapping[str, str] | None:
     if references is None:
         return None
-    if not isinstance(references, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(references, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
         raise ConfigurationError(
             f"{where}: references are by column, as in {{'list_id': lists}}, not {references!r:.60}"
         )
     targets: dict[str, str] = {}
     for field, target in references.items():
-        if not isinstance(target, Table | str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(target, Table | str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
             raise ConfigurationError(
                 f"{where}.{field} must reference a table or a table's name, not {target!r:.60}"
             )
@@ -172,7 +172,7 @@ def _wire_names(where: str, names: Sequence[str], rename: Rename | None) -> dict
             raise ConfigurationError(f"{where}: rename names {', '.join(unknown)}, which is no column")
         wire = {name: given.get(name, name) for name in names}
     for name, renamed in wire.items():
-        if not isinstance(renamed, str) or not renamed:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(renamed, str) or not renamed:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
             raise ConfigurationError(f"{where}.{name} must have a text as its wire name, not {renamed!r}")
     return wire
 

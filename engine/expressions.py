@@ -65,7 +65,7 @@ class Expression:
 
     __hash__ = object.__hash__
 
-    # -- comparisons
+    # -- comparisons: == and != make a condition, which is not the bool that object promises
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return self._compare("eq", other)

@@ -177,7 +177,7 @@ def _add_container(
 
 
 def _mapping_structure(annotation: Any, converter: cattrs.Converter) -> Hook:
-    hook: Hook = cols.mapping_structure_factory(annotation, converter)  # pyright: ignore[reportUnknownMemberType]
+    hook: Hook = cols.mapping_structure_factory(annotation, converter)  # pyright: ignore[reportUnknownMemberType]  # cattrs leaves it open
     return hook
 
 

@@ -34,7 +34,7 @@ class LoopbackTransport:
     """
 
     def __init__(self, authority: Authority) -> None:
-        if not isinstance(authority, Authority):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(authority, Authority):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
             raise ConfigurationError(f"give the Authority that this leads to, not {authority!r:.60}")
         self.authority = authority
         self._renaming: dict[str, TableSchema] = {}

@@ -98,7 +98,7 @@ class HttpTransport:
         ):
             seconds = name in ("timeout", "overlap")
             kind = int | float if seconds else int
-            if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:  # pyright: ignore[reportUnnecessaryIsInstance]
+            if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
                 what = "a number" if seconds else "a whole number"
                 raise ConfigurationError(f"{name} is {what}, {least} or more, not {value!r:.60}")
         try:
