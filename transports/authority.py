@@ -38,6 +38,7 @@ from tidesync.transports.commits import (
     Effect,
     Meta,
     Work,
+    Write,
     copy_of,
     find_meta,
     moment,
@@ -205,6 +206,10 @@ class Authority:
                 outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
                 work.finish()
         return [*outcomes, *(Untried() for _ in changes[self.max_changes :])]
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Decide the writes one after another, in one write transaction; one outcome for each, in order."""
+        return self.push([write.change for write in writes])
 
     def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
         """Why a write that conflicts with nothing is not taken; None takes it, which is all this class says.

@@ -42,6 +42,7 @@ from tidesync.records import (
     version_of,
 )
 from tidesync.schema import Column, TableSchema
+from tidesync.transports.principal import ANYBODY, Principal
 from tidesync.values import ColumnType, copy_json
 
 SEQUENCE: Final = "_sequence"
@@ -193,6 +194,24 @@ def _sent(change: Change) -> Record:
     if check_record(change.table, sent) != change.record_id:
         raise InvalidId(change.table, sent["id"], f"the change is for {change.record_id!r:.80}")
     return sent
+
+
+Condition: TypeAlias = Callable[[Copy], bool]
+
+
+@attrs.frozen
+class Write:
+    """A change and who asks for it.
+
+    `condition` is asked, beside the change's own expectation, on what is held for this principal; where it says
+    no, the outcome is `Conflicted`, also for a delete of what is gone. `remember` False: the change's id is not
+    an operation's, and not kept.
+    """
+
+    change: Change
+    principal: Principal = ANYBODY
+    condition: Condition | None = None
+    remember: bool = True
 
 
 def permits(kind: ChangeKind, expected: Expected, row: Record | None) -> bool:
