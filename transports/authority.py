@@ -1,6 +1,6 @@
 """A remote's duties, held once, on any store: loopback is a face of it, and other ways to a remote can be.
 
-Writing is in `commits.py`, reading in `pages.py`.
+Writing is in `work.py`, reading in `pages.py`, how it is kept in `layout.py`.
 """
 
 from __future__ import annotations
@@ -29,24 +29,23 @@ from tidesync.objects import Table
 from tidesync.query import And, Compare, Field, Query, Value
 from tidesync.records import Copy, Record, alive
 from tidesync.schema import Column, TableSchema
-from tidesync.transports.commits import (
+from tidesync.transports.commits import Effect, Write, read_write
+from tidesync.transports.layout import (
     DEAD,
     HIDDEN,
     LIVE,
     OWN_TABLES,
     SEQUENCE,
-    Effect,
     Meta,
-    Work,
-    Write,
     copy_of,
     find_meta,
     moment,
-    read_change,
     read_meta,
     stored,
 )
 from tidesync.transports.pages import Answer
+from tidesync.transports.principal import ANYBODY, Principal
+from tidesync.transports.work import Work
 from tidesync.values import ColumnType
 
 PAGE_LIMIT = 1000
@@ -141,9 +140,9 @@ class Authority:
 
     # ---- reading
 
-    def get(self, table: str, id: str) -> Copy:
+    def get(self, table: str, id: str, principal: Principal = ANYBODY) -> Copy:
         """What is held under this id now: a record, a tombstone, or None."""
-        self._check_table(table)
+        self._check_table(table, principal)
         with self.store.transaction(write=False) as transaction:
             return copy_of(transaction.get(table, [id])[0])
 
@@ -153,7 +152,7 @@ class Authority:
         with self.store.transaction(write=False) as transaction:
             return [copy for copy in map(copy_of, transaction.select(Query(table, LIVE))) if alive(copy)]
 
-    def pull(self, request: PullRequest) -> Page:
+    def pull(self, request: PullRequest, principal: Principal = ANYBODY) -> Page:
         """One page: what was committed since the cursor and matches, in the order of commits.
 
         Every tombstone since the cursor is told. Without a cursor all that matches comes, with all tombstones
@@ -164,7 +163,7 @@ class Authority:
         Raises `ResyncRequired` for a cursor that is not honoured, `RequestRefused` for what has no meaning.
         """
         query = request.query
-        self._check_table(query.table)
+        self._check_table(query.table, principal)
         if request.limit < 1:
             raise RequestRefused(f"limit is {request.limit}: at least 1 is needed", code="invalid_request")
         if request.incremental and (query.order or query.skip or query.take is not None):
@@ -174,42 +173,47 @@ class Authority:
             page = Answer(transaction, meta, request, min(request.limit, PAGE_LIMIT)).page()
         return attrs.evolve(page, clock=max(moment(self.clock()), meta.clock))
 
-    def _check_table(self, name: str) -> None:
-        if name not in self.tables:
-            known = ", ".join(self.tables) or "none"
+    def _check_table(self, name: str, principal: Principal = ANYBODY) -> None:
+        if name not in self.tables or not principal.sees(name):
+            known = ", ".join(filter(principal.sees, self.tables)) or "none"
             raise RequestRefused(
                 f"there is no table {name!r:.80} here; declared: {known}", code="unknown_table"
             )
 
     # ---- writing
 
-    def push(self, changes: Sequence[Change]) -> list[Outcome]:
+    def push(self, changes: Sequence[Change], principal: Principal = ANYBODY) -> list[Outcome]:
         """Decide the changes one after another, in one write transaction; one outcome for each, in order.
 
         A refused one does not stop the rest; those past `max_changes` are `Untried`.
         """
-        taken = [self._read(change) for change in changes[: self.max_changes]]
-        effects = [effect for effect in taken if isinstance(effect, Effect)]
-        outcomes: list[Outcome] = [outcome for outcome in taken if not isinstance(outcome, Effect)]
-        if effects:
-            referrers = self._referrers if self.foreign_keys else None
-            with self.store.transaction(write=True) as transaction:
-                work = Work(
-                    transaction,
-                    self.tables,
-                    now=self.clock(),
-                    remembers=self.remembers,
-                    referrers=referrers,
-                    refuse=self.refuse,
-                )
-                work.load(effects)
-                outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
-                work.finish()
+        outcomes = self.commit([Write(change, principal) for change in changes[: self.max_changes]])
         return [*outcomes, *(Untried() for _ in changes[self.max_changes :])]
 
     def commit(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Decide the writes one after another, in one write transaction; one outcome for each, in order."""
-        return self.push([write.change for write in writes])
+        """Decide the writes one after another, in one write transaction; one outcome for each, in order.
+
+        Each is decided on what the ones before it left. What is applied is durable, where the store is, once
+        this returns.
+        """
+        taken = [self._read(write) for write in writes]
+        effects = [effect for effect in taken if isinstance(effect, Effect)]
+        if not effects:
+            return [outcome for outcome in taken if not isinstance(outcome, Effect)]
+        referrers = self._referrers if self.foreign_keys else None
+        with self.store.transaction(write=True) as transaction:
+            work = Work(
+                transaction,
+                self.tables,
+                now=self.clock(),
+                remembers=self.remembers,
+                referrers=referrers,
+                refuse=self.refuse,
+            )
+            work.load(effects)
+            outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
+            work.finish()
+        return outcomes
 
     def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
         """Why a write that conflicts with nothing is not taken; None takes it, which is all this class says.
@@ -220,10 +224,11 @@ class Authority:
         del table, old, new
         return None
 
-    def _read(self, change: Change) -> Effect | Rejected:
-        if change.table not in self.tables:
-            return Rejected("unknown_table", f"there is no table {change.table!r:.80} here")
-        return read_change(change, self.record_limit)
+    def _read(self, write: Write) -> Effect | Rejected:
+        table = write.change.table
+        if table not in self.tables or not write.principal.sees(table):
+            return Rejected("unknown_table", f"there is no table {table!r:.80} here")
+        return read_write(write, self.record_limit)
 
     def compact(self, keep: float) -> int:
         """Forget tombstones older than `keep` seconds; followers from before the last of them must resync.

@@ -15,7 +15,7 @@ from tidesync.errors import ResyncRequired
 from tidesync.predicate import matcher, project
 from tidesync.query import And, Compare, Expr, Field, Or, Order, Query, Value, all_of
 from tidesync.records import Json, Record, Tombstone, alive
-from tidesync.transports.commits import DEAD, DELETED, LIVE, SEQUENCE, Meta, copy_of
+from tidesync.transports.layout import DEAD, DELETED, LIVE, SEQUENCE, Meta, copy_of
 from tidesync.values import ColumnType
 
 _SEQUENCE = Field(SEQUENCE, ColumnType.INTEGER)

@@ -14,7 +14,7 @@ from tidesync.ledger import Ledger
 from tidesync.queue import Queue
 from tidesync.records import alive, version_of
 from tidesync.rules import settle
-from tidesync.transports.commits import Work
+from tidesync.transports.work import Work
 
 # ---- heads
 

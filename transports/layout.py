@@ -1,0 +1,112 @@
+"""How an authority keeps its tables on a store: each row's hidden fields, and its own counters.
+
+Each declared table is one table of the store, whose rows also carry two hidden fields: `_sequence`, the row's
+place in the order of commits, and `_deleted`. A deleted row keeps its last content, for undelete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import attrs
+
+from tidesync.contracts.store import StoreTransaction
+from tidesync.errors import StoreClosed, StoreTooNew
+from tidesync.query import equals
+from tidesync.records import SYSTEM_FIELDS, Copy, Record, Tombstone, version_of
+from tidesync.schema import Column, TableSchema
+from tidesync.values import ColumnType
+
+SEQUENCE: Final = "_sequence"
+DELETED: Final = "_deleted"
+HIDDEN: Final = frozenset((SEQUENCE, DELETED))
+LIVE: Final = equals(DELETED, False, ColumnType.BOOLEAN)
+DEAD: Final = equals(DELETED, True, ColumnType.BOOLEAN)
+
+META: Final = "__authority"
+REMEMBERED: Final = "__remembered"
+OWN_TABLES: Final = (
+    TableSchema(META, (), {}),
+    TableSchema(REMEMBERED, (Column("at", ColumnType.DATETIME),), {}, (("at",),)),
+)
+FORMAT: Final = 1
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as canonical datetime text: UTC, 27 characters."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def stored(schema: TableSchema, *, foreign_keys: bool) -> TableSchema:
+    """The table as the store keeps it: with hidden columns, and indexes for what is asked here."""
+    columns = [attrs.evolve(column, wire=column.name) for column in schema.columns]
+    columns += [Column(SEQUENCE, ColumnType.INTEGER), Column(DELETED, ColumnType.BOOLEAN)]
+    references = (schema.references or {}) if foreign_keys else {}
+    needed = [(SEQUENCE,), *((name, DELETED, SEQUENCE) for name in references)]
+    indexes = dict.fromkeys((*needed, *schema.indexes))
+    return TableSchema(schema.name, tuple(columns), schema.references, tuple(indexes))
+
+
+def copy_of(row: Record | None) -> Copy:
+    """What others may see of a row: the record without hidden fields, a tombstone, or nothing."""
+    if row is None:
+        return None
+    if row[DELETED]:
+        return Tombstone(version_of(row))
+    return {key: value for key, value in row.items() if key not in HIDDEN}
+
+
+def content_in(row: Record) -> Record:
+    """The content of a row, without system fields and hidden ones."""
+    return {key: value for key, value in row.items() if key not in SYSTEM_FIELDS and key not in HIDDEN}
+
+
+@attrs.frozen
+class Meta:
+    """The authority's counters, one row of its store: read and written in the transaction that uses them.
+
+    `sequence` is the last number drawn, `clock` the latest time written, `fences` by table the number of the
+    last tombstone that was forgotten.
+    """
+
+    identity: str
+    sequence: int = 0
+    clock: str = ""
+    fences: Mapping[str, int] = attrs.field(factory=dict[str, int])
+
+    def write(self, transaction: StoreTransaction) -> None:
+        """Put the row."""
+        row: Record = {"id": "meta", "format": FORMAT, "identity": self.identity, "sequence": self.sequence}
+        transaction.put(META, [{**row, "clock": self.clock, "fences": dict(self.fences)}])
+
+
+def find_meta(transaction: StoreTransaction) -> Meta | None:
+    """The counters, None where the store has none yet; `StoreTooNew` for another format."""
+    match transaction.get(META, ["meta"])[0]:
+        case None:
+            return None
+        case {
+            "format": 1,
+            "identity": str(who),
+            "sequence": int(last),
+            "clock": str(clock),
+            "fences": dict(fences),
+        }:
+            return Meta(who, last, clock, fences)
+        case row:
+            found = row.get("format")
+            raise StoreTooNew(
+                f"the remote's store has format {found!r}, and this tidesync reads {FORMAT}: upgrade it",
+                found if isinstance(found, int) else 0,
+                FORMAT,
+            )
+
+
+def read_meta(transaction: StoreTransaction) -> Meta:
+    """The counters; `StoreClosed` if the authority was never opened on this store."""
+    meta = find_meta(transaction)
+    if meta is None:
+        raise StoreClosed("the authority is not open: use `with Authority(...)`, or call open()")
+    return meta
