@@ -29,7 +29,7 @@ from tidesync.records import (
     check_record,
     version_of,
 )
-from tidesync.transports.layout import HIDDEN
+from tidesync.transports.layout import DELETED, HIDDEN
 from tidesync.transports.principal import ANYBODY, Principal
 from tidesync.values import copy_json
 
