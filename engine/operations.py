@@ -28,6 +28,8 @@ class Operation:
     `sequence` is its place (never reused), `id` its identity at the remote (new when what was sent
     changes). `content` is the whole record without system fields, None for a delete. `fields` and
     `expected` are frozen when it is marked for sending. `blocker` is the `key` of one operation that it waits for.
+    `created` and `last_attempt` (None: never marked for sending as it is now) are seconds since 1970 by this machine's
+    clock.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Operation:
     blocker: str | None = None
     in_conflict: bool = False
     created: float = 0.0
+    last_attempt: float | None = None
 
 
 def encode_refusal(error: Refusal | None) -> Json:

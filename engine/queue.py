@@ -238,6 +238,7 @@ def describe(head: Head, entry: Entry) -> Operation:
         kind=kind_of(head, entry), content=entry.content, state=entry.state, attempts=entry.attempts,
         error=entry.error, fields=entry.fields, expected=entry.expected, generated=entry.generated,
         blocker=entry.blocker, in_conflict=head.in_conflict and head.entries[0] is entry, created=entry.created,
+        last_attempt=entry.last_attempt,
     )  # fmt: skip
 
 

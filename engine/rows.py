@@ -43,6 +43,7 @@ SYSTEM_TABLES: tuple[TableSchema, ...] = (
         OPERATIONS, (("lane", "sequence"), ("blocker",), ("table", "sequence")),
         sequence=_I, operation=_S, table=_S, record_id=_S, kind=_S, content=_J, state=_S, attempts=_I, error=_J,
         fields=_J, expected=_J, sent_kind=_S, generated=_B, blocker=_S, lane=_S, created=_F, names=_J,
+        last_attempt=_F,
     ),
     _system(
         HEADS, (("unsettled",), ("table",)),
@@ -117,6 +118,7 @@ def encode_entry(head: Head, entry: Entry, named: list[str]) -> Record:
         "fields": None if entry.fields is None else list(entry.fields), "expected": encode_expected(entry.expected),
         "sent_kind": entry.sent_kind, "generated": entry.generated, "blocker": entry.blocker,
         "lane": lane_of(head, entry), "created": entry.created, "names": [*named],
+        "last_attempt": entry.last_attempt,
     }  # fmt: skip
 
 
@@ -129,5 +131,5 @@ def decode_entry(row: Record) -> Entry:
         found.get("content"), bool(found.get("generated")), found["state"], found["attempts"],
         None if error is None else Refusal(error["code"], error["message"]),
         None if fields is None else tuple(fields), decode_expected(found.get("expected")), found.get("sent_kind"),
-        found.get("blocker"), found.get("created", 0.0),
+        found.get("blocker"), found.get("created", 0.0), found.get("last_attempt"),
     )  # fmt: skip

@@ -214,7 +214,7 @@ def _mark_one(queue: Queue, head: Head) -> Sent | None:
             queue.finish(head)
             return None
         _freeze(head, entry)
-    entry.attempts += 1
+    entry.attempts, entry.last_attempt = entry.attempts + 1, queue.ledger.now
     queue.ledger.touch(head)
     return Sent(describe(head, entry), _change(entry), was)
 

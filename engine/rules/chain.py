@@ -33,13 +33,14 @@ class Entry:
     sent_kind: Kind | None = None
     blocker: str | None = None
     created: float = 0.0
+    last_attempt: float | None = None
     named: tuple[Record | None, Record | None, frozenset[str]] | None = None
     """The names that these two contents, before and after, were found to hold."""
 
     def renew(self, id: str) -> None:
         """What is sent from now on is another operation to the remote: new id, nothing sent yet."""
         self.id, self.state, self.attempts, self.error = id, "pending", 0, None
-        self.fields = self.expected = self.sent_kind = None
+        self.fields = self.expected = self.sent_kind = self.last_attempt = None
 
 
 @attrs.define(eq=False)

@@ -35,7 +35,7 @@ ENTRIES = st.builds(
     generated=st.booleans(), state=st.sampled_from(["pending", "attempted", "failed"]), attempts=st.integers(0, 9),
     error=st.none() | st.builds(Refusal, TEXT, TEXT), fields=st.none() | st.lists(TEXT, max_size=3).map(tuple),
     expected=EXPECTED, sent_kind=st.sampled_from([None, "insert", "update", "delete"]), blocker=st.none() | TEXT,
-    created=st.floats(0, 1e9), named=st.none(),
+    created=st.floats(0, 1e9), last_attempt=st.none() | st.floats(0, 1e9), named=st.none(),
 )  # fmt: skip
 
 
