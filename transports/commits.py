@@ -34,6 +34,7 @@ from tidesync.transports.principal import ANYBODY, Principal
 from tidesync.values import copy_json
 
 Condition: TypeAlias = Callable[[Copy], bool]
+Witness: TypeAlias = Callable[[Record | None], None]
 
 
 @attrs.frozen
@@ -42,13 +43,17 @@ class Write:
 
     `condition` is asked, beside the change's own expectation, on what is held for this principal; where it says
     no, the outcome is `Conflicted`, also for a delete of what is gone. `remember` False: the change's id is not
-    an operation's, and not kept.
+    an operation's, and not kept. `whole` True: an update leaves nothing of the record that it does not carry.
+    `witness` is told the row that is met, before the condition is asked, and the row that is left, where
+    something was written: whole rows with their hidden fields, also deleted ones.
     """
 
     change: Change
     principal: Principal = ANYBODY
     condition: Condition | None = None
     remember: bool = True
+    whole: bool = False
+    witness: Witness | None = None
 
 
 @attrs.frozen

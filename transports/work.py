@@ -93,6 +93,8 @@ class Work:
                 return Rejected("operation_reused", f"operation {change.id!r} was applied with other content")
             return Applied(version_of(seen))
         row = self.row(change.table, change.record_id)
+        if write.witness is not None:
+            write.witness(row)
         if write.condition is not None and not write.condition(copy_of(row)):
             return Conflicted(copy_of(row))
         if change.kind == "delete" and (row is None or row[DELETED]):
@@ -109,7 +111,7 @@ class Work:
         """The content that the change leads to, id included; None for a delete."""
         if effect.change.kind == "delete":
             return None
-        if row is None or effect.change.kind == "insert":
+        if row is None or effect.change.kind == "insert" or effect.write.whole:
             return {"id": effect.change.record_id, **effect.values}
         kept = {key: value for key, value in content_in(row).items() if key not in effect.removed}
         return {**kept, **effect.values}
@@ -134,6 +136,8 @@ class Work:
         new |= {SEQUENCE: self.sequence, DELETED: content is None}
         self.rows[change.table][change.record_id] = new
         self.unwritten[change.table][change.record_id] = new
+        if effect.write.witness is not None:
+            effect.write.witness(new)
         if self.remembers != 0 and effect.write.remember:
             known: Record = {"id": effect.key, "fingerprint": effect.fingerprint, "version": version}
             self.remembered[effect.key] = {**known, "at": self.clock}
