@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.peers.installation import install, missing_tools
+from tests.peers.installation import SERVER, install, missing_tools
 from tests.peers.remote import MANY, NodeBackDoor, Remote, pool
 from tests.peers.server_process import Peer
 from tests.peers.tables import HEADERS
@@ -28,7 +28,7 @@ def peer_packages() -> Path:
     missing = missing_tools()
     if missing:
         pytest.skip(f"the peer needs Node.js and npm; not on the PATH: {', '.join(missing)}")
-    return install()
+    return install(SERVER)
 
 
 @pytest.fixture

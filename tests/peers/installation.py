@@ -1,8 +1,9 @@
-"""Installs the npm packages of `server/` once, for all workers and all runs."""
+"""Installs the npm packages of `server/` and of `client/` once, for all workers and all runs."""
 
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SERVER = Path(__file__).with_name("server")
-PROBE = "require('azure-mobile-apps'); require('express'); require('sqlite3')"
+CLIENT = Path(__file__).with_name("client")
 INSTALL_SECONDS = 900
 
 
@@ -22,8 +23,8 @@ def missing_tools() -> list[str]:
     return [tool for tool in ("node", "npm") if shutil.which(tool) is None]
 
 
-def install() -> Path:
-    """Return a folder that holds the server's packages, and its app.js as it is now.
+def install(program: Path) -> Path:
+    """Return a folder that holds the packages which a program's package.json names.
 
     The first call compiles sqlite3, which takes about a minute and needs a C++ compiler, `make` and the npm
     registry; others wait for it. The folder is named after the versions in package.json and those of Node.js:
@@ -32,13 +33,13 @@ def install() -> Path:
     """
     cache = _cache()
     cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / _key()
+    folder = cache / _key(program)
     with _locked(cache / f"{folder.name}.lock"):
         if not folder.exists():
             with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
                 fresh = Path(unfinished) / "packages"
                 fresh.mkdir()
-                _npm_install(fresh)
+                _npm_install(program, fresh)
                 fresh.rename(folder)
     return folder
 
@@ -50,10 +51,10 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidesync" / "peers"
 
 
-def _key() -> str:
+def _key(program: Path) -> str:
     versions = subprocess.run(["node", "-p", "process.versions.modules"], capture_output=True, check=True)
     parts = (
-        (SERVER / "package.json").read_bytes(),
+        (program / "package.json").read_bytes(),
         versions.stdout,
         platform.system().encode(),
         platform.machine().encode(),
@@ -68,11 +69,13 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _npm_install(folder: Path) -> None:
-    shutil.copy(SERVER / "package.json", folder)
+def _npm_install(program: Path, folder: Path) -> None:
+    shutil.copy(program / "package.json", folder)
+    names = json.loads((program / "package.json").read_bytes())["dependencies"]
+    probe = "; ".join(f"require({json.dumps(name)})" for name in names)
     npm = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefer-offline"]
     _run([*npm, "--foreground-scripts"], folder, _build_environment())
-    _run(["node", "-e", PROBE], folder, dict(os.environ))
+    _run(["node", "-e", probe], folder, dict(os.environ))
 
 
 def _build_environment() -> dict[str, str]:
