@@ -20,6 +20,7 @@ from tidesync.errors import (
     StoreClosed,
     StoreCorrupt,
     StoreError,
+    StoreReadOnly,
 )
 from tidesync.schema import TableSchema
 from tidesync.stores.sql.ddl import COUNTER
@@ -32,6 +33,7 @@ from tidesync.stores.sqlite_file import (
     check_file,
     connect,
     create,
+    look,
     patiently,
     translated,
 )
@@ -39,6 +41,7 @@ from tidesync.stores.sqlite_transaction import SQLiteTransaction
 from tidesync.stores.turns import Turns
 
 Synchronous = Literal["full", "normal"]
+Mode = Literal["rwc", "rw", "ro"]
 
 _log: Final = logging.getLogger(__name__)
 _IDLE_LIMIT: Final = 8
@@ -72,6 +75,11 @@ class SQLiteStore:
     `synchronous` "full" makes an acknowledged write survive power loss; with "normal" the last ones may
     be lost then, and the file is never harmed. `busy_timeout` is how many seconds a writer waits for others,
     until `StoreBusy`.
+
+    `mode` "rwc" makes the file, and its tables as they are declared. The other two are for whoever looks at the store
+    of an application: they make and change no table, and every table that the file holds is there, whatever is
+    declared. "rw" also writes records; "ro" writes nothing at all, and needs no right to. Without a file they are
+    `StoreUnavailable`.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class SQLiteStore:
         *,
         synchronous: Synchronous = "full",
         busy_timeout: float = 30.0,
+        mode: Mode = "rwc",
     ) -> None:
         name = _checked(path, busy_timeout)
         if name in ("", ":memory:") or "\0" in name:
@@ -88,7 +97,9 @@ class SQLiteStore:
             )
         if synchronous not in ("full", "normal"):
             raise ConfigurationError(f'synchronous is "full" or "normal", not {synchronous!r}')
-        self.file: Final = File(str(Path(name).absolute()), synchronous, busy_timeout)
+        if mode not in ("rwc", "rw", "ro"):
+            raise ConfigurationError(f'mode is "rwc", "rw" or "ro", not {mode!r:.60}')
+        self.file: Final = File(str(Path(name).absolute()), synchronous, busy_timeout, mode)
         self.capabilities: Final = StoreCapabilities(durable=synchronous == "full", multiprocess=True)
         self.active: set[int] = set()
         self.generation = 0
@@ -119,7 +130,10 @@ class SQLiteStore:
     def _open(self, tables: Sequence[TableSchema]) -> None:
         if not self._is_open:
             check_file(self.file)
-            create(self.file)
+            (create if self.file.mode == "rwc" else look)(self.file)
+        if self.file.mode != "rwc":
+            self._is_open = True
+            return
         connection = self.borrow()
         try:
             with translated(self.file):
@@ -186,6 +200,8 @@ class SQLiteStore:
         """A connection with a transaction begun, and the codecs for what it sees."""
         if not self._is_open:
             raise StoreClosed(f"{self.file.path}: the store is not open: call open() first")
+        if write and self.file.mode == "ro":
+            raise StoreReadOnly(f'{self.file.path}: this store only reads: open it with mode="rw" to write')
         if write:
             self._take_turn()
         try:
@@ -242,7 +258,8 @@ class SQLiteStore:
         codecs = self._codecs.get(row[0])
         if codecs is None:
             layouts = read_layouts(connection)
-            codecs = {name: Codec(layouts[name]) for name in self._opened if name in layouts}
+            names = self._opened if self.file.mode == "rwc" else layouts
+            codecs = {name: Codec(layouts[name]) for name in names if name in layouts}
             with self._mutex:
                 kept = dict(itertools.islice(reversed(self._codecs.items()), _LAYOUTS_LIMIT - 1))
                 self._codecs = {**kept, row[0]: codecs}

@@ -88,6 +88,7 @@ class File:
     path: str
     synchronous: str
     busy_timeout: float
+    mode: str = "rwc"
 
     def typed(self, error: apsw.Error) -> StoreError:
         """What a driver's error means for the user, and what to do about it."""
@@ -154,9 +155,13 @@ def check_file(file: File) -> None:
         if not folder.is_dir():
             raise StoreUnavailable(f"{path}: the folder {folder} does not exist: create it first")
         if path.exists():
-            _check_header(path)
+            _check_header(path, new=file.mode == "rwc")
+        elif file.mode != "rwc":
+            raise StoreUnavailable(f"{path}: there is no such file: look at the path")
     except OSError as error:
         raise StoreUnavailable(f"{path}: cannot be opened: {error.strerror}") from error
+    if file.mode == "ro":
+        return
     for place in (path, folder):
         if place.exists() and not os.access(place, os.W_OK):
             raise StoreReadOnly(
@@ -164,9 +169,11 @@ def check_file(file: File) -> None:
             )
 
 
-def _check_header(path: Path) -> None:
+def _check_header(path: Path, *, new: bool) -> None:
     with path.open("rb") as stream:
         header = stream.read(_HEADER)
+    if not header and not new:
+        raise StoreCorrupt(f"{path}: is empty: not a tidesync database: choose another path")
     if not header or Path(f"{path}-journal").exists():
         return  # a new file, or one that SQLite first has to recover
     if len(header) < _HEADER or not header.startswith(_MAGIC):
@@ -198,13 +205,46 @@ def patiently(file: File, step: Callable[[], T]) -> T:
 
 
 def _connected(file: File) -> Connection:
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = cast("Connection", apsw.Connection(file.path, flags, None, _STATEMENTS))
+    name, flags = _opening(file)
+    connection = cast("Connection", apsw.Connection(name, flags, None, _STATEMENTS))
     connection.set_busy_timeout(int(file.busy_timeout * 1000))
+    if file.mode == "ro" and _has_log(file):
+        # Whoever closes last would move the log into the file.
+        _ = connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     # A misspelt column must be an error, never a text.
     _ = connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     _ = connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
     return connection
+
+
+def _opening(file: File) -> tuple[str, int]:
+    """What to tell SQLite to open, and how."""
+    if file.mode == "rwc":
+        return file.path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    path = Path(file.path)
+    if file.mode == "rw" or all(os.access(place, os.W_OK) for place in (path, path.parent)):
+        # A reader too writes its locks beside the file, and clears them away if it may.
+        return file.path, apsw.SQLITE_OPEN_READWRITE
+    if _has_log(file):
+        return file.path, apsw.SQLITE_OPEN_READONLY
+    # Where nothing can be written, and no log waits, nobody writes: SQLite then needs no locks.
+    return f"{path.as_uri()}?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+
+def _has_log(file: File) -> bool:
+    log = Path(f"{file.path}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def look(file: File) -> None:
+    """See that a file is ours, without changing it."""
+    with translated(file):
+        connection = _connected(file)
+        try:
+            application, version, _ = patiently(file, lambda: _marks(connection))
+        finally:
+            connection.close(True)
+    _check_marks(file.path, application, version)
 
 
 def create(file: File) -> None:
@@ -258,16 +298,23 @@ def connect(file: File) -> Connection:
 
 
 def _configure(connection: Connection, file: File) -> None:
+    if file.mode == "ro":
+        _ = connection.pragma("query_only", True)
+    else:
+        _configure_writer(connection, file)
+    _ = connection.pragma("cache_size", -_CACHE_KIB)
+    _ = connection.pragma("cell_size_check", True)
+    for name, (function, arguments) in SQL_FUNCTIONS.items():
+        connection.create_scalar_function(name, function, arguments, deterministic=True)
+
+
+def _configure_writer(connection: Connection, file: File) -> None:
     mode = connection.pragma("journal_mode", "wal")
     if mode != "wal":
         raise StoreUnavailable(
             f"{file.path}: this file system cannot share memory: use a local disk ({mode})"
         )
     _ = connection.pragma("synchronous", file.synchronous)
-    _ = connection.pragma("cache_size", -_CACHE_KIB)
-    _ = connection.pragma("cell_size_check", True)
     _ = connection.pragma("journal_size_limit", _LOG_LIMIT)
     if sys.platform == "darwin" and file.synchronous == "full":
         _ = connection.pragma("fullfsync", True)
-    for name, (function, arguments) in SQL_FUNCTIONS.items():
-        connection.create_scalar_function(name, function, arguments, deterministic=True)
