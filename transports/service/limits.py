@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import attrs
+
+from tidesync.errors import ConfigurationError
+
+
+def _whole(lowest: int, highest: int) -> Callable[[Any, attrs.Attribute[int], object], None]:
+    def check(_: Any, field: attrs.Attribute[int], value: object) -> None:
+        if type(value) is not int or not lowest <= value <= highest:
+            raise ConfigurationError(
+                f"limits: {field.name} is a whole number from {lowest} to {highest}, not {value!r:.60}"
+            )
+
+    return check
+
+
+def _positive(_: Any, field: attrs.Attribute[Any], value: object) -> None:
+    if field.name == "rate" and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ConfigurationError(f"limits: {field.name} is a number above 0, not {value!r:.60}")
 
 
 @attrs.frozen(kw_only=True)
@@ -13,17 +36,24 @@ class Limits:
     `page`: records in a reply; `page_default`: where the client does not say. `filter`: characters of a filter or
     order; `depth`: how deep an expression or JSON may nest. `concurrent`: requests under way (more are 503);
     `rate`: requests a second by principal, None for any number, `burst`: how many at once. `patience`: seconds
-    for a body to arrive, and for a client to take a part of the reply.
+    for a body to arrive, and for a client to take a part of the reply. A value that cannot be is a
+    `ConfigurationError`.
     """
 
-    body: int = 1 << 20
-    batch_body: int = 16 << 20
-    batch: int = 1000
-    page: int = 1000
-    page_default: int = 100
-    filter: int = 8192
-    depth: int = 32
-    concurrent: int = 100
-    rate: float | None = None
-    burst: int = 100
-    patience: float = 30.0
+    body: int = attrs.field(default=1 << 20, validator=_whole(1, 1 << 30))
+    batch_body: int = attrs.field(default=16 << 20, validator=_whole(1, 1 << 32))
+    batch: int = attrs.field(default=1000, validator=_whole(1, 100_000))
+    page: int = attrs.field(default=1000, validator=_whole(1, 100_000))
+    page_default: int = attrs.field(default=100, validator=_whole(1, 100_000))
+    filter: int = attrs.field(default=8192, validator=_whole(1, 1 << 20))
+    depth: int = attrs.field(default=32, validator=_whole(1, 64))
+    concurrent: int = attrs.field(default=100, validator=_whole(1, 100_000))
+    rate: float | None = attrs.field(default=None, validator=_positive)
+    burst: int = attrs.field(default=100, validator=_whole(1, 1_000_000))
+    patience: float = attrs.field(default=30.0, validator=_positive)
+
+    def __attrs_post_init__(self) -> None:
+        if self.page_default > self.page:
+            raise ConfigurationError(
+                f"limits: page_default is {self.page_default}, and page, the most there may be, {self.page}"
+            )
