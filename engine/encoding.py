@@ -25,19 +25,20 @@ from tidesync.values import ColumnType
 
 def encode_query(query: Query) -> str:
     """The query's text: equal for equal queries, and for those alone. It is JSON, but opaque."""
-    return json.dumps(
-        {
-            "table": query.table,
-            "where": None if query.where is None else _encode(query.where),
-            "order": [[_encode(key.by), key.descending] for key in query.order],
-            "skip": query.skip,
-            "take": query.take,
-            "fields": None if query.fields is None else list(query.fields),
-            "total": query.total,
-        },
-        separators=(",", ":"),
-        allow_nan=False,
-    )
+    return json.dumps(query_json(query), separators=(",", ":"), allow_nan=False)
+
+
+def query_json(query: Query) -> dict[str, Any]:
+    """The query as JSON, every part of it named; an expression is a list that begins with its kind."""
+    return {
+        "table": query.table,
+        "where": None if query.where is None else _encode(query.where),
+        "order": [[_encode(key.by), key.descending] for key in query.order],
+        "skip": query.skip,
+        "take": query.take,
+        "fields": None if query.fields is None else list(query.fields),
+        "total": query.total,
+    }
 
 
 def decode_query(text: str) -> Query:
