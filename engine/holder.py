@@ -68,6 +68,13 @@ def this_thread(name: str) -> bool:
         return _alive.get(name) == threading.get_ident()
 
 
+def process_of(name: str) -> int | None:
+    """The number of the process whose run has this name; None if it is of another machine."""
+    machine, _, rest = name.partition("|")
+    number = rest.partition("|")[0]
+    return int(number) if machine == _machine() and number.isdigit() else None
+
+
 def gone(name: str) -> bool:
     """True only if the run of this name is known to be over."""
     machine, _, rest = name.partition("|")

@@ -48,6 +48,23 @@ def retry(queue: Queue, operation: Operation) -> None:
         queue.finish(head)
 
 
+def discard(queue: Queue, operation: Operation, *, force: bool = False) -> None:
+    """Drop all that is queued on the operation's record, which becomes what is known of the remote.
+
+    What may be at the remote is dropped with `force` only: else `UsageError`. `StaleResolution` if the operation
+    changed since.
+    """
+    head, entry = _find(queue, operation)
+    if head is None or entry is None or entry.id != operation.id:
+        raise StaleResolution(operation.table, operation.record_id)
+    if not force and any(each.state == "attempted" for each in head.entries):
+        raise UsageError(
+            f"{operation.table}/{operation.record_id} may be at the remote already, and dropping it here takes nothing "
+            "back there: a push finds out"
+        )
+    queue.discard(head)
+
+
 def resolve_error(queue: Queue, error: OperationError, how: str, record: Record | None) -> None:
     """Apply one of the resolutions of an `OperationError`; `StaleResolution` if its operation changed since."""
     head, entry = _find(queue, error.operation)

@@ -25,6 +25,7 @@ from tidesync.values import ColumnType
 
 Renew: TypeAlias = Callable[[Record], Record]
 CHUNK: Final = 500
+_DECLARED: Final = "declared/"
 
 
 def follow_declarations(store: Store, tables: Mapping[str, Table[Any]]) -> None:
@@ -46,8 +47,18 @@ def follow_declarations(store: Store, tables: Mapping[str, Table[Any]]) -> None:
             transaction.put(META, [{"id": _key(table), "value": _declared(table.schema)}])
 
 
+def declared_tables(transaction: StoreTransaction) -> dict[str, TableSchema]:
+    """The tables as they were declared last, by name: columns, names on the wire and references."""
+    rows = {str(row["id"]): row["value"] for row in transaction.select(Query(META))}
+    return {
+        name: _schema_of(name, value)
+        for key, value in sorted(rows.items())
+        if (name := key.removeprefix(_DECLARED)) != key and isinstance(value, dict)
+    }
+
+
 def _key(table: Table[Any]) -> str:
-    return f"declared/{table.name}"
+    return f"{_DECLARED}{table.name}"
 
 
 def _declared(schema: TableSchema) -> Json:
@@ -62,9 +73,8 @@ def _declared_before(transaction: StoreTransaction, table: Table[Any]) -> dict[s
 
 
 def _schema_of(name: str, declared: dict[str, Any]) -> TableSchema:
-    return TableSchema(
-        name, tuple(Column(column, ColumnType(type), wire) for column, type, wire in declared["columns"])
-    )
+    columns = tuple(Column(column, ColumnType(type), wire) for column, type, wire in declared["columns"])
+    return TableSchema(name, columns, declared["references"])
 
 
 def _convert(transaction: StoreTransaction, table: Table[Any], old: TableSchema) -> None:
