@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -16,15 +17,39 @@ from tidesync.transports.commits import Write
 from tidesync.transports.principal import Principal
 from tidesync.transports.service.limits import Limits
 from tidesync.transports.service.problems import Problem
+from tidesync.transports.service.writing import Writer
 
 T = TypeVar("T")
 
 
 class Service:
-    """One authority and its limits, as endpoints see them: reads and writes happen off the event loop."""
+    """One authority and its limits, as endpoints see them: reads and writes happen off the event loop.
+
+    The store is opened by the first who needs it, or by `open`.
+    """
 
     def __init__(self, authority: Authority, limits: Limits) -> None:
         self.authority, self.limits = authority, limits
+        self._mutex = threading.Lock()
+        self._writer: Writer | None = None
+        self.closed = False
+
+    def open(self) -> None:
+        """Open the store, if it is not; also after `close`. Blocks. Raises `StoreError`."""
+        with self._mutex:
+            self.closed = False
+            if self._writer is None:
+                _ = self.authority.open()
+                self._writer = Writer(self.authority.commit)
+
+    def close(self) -> None:
+        """Finish the writes that were accepted, and close the store; idempotent. Blocks."""
+        with self._mutex:
+            self.closed = True
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.close()
+            self.authority.close()
 
     def table(self, name: str, principal: Principal) -> TableSchema:
         """The table of this name that exists for the principal, under wire names. Raises `Problem` 404."""
@@ -34,12 +59,27 @@ class Service:
         return schema
 
     async def read(self, ask: Callable[[], T]) -> T:
-        """What `ask` returns, asked on another thread."""
+        """What `ask` returns, asked on another thread. Raises what it raises."""
+        _ = await self._open_writer()
         return await anyio.to_thread.run_sync(ask)
 
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
-        """One outcome per write, in order; what is applied is durable when this returns."""
-        return await self.read(lambda: self.authority.commit(writes))
+        """One outcome per write, in order; what is applied is durable when this returns.
+
+        Who writes at the same time shares a transaction. Raises `StoreError`, and `Problem` 503 where too many
+        wait; nothing was written then.
+        """
+        return await (await self._open_writer()).commit(writes)
+
+    async def _open_writer(self) -> Writer:
+        writer = self._writer
+        if writer is None:
+            if not self.closed:
+                await anyio.to_thread.run_sync(self.open)
+                writer = self._writer
+            if writer is None:
+                raise Problem(503, "closing", "the service stops: try again", headers={"Retry-After": "5"})
+        return writer
 
 
 Endpoint: TypeAlias = Callable[[Service, Request, Principal], Awaitable[Response]]
