@@ -15,6 +15,7 @@ from tidesync.records import Record
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.authority import Authority
 from tidesync.transports.loopback import LoopbackTransport
+from tidesync.transports.principal import Principal, conflicts
 
 Protocol: TypeAlias = Literal["auto", "2.0", "3.0"]
 Wrap: TypeAlias = Callable[[Transport], Transport]
@@ -50,14 +51,12 @@ TASKS: Final = table(TodoTask, references={"list_id": LISTS})
 TABLES: Final[tuple[Table[Any], ...]] = (LISTS, TASKS)
 
 
-class _Remote(Authority):
-    """The built-in remote, with a rule of its own: a list has a title."""
-
-    def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
-        del old
-        if table == LISTS.name and new is not None and new.get("title") == "":
-            return Rejected("title_missing", "a list needs a title")
-        return None
+def _titled(old: Record | None, new: Record | None, principal: Principal) -> Rejected | None:
+    """The built-in remote's own rule: a list has a title."""
+    del principal
+    if new is not None and new.get("title") == "" and not conflicts(old, new):
+        return Rejected("title_missing", "a list needs a title")
+    return None
 
 
 @attrs.frozen
@@ -102,7 +101,8 @@ def reach(place: Place) -> Generator[Transport]:
         return
     store = SQLiteStore(place.folder / "remote.db")
     schemas = [each.schema for each in TABLES]
-    with _Remote(store, schemas, foreign_keys=True, max_changes=EXCHANGE) as remote:
+    rules = {LISTS.name: _titled}
+    with Authority(store, schemas, foreign_keys=True, max_changes=EXCHANGE, before_write=rules) as remote:
         yield LoopbackTransport(remote)
 
 

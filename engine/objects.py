@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, NoReturn, TypeVar, cast, final
 
 import attrs
 
-from tidesync.codecs import Codec, decoded, encoded
+from tidesync.codecs import Codec, Kinds, decoded, encoded, with_null
 from tidesync.columns import Columns, ordering, selection, suggestion, where
 from tidesync.errors import InvalidId, InvalidRecord, UnknownColumn
 from tidesync.query import Expr, Order
@@ -284,6 +284,14 @@ class Table(Generic[T]):
         return result
 
     # -- what a pulled record must be
+
+    @property
+    def kinds(self) -> Mapping[str, tuple[Kinds | None, bool]]:
+        """By column: the kinds of JSON that fit it (None: any), and whether it may be missing."""
+        return {
+            slot.name: (slot.codec.kinds and with_null(slot.codec.kinds, slot.nullable), slot.nullable)
+            for slot in self._slots
+        }
 
     def fits(self, record: Record) -> str | None:
         """Why a record does not fit the declared columns, naming field and type; None if it does.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import attrs
 
@@ -20,7 +20,6 @@ from tidesync.contracts.transport import (
     Outcome,
     Page,
     PullRequest,
-    Rejected,
     TransportCapabilities,
     Untried,
 )
@@ -29,7 +28,8 @@ from tidesync.objects import Table
 from tidesync.query import And, Compare, Field, Query, Value
 from tidesync.records import Copy, Record, alive
 from tidesync.schema import Column, TableSchema
-from tidesync.transports.commits import Effect, Write, read_write
+from tidesync.transports.commits import Effect, Write
+from tidesync.transports.fitting import closed
 from tidesync.transports.layout import (
     DEAD,
     HIDDEN,
@@ -44,7 +44,10 @@ from tidesync.transports.layout import (
     stored,
 )
 from tidesync.transports.pages import Answer
-from tidesync.transports.principal import ANYBODY, Principal
+from tidesync.transports.principal import ANYBODY, BeforeWrite, Principal
+from tidesync.transports.rules import Rules, by_table
+from tidesync.transports.trails import forget_trails
+from tidesync.transports.views import View, Views
 from tidesync.transports.work import Work
 from tidesync.values import ColumnType
 
@@ -58,12 +61,14 @@ class Authority:
     `foreign_keys`: their references are enforced. `identity` names it; if None, it is drawn at the
     first open and kept. `remembers`: seconds for which operation ids are known, None for ever.
     `max_changes` bounds one push, `record_limit` the bytes of JSON in one change. `clock` tells seconds
-    since 1970. It keeps no state outside the store: several authorities may share one, from several
-    processes too where the store allows that. Raises `StoreError` where the store fails, never for what
-    a change holds: that is an outcome.
+    since 1970, of which whole milliseconds are kept. `before_write` is a rule for all tables, or one by table.
+    `schema` "closed": tables that declare columns hold those only, with values that fit them. It keeps
+    no state outside the store: several authorities may share one, from several processes too where the
+    store allows that. Raises `StoreError` where the store fails, never for what a change holds: that is
+    an outcome.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is an option of its own, by keyword
         self,
         store: Store,
         tables: Iterable[TableSchema | Table[Any]],
@@ -74,23 +79,41 @@ class Authority:
         max_changes: int = 1000,
         record_limit: int = 1 << 20,
         clock: Callable[[], float] = time.time,
+        before_write: BeforeWrite | Mapping[str, BeforeWrite] | None = None,
+        schema: Literal["open", "closed"] = "open",
     ) -> None:
+        if schema not in ("open", "closed"):
+            raise ConfigurationError(f"schema is 'open' or 'closed', not {schema!r:.60}")
         self.store, self.clock, self.remembers = store, clock, remembers
         self.max_changes, self.record_limit = max_changes, record_limit
-        self.tables = {schema.name: schema for schema in _schemas(tables)}
+        given = _declared(tables)
+        declared = {name: each.schema if isinstance(each, Table) else each for name, each in given.items()}
+        self.tables = {name: each.at_the_remote() for name, each in declared.items()}
         self.foreign_keys = foreign_keys
         self._identity = identity
         self._opening = threading.Lock()
-        self._referrers: dict[str, list[tuple[str, Column]]] = {name: [] for name in self.tables}
+        self._views = Views(declared)
+        referrers = self._referrers() if foreign_keys else None
+        fits = {name: closed(each) for name, each in given.items()} if schema == "closed" else {}
+        self._rules = Rules(
+            tables=self.tables,
+            views=self._views,
+            referrers=referrers,
+            remembers=remembers,
+            before_write=by_table(before_write, tuple(self.tables)),
+            closed={name: fit for name, fit in fits.items() if fit is not None},
+            limit=record_limit,
+        )
+
+    def _referrers(self) -> dict[str, list[tuple[str, Column]]]:
+        """By table, who names its records."""
+        referrers: dict[str, list[tuple[str, Column]]] = {name: [] for name in self.tables}
         for schema in self.tables.values():
-            if schema.name.startswith("__"):
-                raise ConfigurationError(f"{schema.name}: names that start with __ belong to tidesync")
-            if taken := HIDDEN & {name.lower() for name in schema.by_name}:
-                raise ConfigurationError(f"{schema.name}.{min(taken)}: the name belongs to the remote")
-            for name, target in (schema.references or {}).items() if foreign_keys else ():
+            for name, target in (schema.references or {}).items():
                 if target not in self.tables:
                     raise ConfigurationError(f"{schema.name}.{name} references {target!r}: declare it too")
-                self._referrers[target].append((schema.name, schema.by_name[name]))
+                referrers[target].append((schema.name, schema.by_name[name]))
+        return referrers
 
     # ---- life
 
@@ -142,13 +165,13 @@ class Authority:
 
     def get(self, table: str, id: str, principal: Principal = ANYBODY) -> Copy:
         """What is held under this id now: a record, a tombstone, or None."""
-        self._check_table(table, principal)
+        view = self.view(table, principal)
         with self.store.transaction(write=False) as transaction:
-            return copy_of(transaction.get(table, [id])[0])
+            return copy_of(view.row(transaction.get(table, [id])[0]))
 
     def records(self, table: str) -> list[Record]:
         """All live records of the table, by id."""
-        self._check_table(table)
+        _ = self.view(table, ANYBODY)
         with self.store.transaction(write=False) as transaction:
             return [copy for copy in map(copy_of, transaction.select(Query(table, LIVE))) if alive(copy)]
 
@@ -163,22 +186,36 @@ class Authority:
         Raises `ResyncRequired` for a cursor that is not honoured, `RequestRefused` for what has no meaning.
         """
         query = request.query
-        self._check_table(query.table, principal)
+        view = self.view(query.table, principal)
         if request.limit < 1:
             raise RequestRefused(f"limit is {request.limit}: at least 1 is needed", code="invalid_request")
         if request.incremental and (query.order or query.skip or query.take is not None):
             raise RequestRefused("an incremental pull has no order, skip or take", code="invalid_request")
         with self.store.transaction(write=False) as transaction:
             meta = read_meta(transaction)
-            page = Answer(transaction, meta, request, min(request.limit, PAGE_LIMIT)).page()
+            answer = Answer(transaction, meta, request, min(request.limit, PAGE_LIMIT), view)
+            page = answer.page() if answer.ready() else None
+        if page is None:
+            self._keep_trails(query.table)
+            return self.pull(request, principal)
         return attrs.evolve(page, clock=max(moment(self.clock()), meta.clock))
 
-    def _check_table(self, name: str, principal: Principal = ANYBODY) -> None:
-        if name not in self.tables or not principal.sees(name):
+    def _keep_trails(self, table: str) -> None:
+        """From now on keep what is replaced in a table: somebody follows it who sees a part of it only."""
+        with self.store.transaction(write=True) as transaction:
+            meta = read_meta(transaction)
+            if table not in meta.trails:
+                attrs.evolve(meta, trails={**meta.trails, table: meta.sequence}).write(transaction)
+
+    def view(self, name: str, principal: Principal = ANYBODY) -> View:
+        """What the principal sees of a table, under the names that are kept; `RequestRefused` if none of it."""
+        view = self._views.of(principal, name)
+        if view is None:
             known = ", ".join(filter(principal.sees, self.tables)) or "none"
             raise RequestRefused(
                 f"there is no table {name!r:.80} here; declared: {known}", code="unknown_table"
             )
+        return view
 
     # ---- writing
 
@@ -196,47 +233,26 @@ class Authority:
         Each is decided on what the ones before it left. What is applied is durable, where the store is, once
         this returns.
         """
-        taken = [self._read(write) for write in writes]
+        taken = [self._rules.read(write) for write in writes]
         effects = [effect for effect in taken if isinstance(effect, Effect)]
         if not effects:
             return [outcome for outcome in taken if not isinstance(outcome, Effect)]
-        referrers = self._referrers if self.foreign_keys else None
         with self.store.transaction(write=True) as transaction:
-            work = Work(
-                transaction,
-                self.tables,
-                now=self.clock(),
-                remembers=self.remembers,
-                referrers=referrers,
-                refuse=self.refuse,
-            )
+            work = Work(transaction, self._rules, self.clock())
             work.load(effects)
             outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
             work.finish()
         return outcomes
 
-    def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
-        """Why a write that conflicts with nothing is not taken; None takes it, which is all this class says.
-
-        `old` is the live record there is, `new` the content there would be; None where there is none. For
-        subclasses: it is asked inside the write transaction, before references are checked.
-        """
-        del table, old, new
-        return None
-
-    def _read(self, write: Write) -> Effect | Rejected:
-        table = write.change.table
-        if table not in self.tables or not write.principal.sees(table):
-            return Rejected("unknown_table", f"there is no table {table!r:.80} here")
-        return read_write(write, self.record_limit)
-
     def compact(self, keep: float) -> int:
         """Forget tombstones older than `keep` seconds; followers from before the last of them must resync.
 
-        Returns how many went. Their ids are free again, as if they had never been used.
+        With them goes what left somebody's view longer ago: followers with a view from before then must resync too.
+        Returns how many tombstones went. Their ids are free again, as if they had never been used.
         """
         gone = 0
-        limit = Value(moment(self.clock() - keep), ColumnType.DATETIME)
+        before = moment(self.clock() - keep)
+        limit = Value(before, ColumnType.DATETIME)
         old = And((DEAD, Compare("lt", Field("updated_at", ColumnType.DATETIME), limit)))
         with self.store.transaction(write=True) as transaction:
             meta = read_meta(transaction)
@@ -249,15 +265,23 @@ class Authority:
                 if numbers:
                     gone += transaction.delete(table, list(numbers))
                     fences[table] = max(fences.get(table, 0), *numbers.values())
-            attrs.evolve(meta, fences=fences).write(transaction)
+            gone_trails = forget_trails(transaction, before)
+            trails = {table: max(last, gone_trails.get(table, 0)) for table, last in meta.trails.items()}
+            attrs.evolve(meta, fences=fences, trails=trails).write(transaction)
         return gone
 
 
-def _schemas(tables: Any) -> list[TableSchema]:
+def _declared(tables: Any) -> dict[str, TableSchema | Table[Any]]:
     if isinstance(tables, Table | str) or not hasattr(tables, "__iter__"):
         raise ConfigurationError(f"tables are a list, such as [todos], not {tables!r:.60}")
-    schemas = [each.schema if isinstance(each, Table) else each for each in tables]
-    for each in schemas:
-        if not isinstance(each, TableSchema):
+    declared: dict[str, TableSchema | Table[Any]] = {}
+    for each in tables:
+        if not isinstance(each, Table | TableSchema):
             raise ConfigurationError(f"tables are what table() returns, not {each!r:.60}")
-    return [each.at_the_remote() for each in schemas]
+        schema = each.schema if isinstance(each, Table) else each
+        if schema.name.startswith("__"):
+            raise ConfigurationError(f"{schema.name}: names that start with __ belong to tidesync")
+        if taken := HIDDEN & {name.lower() for name in schema.by_wire}:
+            raise ConfigurationError(f"{schema.name}.{min(taken)}: the name belongs to the remote")
+        declared[schema.name] = each
+    return declared

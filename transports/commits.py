@@ -45,7 +45,8 @@ class Write:
     no, the outcome is `Conflicted`, also for a delete of what is gone. `remember` False: the change's id is not
     an operation's, and not kept. `whole` True: an update leaves nothing of the record that it does not carry.
     `witness` is told the row that is met, before the condition is asked, and the row that is left, where
-    something was written: whole rows with their hidden fields, also deleted ones.
+    something was written: whole rows with their hidden fields, also deleted ones; None for one that is hidden
+    from the principal.
     """
 
     change: Change
@@ -102,7 +103,8 @@ def read_write(write: Write, limit: int) -> Effect | Rejected:
         return Rejected("invalid_id", str(error))
     except InvalidRecord as error:
         return Rejected("invalid_record", str(error))
-    what = [change.table, change.record_id, change.kind, values, sorted(removed)]
+    kind = "replace" if write.whole and change.kind == "update" else change.kind
+    what = [change.table, change.record_id, kind, values, sorted(removed)]
     text = json.dumps(what, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
     if len(text) > limit:
         return Rejected("too_large", f"the change has {len(text)} bytes of JSON, and {limit} is the limit")

@@ -17,6 +17,7 @@ from tidesync.errors import StoreClosed, StoreTooNew
 from tidesync.query import equals
 from tidesync.records import SYSTEM_FIELDS, Copy, Record, Tombstone, version_of
 from tidesync.schema import Column, TableSchema
+from tidesync.transports.trails import TRAILS
 from tidesync.values import ColumnType
 
 SEQUENCE: Final = "_sequence"
@@ -30,13 +31,14 @@ REMEMBERED: Final = "__remembered"
 OWN_TABLES: Final = (
     TableSchema(META, (), {}),
     TableSchema(REMEMBERED, (Column("at", ColumnType.DATETIME),), {}, (("at",),)),
+    TRAILS,
 )
 FORMAT: Final = 1
 
 
 def moment(seconds: float) -> str:
-    """Seconds since 1970 as canonical datetime text: UTC, 27 characters."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Seconds since 1970 as canonical datetime text, cut to whole milliseconds: no wire loses any of it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:23] + "000Z"
 
 
 def stored(schema: TableSchema, *, foreign_keys: bool) -> TableSchema:
@@ -68,17 +70,21 @@ class Meta:
     """The authority's counters, one row of its store: read and written in the transaction that uses them.
 
     `sequence` is the last number drawn, `clock` the latest time written, `fences` by table the number of the
-    last tombstone that was forgotten.
+    last tombstone that was forgotten. `trails` by table: the number after which all that was left is kept, for
+    tables that were followed through a view.
     """
 
     identity: str
     sequence: int = 0
     clock: str = ""
     fences: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    trails: Mapping[str, int] = attrs.field(factory=dict[str, int])
 
     def write(self, transaction: StoreTransaction) -> None:
         """Put the row."""
         row: Record = {"id": "meta", "format": FORMAT, "identity": self.identity, "sequence": self.sequence}
+        if self.trails:
+            row["trails"] = dict(self.trails)
         transaction.put(META, [{**row, "clock": self.clock, "fences": dict(self.fences)}])
 
 
@@ -93,8 +99,10 @@ def find_meta(transaction: StoreTransaction) -> Meta | None:
             "sequence": int(last),
             "clock": str(clock),
             "fences": dict(fences),
+            **rest,
         }:
-            return Meta(who, last, clock, fences)
+            trails = rest.get("trails")
+            return Meta(who, last, clock, fences, trails if isinstance(trails, dict) else {})
         case row:
             found = row.get("format")
             raise StoreTooNew(

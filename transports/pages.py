@@ -13,11 +13,15 @@ from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Page, PullRequest
 from tidesync.errors import ResyncRequired
 from tidesync.predicate import matcher, project
-from tidesync.query import And, Compare, Expr, Field, Or, Order, Query, Value, all_of
+from tidesync.query import And, Compare, Expr, Field, Not, Or, Order, Query, Value, all_of
 from tidesync.records import Json, Record, Tombstone, alive
 from tidesync.transports.layout import DEAD, DELETED, LIVE, SEQUENCE, Meta, copy_of
+from tidesync.transports.trails import seen_since
+from tidesync.transports.views import ALL, View
 from tidesync.values import ColumnType
 
+HIDDEN_LIMIT = 1000
+"""How many changed rows that are not for the follower are looked at for one page."""
 _SEQUENCE = Field(SEQUENCE, ColumnType.INTEGER)
 
 
@@ -26,18 +30,23 @@ class Position:
     """Where a follower stands: it has all that was committed up to `sequence` and matched.
 
     `since` is set during its first pull, and is the last number when that began: what was deleted before then
+    it does not hold. `base` is the last number when the pull under way began: what had left its view before then
     it does not hold.
     """
 
     sequence: int
-    since: int | None = None
+    since: int | None
+    base: int
 
 
 class Answer:
     """One request, answered inside one read transaction; `limit` counts rows."""
 
-    def __init__(self, transaction: StoreTransaction, meta: Meta, request: PullRequest, limit: int) -> None:
+    def __init__(
+        self, transaction: StoreTransaction, meta: Meta, request: PullRequest, limit: int, view: View = ALL
+    ) -> None:
         self.transaction, self.meta, self.request, self.limit = transaction, meta, request, limit
+        self.view = view
         self.table = request.query.table
         self.where = request.query.where
         fields = request.query.fields if request.fields is None else request.fields
@@ -46,36 +55,76 @@ class Answer:
 
     def page(self) -> Page:
         """The page, without the remote's clock."""
-        query = self.request.query
         if self.request.ids is not None:
             return self.lookup(self.request.ids)
-        if query.order or query.skip or query.take is not None:
-            return self.listing()
-        return self.changes()
+        return self.listing() if self.listed() else self.changes()
+
+    def listed(self) -> bool:
+        """Whether the request is for a part of what matches, in an order of its own."""
+        query = self.request.query
+        return bool(query.order or query.skip or query.take is not None)
+
+    def ready(self) -> bool:
+        """Whether the page can be answered: news for a view only where what is replaced is kept."""
+        news = self.request.ids is None and not self.listed()
+        return not news or self.view.where is None or self.table in self.meta.trails
 
     def changes(self) -> Page:
         """What was committed after the cursor, in the order of commits, up to `limit` rows."""
         position = self.position()
         after = _above(position.sequence)
-        where = And((after, self.wanted(position)))
+        where = all_of(after, self.view.where, self.wanted(position))
         # Whether a record departed is decided here, on all of it.
         fields = None if self.request.departures else self.read
         select = Query(self.table, where, (Order(_SEQUENCE),), take=self.limit + 1, fields=fields)
         rows = list(self.transaction.select(select))
-        more = len(rows) > self.limit
-        rows = rows[: self.limit]
-        found, tombstones, departed = self.sorted_out(rows, matcher(self.where))
-        # At the end the follower has everything there is, also where the last commits were not for it.
-        last = _integer(rows[-1][SEQUENCE]) if more else self.meta.sequence
-        since = {"since": position.since} if more and position.since is not None else {}
+        end = _number(rows[self.limit - 1]) if len(rows) > self.limit else None
+        left: dict[str, int] = {}
+        if self.view.where is not None and (self.request.deleted or position.since is not None):
+            left, end = self.left(position, end)
+            numbers = sorted(
+                number for number in (*map(_number, rows), *left.values()) if _within(number, end)
+            )
+            end = numbers[self.limit - 1] if len(numbers) > self.limit else end
+        found, tombstones, departed = self.sorted_out(
+            [row for row in rows if _within(_number(row), end)], matcher(self.where)
+        )
+        tombstones |= {id: Tombstone(None) for id, number in left.items() if _within(number, end)}
+        cursor = self.cursor(sequence=self.meta.sequence)
+        if end is not None:
+            # At the end the follower has everything there is, also where the last commits were not for it.
+            cursor = self.cursor(sequence=end, **self.began(position))
         return Page(
             records=found,
             tombstones=tombstones,
             departed=departed,
-            cursor=self.cursor(sequence=last, **since),
-            more=more,
+            cursor=cursor,
+            more=end is not None,
             total=self.total(after),
         )
+
+    def began(self, position: Position) -> dict[str, int]:
+        """What the cursor of a page says of the pull that it is in the middle of."""
+        if position.since is not None:
+            return {"since": position.since}
+        return {} if self.view.where is None else {"base": position.base}
+
+    def left(self, position: Position, end: int | None) -> tuple[dict[str, int], int | None]:
+        """What has left the view since the pull began, up to `end`: the numbers of those rows, by id.
+
+        Also the number that this is complete up to: many rows that are not for the follower are looked at in parts.
+        """
+        assert self.view.where is not None
+        after = _above(max(position.sequence, position.base))
+        before = None if end is None else Not(_above(end))
+        where = all_of(after, before, Not(self.view.where))
+        query = Query(self.table, where, (Order(_SEQUENCE),), take=HIDDEN_LIMIT + 1, fields=(SEQUENCE,))
+        numbers = {str(row["id"]): _number(row) for row in self.transaction.select(query)}
+        if len(numbers) > HIDDEN_LIMIT:
+            del numbers[next(reversed(numbers))]
+            end = max(numbers.values())
+        seen = seen_since(self.transaction, self.table, numbers, position.base, self.view)
+        return {id: number for id, number in numbers.items() if id in seen}, end
 
     def wanted(self, position: Position) -> Expr:
         """The rows to tell, of those after the position: what matches, what died, what may have departed."""
@@ -113,7 +162,7 @@ class Answer:
         query = self.request.query
         offset = self.offset()
         take = self.limit if query.take is None else max(0, min(self.limit, query.take - offset))
-        live = all_of(LIVE, self.where)
+        live = all_of(LIVE, self.view.where, self.where)
         select = attrs.evolve(query, where=live, skip=query.skip + offset, take=take + 1, fields=self.read)
         rows = list(self.transaction.select(select))
         more = len(rows) > take and (query.take is None or offset + take < query.take)
@@ -126,7 +175,8 @@ class Answer:
         offset = self.offset()
         end = offset + self.limit
         asked = tuple(dict.fromkeys(ids))
-        rows = [row for row in self.transaction.get(self.table, asked[offset:end]) if row is not None]
+        held = map(self.view.row, self.transaction.get(self.table, asked[offset:end]))
+        rows = [row for row in held if row is not None]
         matches = matcher(self.where)
         if not self.request.departures:
             rows = [row for row in rows if row[DELETED] or matches(row)]
@@ -145,16 +195,17 @@ class Answer:
         """How many records match, if that was asked."""
         if not (self.request.total or self.request.query.total):
             return None
-        return self.transaction.count(Query(self.table, all_of(after, LIVE, self.where)))
+        return self.transaction.count(Query(self.table, all_of(after, LIVE, self.view.where, self.where)))
 
     # ---- cursors
 
     def cursor(self, **numbers: int) -> Json:
-        """A cursor of this authority and table."""
-        return {"identity": self.meta.identity, "table": self.table, **numbers}
+        """A cursor of this authority, table and view."""
+        view = {} if self.view.mark is None else {"view": self.view.mark}
+        return {"identity": self.meta.identity, "table": self.table, **view, **numbers}
 
     def numbers(self) -> dict[str, Json]:
-        """What the request's cursor holds, if it is one of this authority and table; empty without one."""
+        """What the request's cursor holds, if it is one of this authority, table and view; empty without one."""
         cursor = self.request.cursor
         if cursor is None:
             return {}
@@ -164,18 +215,26 @@ class Answer:
             raise ResyncRequired(f"the cursor is of another remote than {self.meta.identity!r}: start again")
         if cursor["table"] != self.table:
             raise ResyncRequired(f"the cursor is of another table than {self.table!r}: start again")
+        if cursor.get("view") != self.view.mark:
+            raise ResyncRequired("the cursor is of somebody who may see other records: start again")
         return cursor
 
     def position(self) -> Position:
         """Where the follower stands; `ResyncRequired` if what it missed cannot be told any more."""
         numbers, last = self.numbers(), self.meta.sequence
         if not numbers:
-            return Position(0, last)
-        position = Position(self.number("sequence"), self.number("since") if "since" in numbers else None)
-        if max(position.sequence, position.since or 0) > last:
+            return Position(0, last, last)
+        sequence, since = self.number("sequence"), self.number("since") if "since" in numbers else None
+        base = self.number("base") if "base" in numbers else sequence if since is None else since
+        position = Position(sequence, since, base)
+        if max(sequence, base) > last:
             raise ResyncRequired("the cursor is from the future: the remote has lost commits; start again")
-        if max(position.sequence, position.since or 0) < self.meta.fences.get(self.table, 0):
+        if max(sequence, since or 0) < self.meta.fences.get(self.table, 0):
             raise ResyncRequired("the cursor is too old: deletes since then have been forgotten; start again")
+        if self.view.where is not None and base < self.meta.trails.get(self.table, 0):
+            raise ResyncRequired(
+                "the cursor is too old: what left since then has been forgotten; start again"
+            )
         return position
 
     def offset(self) -> int:
@@ -194,6 +253,11 @@ def _above(sequence: int) -> Expr:
     return Compare("gt", _SEQUENCE, Value(sequence, ColumnType.INTEGER))
 
 
-def _integer(value: Json) -> int:
-    assert isinstance(value, int)
-    return value
+def _number(row: Record) -> int:
+    number = row[SEQUENCE]
+    assert isinstance(number, int)
+    return number
+
+
+def _within(number: int, end: int | None) -> bool:
+    return end is None or number <= end

@@ -10,14 +10,18 @@ import attrs
 from tidesync.contracts.transport import Rejected
 from tidesync.errors import ConfigurationError
 from tidesync.expressions import Expression
+from tidesync.objects import Table
 from tidesync.query import Expr
 from tidesync.records import Record
 
 
-def _views(given: Mapping[str, Any] | None) -> Mapping[str, Expr | None] | None:
+def _views(given: Mapping[Any, Any] | None) -> Mapping[str, Expr | None] | None:
     if given is None:
         return None
-    return {str(table): _condition(table, view) for table, view in given.items()}
+    return {
+        table.name if isinstance(table, Table) else str(table): _condition(table, view)
+        for table, view in given.items()
+    }
 
 
 def _condition(table: object, view: object) -> Expr | None:
@@ -25,7 +29,17 @@ def _condition(table: object, view: object) -> Expr | None:
         return view
     if isinstance(view, Expression):
         return view.expr
-    raise ConfigurationError(f"the view of {table!r:.80} is a condition, such as todos.c.owner == 'ann', or None")
+    raise ConfigurationError(
+        f"the view of {table!r:.80} is a condition, such as todos.c.owner == 'ann', or None"
+    )
+
+
+def _check_name(principal: object, attribute: object, name: object) -> None:
+    del principal, attribute
+    if not isinstance(name, str) or any("\ud800" <= character <= "\udfff" for character in name):
+        raise ConfigurationError(
+            f"the name of a principal is text that an encoding can carry, not {name!a:.80}"
+        )
 
 
 @attrs.frozen
@@ -34,10 +48,11 @@ class Principal:
 
     `views` None: every table, whole. Else by table name the condition that every read, write, cursor and count
     is confined to (None: the whole table); a table that is not named does not exist for them. `name` tells
-    principals apart: operation ids are remembered, and rates are counted, under it.
+    principals apart: operation ids are remembered, and rates are counted, under it. Conditions are written with
+    the names of the declared table, whatever they are on the wire; tables may stand for their names.
     """
 
-    name: str
+    name: str = attrs.field(validator=_check_name)
     views: Mapping[str, Expr | None] | None = attrs.field(default=None, converter=_views)
 
     def sees(self, table: str) -> bool:
@@ -53,7 +68,27 @@ ANYBODY: Final = Principal("")
 """Whoever asks where nobody is asked who they are."""
 
 BeforeWrite: TypeAlias = Callable[[Record | None, Record | None, Principal], Record | Rejected | None]
-"""Asked before a write: the live record there is (None: there is none) and the content there would be (None: a
-delete), whose `version` is the one that the write was made from, if its sender told. It answers None for no
-objection, a record to be written instead, or why the write is refused. Where both are alive and the versions
-differ, the write is a conflict: None leaves it one, a record settles it."""
+"""A rule of the remote's own: `before_write(old, new, principal)`, asked inside the write transaction.
+
+`old` is the live record that the principal may see, system fields included; None: there is none, or it is
+deleted. `new` is the whole record there would be; None for a delete. Both are copies, under the names that the
+remote knows. Of system fields `new` has `version` alone: the version that the write was made from, as far as its
+sender told. A write that conflicts with nothing has the version of `old`, so `conflicts(old, new)` tells one that
+does: an update of another version or under a condition that does not hold, or an insert under the id of a live
+record. It is asked only where `old` and `new` are both alive; a delete that conflicts is not asked about.
+
+The answer is one of
+* None: no objection. A conflict stays one;
+* a record, written whole instead of `new` (or instead of deleting): its system fields are ignored, its id must be
+  the same. *It settles a conflict*: a rule that only amends should answer None where `conflicts(old, new)`;
+* `Rejected`, with a code and message for the sender.
+
+A record that it answers is checked as one that was sent: JSON, columns of a closed schema, view, references. If
+it raises, or answers anything else, the error is logged, that write's outcome is `Unknown`, and others go on. It
+is not asked about a delete of what is gone, nor again when an operation is sent again after it was applied.
+"""
+
+
+def conflicts(old: Record | None, new: Record | None) -> bool:
+    """Whether a write that `before_write` is asked about conflicts with the record that is held."""
+    return old is not None and new is not None and old["version"] != new.get("version")

@@ -6,8 +6,7 @@ smaller one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Container, Mapping, Sequence
 
 import attrs
 
@@ -17,13 +16,16 @@ from tidesync.contracts.transport import (
     Conflicted,
     Outcome,
     Rejected,
+    Unknown,
+    Version,
 )
 from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals
-from tidesync.records import Record, Tombstone, alive, version_of
-from tidesync.schema import Column, TableSchema
+from tidesync.records import Record, Tombstone, alive, same, version_of
+from tidesync.schema import Column
 from tidesync.transports.commits import Effect, permits
 from tidesync.transports.layout import (
     DELETED,
+    HIDDEN,
     LIVE,
     REMEMBERED,
     SEQUENCE,
@@ -32,46 +34,34 @@ from tidesync.transports.layout import (
     moment,
     read_meta,
 )
+from tidesync.transports.principal import Principal
+from tidesync.transports.rules import FORBIDDEN, Rules
+from tidesync.transports.trails import TRAILS, trail
+from tidesync.transports.views import ALL, View
 from tidesync.values import ColumnType
-
-Refuse: TypeAlias = Callable[[str, Record | None, Record | None], Rejected | None]
-Referrers: TypeAlias = Mapping[str, Sequence[tuple[str, Column]]]
-"""By table: the tables and columns whose values name its records."""
 
 
 class Work:
-    """One push inside its write transaction: it decides each change on what the ones before it left.
+    """Some writes inside their transaction: it decides each on what the ones before it left."""
 
-    `referrers` None: references are not enforced. `remembers` is in seconds, None for ever.
-    """
-
-    def __init__(
-        self,
-        transaction: StoreTransaction,
-        tables: Mapping[str, TableSchema],
-        *,
-        now: float,
-        remembers: float | None,
-        referrers: Referrers | None,
-        refuse: Refuse,
-    ) -> None:
-        self.transaction, self.tables, self.referrers, self.refuse = transaction, tables, referrers, refuse
-        self.now, self.remembers = now, remembers
+    def __init__(self, transaction: StoreTransaction, rules: Rules, now: float) -> None:
+        self.transaction, self.rules, self.now = transaction, rules, now
         self.meta = read_meta(transaction)
         self.clock = max(moment(now), self.meta.clock)
         self.sequence = self.meta.sequence
-        self.rows: dict[str, dict[str, Record | None]] = {name: {} for name in tables}
-        self.unwritten: dict[str, dict[str, Record]] = {name: {} for name in tables}
+        self.rows: dict[str, dict[str, Record | None]] = {name: {} for name in rules.tables}
+        self.unwritten: dict[str, dict[str, Record]] = {name: {} for name in rules.tables}
         self.remembered: dict[str, Record] = {}
         self.unremembered: list[Record] = []
+        self.left: list[Record] = []
 
     def load(self, effects: Sequence[Effect]) -> None:
         """Read what the changes need: one get per table, and one for their operation ids."""
-        if self.remembers is not None:
-            limit = Value(moment(self.now - self.remembers), ColumnType.DATETIME)
+        if self.rules.remembers is not None:
+            limit = Value(moment(self.now - self.rules.remembers), ColumnType.DATETIME)
             old = Compare("lt", Field("at", ColumnType.DATETIME), limit)
             _ = self.transaction.delete_where(Query(REMEMBERED, old))
-        wanted: dict[str, dict[str, None]] = {name: {} for name in self.tables}
+        wanted: dict[str, dict[str, None]] = {name: {} for name in self.rules.tables}
         for effect in effects:
             wanted[effect.change.table][effect.change.record_id] = None
             for name, target in self.references(effect.change.table).items():
@@ -93,56 +83,119 @@ class Work:
                 return Rejected("operation_reused", f"operation {change.id!r} was applied with other content")
             return Applied(version_of(seen))
         row = self.row(change.table, change.record_id)
+        held = self.view(write.principal, change.table).row(row)
         if write.witness is not None:
-            write.witness(row)
-        if write.condition is not None and not write.condition(copy_of(row)):
-            return Conflicted(copy_of(row))
-        if change.kind == "delete" and (row is None or row[DELETED]):
-            return Applied(version_of(row), Tombstone(version_of(row)))
-        if not permits(change.kind, change.expected, row):
-            return Conflicted(copy_of(row))
-        content = self.result(effect, row)
-        refusal = self.refusal(effect, row, content)
-        if refusal is not None:
-            return refusal
-        return self.write(effect, row, content)
+            write.witness(held)
+        wanted = write.condition is None or write.condition(copy_of(held))
+        if wanted and change.kind == "delete" and (held is None or held[DELETED]):
+            return Applied(version_of(held), Tombstone(version_of(held)))
+        if not wanted or not permits(change.kind, change.expected, held):
+            return self.conflict(effect, held)
+        if row is not held:
+            return FORBIDDEN
+        return self.decide(effect, held)
 
-    def result(self, effect: Effect, row: Record | None) -> Record | None:
+    def conflict(self, effect: Effect, held: Record | None) -> Outcome:
+        """What comes of a write that does not meet what it expects: a conflict, unless the rule settles it."""
+        copy, change = copy_of(held), effect.change
+        if change.table not in self.rules.before_write or not alive(copy):
+            return Conflicted(copy)
+        if change.kind not in ("insert", "update"):
+            return Conflicted(copy)
+        version = change.expected.version if isinstance(change.expected, Version) else None
+        # What failed may be the condition alone: the rule shall see that it is a conflict.
+        answer = self.ask(effect, held, None if version == version_of(copy) else version)
+        if answer is None:
+            return Conflicted(copy)
+        return self.amend(effect, held, answer) if isinstance(answer, dict) else answer
+
+    def decide(self, effect: Effect, held: Record | None) -> Outcome:
+        """What comes of a write that conflicts with nothing."""
+        change = effect.change
+        if change.table in self.rules.before_write:
+            expected = change.expected
+            version = expected.version if isinstance(expected, Tombstone) else None
+            answer = self.ask(effect, held, version_of(held) if alive(copy_of(held)) else version)
+            if isinstance(answer, dict):
+                return self.amend(effect, held, answer)
+            if answer is not None:
+                return answer
+        content = self.result(effect, held)
+        return self.settle(effect, held, content, effect.values if change.kind == "update" else content or {})
+
+    def ask(
+        self, effect: Effect, held: Record | None, version: str | None
+    ) -> Record | Rejected | Unknown | None:
+        """What the remote's own rule says of the write; `version` is the one that it was made from."""
+        old, new = copy_of(held), self.result(effect, held)
+        if new is not None and version is not None:
+            new = {**new, "version": version}
+        return self.rules.ask(effect.change.table, old if alive(old) else None, new, effect.write.principal)
+
+    def amend(self, effect: Effect, held: Record | None, answer: Record) -> Outcome:
+        """What comes of a write for which the rule answered a record."""
+        amended = self.rules.amend(effect, held, answer)
+        if isinstance(amended, Rejected):
+            return amended
+        content: Record = {"id": effect.change.record_id, **amended.values}
+        old = content_in(held) if held is not None and not held[DELETED] else {}
+        written = {name for name, value in content.items() if name not in old or not same(old[name], value)}
+        return self.settle(amended, held, content, written)
+
+    def result(self, effect: Effect, held: Record | None) -> Record | None:
         """The content that the change leads to, id included; None for a delete."""
-        if effect.change.kind == "delete":
+        kind = effect.change.kind
+        if kind == "delete":
             return None
-        if row is None or effect.change.kind == "insert" or effect.write.whole:
+        if held is None or kind == "insert" or (kind == "update" and effect.write.whole):
             return {"id": effect.change.record_id, **effect.values}
-        kept = {key: value for key, value in content_in(row).items() if key not in effect.removed}
+        kept = {key: value for key, value in content_in(held).items() if key not in effect.removed}
         return {**kept, **effect.values}
 
-    def refusal(self, effect: Effect, row: Record | None, content: Record | None) -> Rejected | None:
-        """The one place where a write that conflicts with nothing may be refused: by rule or reference."""
-        old = copy_of(row)
-        refused = self.refuse(effect.change.table, old if alive(old) else None, content)
-        if refused is not None or self.referrers is None:
-            return refused
-        return self.named(effect) if content is None else self.dangling(effect, content)
+    def settle(
+        self, effect: Effect, held: Record | None, content: Record | None, written: Container[str]
+    ) -> Applied | Rejected:
+        """Write the content, unless it leads out of the view, or references forbid it.
 
-    def write(self, effect: Effect, row: Record | None, content: Record | None) -> Applied:
-        """Note the row, under the next number, and that the operation has had its effect."""
-        change = effect.change
-        self.sequence += 1
+        Of the references in it those `written` count.
+        """
+        principal, table = effect.write.principal, effect.change.table
         # A number alone could come again for other content, on a store that was restored from a backup.
-        version = f"{self.sequence}.{effect.fingerprint[:8]}"
-        created = self.clock if row is None else row["created_at"]
-        kept = content if content is not None else content_in(row or {})
+        version = f"{self.sequence + 1}.{effect.fingerprint[:8]}"
+        created = self.clock if held is None else held["created_at"]
+        kept = content if content is not None else content_in(held or {})
         new: Record = {**kept, "version": version, "created_at": created, "updated_at": self.clock}
-        new |= {SEQUENCE: self.sequence, DELETED: content is None}
-        self.rows[change.table][change.record_id] = new
-        self.unwritten[change.table][change.record_id] = new
+        new |= {SEQUENCE: self.sequence + 1, DELETED: content is None}
+        if content is not None and self.view(principal, table).row(new) is None:
+            return FORBIDDEN
+        refused = None
+        if self.rules.referrers is not None:
+            refused = self.named(effect) if content is None else self.dangling(effect, content, written)
+        return self.write(effect, held, new) if refused is None else refused
+
+    def write(self, effect: Effect, held: Record | None, new: Record) -> Applied:
+        """Note the row, and that the operation has had its effect."""
+        table, version = effect.change.table, version_of(new)
+        self.sequence += 1
+        # What was written in this transaction nobody else has seen.
+        if table in self.meta.trails and held is not None and _number(held) <= self.meta.sequence:
+            row = {name: value for name, value in held.items() if name not in HIDDEN}
+            self.left.append(trail(table, row, self.sequence, self.clock))
+        self.rows[table][effect.change.record_id] = new
+        self.unwritten[table][effect.change.record_id] = new
         if effect.write.witness is not None:
             effect.write.witness(new)
-        if self.remembers != 0 and effect.write.remember:
+        if self.rules.remembers != 0 and effect.write.remember:
             known: Record = {"id": effect.key, "fingerprint": effect.fingerprint, "version": version}
             self.remembered[effect.key] = {**known, "at": self.clock}
             self.unremembered.append(self.remembered[effect.key])
         return Applied(version, copy_of(new))
+
+    def view(self, principal: Principal, table: str) -> View:
+        """What the principal sees of a table that exists for them."""
+        view = self.rules.views.of(principal, table)
+        assert view is not None
+        return view
 
     def row(self, table: str, id: str) -> Record | None:
         """The row as the changes before left it."""
@@ -153,33 +206,43 @@ class Work:
 
     def references(self, table: str) -> Mapping[str, str]:
         """Enforced references of a table."""
-        return (self.tables[table].references or {}) if self.referrers is not None else {}
+        return (self.rules.tables[table].references or {}) if self.rules.referrers is not None else {}
 
-    def dangling(self, effect: Effect, content: Record) -> Rejected | None:
-        """A refusal if the content names a record that is not there; of an update, what it writes counts."""
+    def dangling(self, effect: Effect, content: Record, written: Container[str]) -> Rejected | None:
+        """A refusal if the content names, in a field that is written, a record that is not there."""
         table, id = effect.change.table, effect.change.record_id
         for name, target in self.references(table).items():
             value = content.get(name)
-            if value is None or (effect.change.kind == "update" and name not in effect.values):
+            if value is None or name not in written or (target, value) == (table, id):
                 continue
-            named = self.row(target, value) if isinstance(value, str) else None
-            if (target, value) != (table, id) and (named is None or named[DELETED]):
+            view = self.rules.views.of(effect.write.principal, target)
+            named = self.row(target, value) if isinstance(value, str) and view is not None else None
+            if view is None:
+                return Rejected("foreign_key", f"{name} names no live record")
+            if view.row(named) is None or named is None or named[DELETED]:
                 return Rejected("foreign_key", f"{name} names no live record of {target}")
         return None
 
     def named(self, effect: Effect) -> Rejected | None:
-        """A refusal if a live record names the one that would be deleted."""
-        target, id = effect.change.table, effect.change.record_id
-        for table, column in (self.referrers or {}).get(target, ()):
+        """A refusal if a live record names the one that would be deleted; a hidden one is not told."""
+        for table, column in (self.rules.referrers or {}).get(effect.change.table, ()):
             self.put_rows(table)
-            other = Compare("ne", Field("id"), Value(id)) if table == target else None
-            where = all_of(equals(column.name, id, column.type), LIVE, other)
-            order = (Order(Field(SEQUENCE, ColumnType.INTEGER)),)
-            found = next(self.transaction.select(Query(table, where, order, take=1, fields=())), None)
-            if found is not None:
-                by = f"{table}/{found['id']}"
-                return Rejected("foreign_key", f"the record is named by {column.name} of {by}")
+            view = self.rules.views.of(effect.write.principal, table)
+            by = None if view is None else self.naming(effect, table, column, view)
+            if by is not None:
+                return Rejected("foreign_key", f"the record is named by {column.name} of {table}/{by}")
+            if view is not ALL and self.naming(effect, table, column, ALL) is not None:
+                return Rejected("foreign_key", "the record is named by another one")
         return None
+
+    def naming(self, effect: Effect, table: str, column: Column, view: View) -> str | None:
+        """The id of the first live record in the view that names the one of the change."""
+        target, id = effect.change.table, effect.change.record_id
+        other = Compare("ne", Field("id"), Value(id)) if table == target else None
+        where = all_of(equals(column.name, id, column.type), LIVE, other, view.where)
+        order = (Order(Field(SEQUENCE, ColumnType.INTEGER)),)
+        found = next(self.transaction.select(Query(table, where, order, take=1, fields=())), None)
+        return None if found is None else str(found["id"])
 
     def put_rows(self, table: str) -> None:
         """Write what was noted for a table, so that queries see it."""
@@ -191,8 +254,16 @@ class Work:
         """Write everything noted: one put per table, one for the operation ids, one for the counters."""
         if self.sequence == self.meta.sequence:
             return
-        for table in self.tables:
+        for table in self.rules.tables:
             self.put_rows(table)
         if self.unremembered:
             self.transaction.put(REMEMBERED, self.unremembered)
+        if self.left:
+            self.transaction.put(TRAILS.name, self.left)
         attrs.evolve(self.meta, sequence=self.sequence, clock=self.clock).write(self.transaction)
+
+
+def _number(row: Record) -> int:
+    number = row[SEQUENCE]
+    assert isinstance(number, int)
+    return number

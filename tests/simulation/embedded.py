@@ -27,6 +27,13 @@ from tidesync.records import Record
 from tidesync.schema import TableSchema
 from tidesync.stores.memory import MemoryStore
 from tidesync.transports.authority import Authority
+from tidesync.transports.principal import Principal, conflicts
+
+
+def refuse_bad(old: Record | None, new: Record | None, principal: Principal) -> Rejected | None:
+    """BAD is refused, where it conflicts with nothing."""
+    bad = new is not None and "BAD" in new.values() and not conflicts(old, new)
+    return Rejected("bad", "refused") if bad else None
 
 
 class WatchedAuthority(Authority):
@@ -36,14 +43,10 @@ class WatchedAuthority(Authority):
         self.time = 1_750_000_000.0
         super().__init__(
             MemoryStore(), tables, foreign_keys=foreign_keys, identity="authority", max_changes=batch,
-            clock=lambda: self.time,
+            clock=lambda: self.time, before_write=refuse_bad,
         )  # fmt: skip
         self.watch = watch
         _ = self.open()
-
-    def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
-        """BAD is refused."""
-        return Rejected("bad", "refused") if new is not None and "BAD" in new.values() else None
 
     def alive(self) -> dict[tuple[str, str], Record]:
         """What there is."""

@@ -249,31 +249,6 @@ def test_what_was_pushed_is_the_remotes_own(authority: Authority) -> None:
     assert ["x"] == held(authority, "a")["tags"]
 
 
-class Strict(Authority):
-    """An authority that takes no bad text."""
-
-    def refuse(self, table: str, old: Record | None, new: Record | None) -> Rejected | None:
-        if new is not None and new.get("text") == "bad":
-            return Rejected("bad_text", f"{table}: {old and old['text']} cannot become bad")
-        return None
-
-
-def test_a_subclass_may_refuse(store: Store, time: Time) -> None:
-    """A rule sees the live record and the content there would be, only where nothing conflicts."""
-    authority = Strict(store, [ITEMS], clock=time).open()
-    _ = applied(authority, insert("a", text="good"))
-    stale = change("update", "a", Version("old"), text="bad")
-    outcomes = authority.push(
-        [stale, update("a", text="bad"), insert("b", text="bad"), update("a", text="better")]
-    )
-    assert ["Conflicted", "Rejected", "Rejected", "Applied"] == kinds(outcomes)
-    expected = [
-        Rejected("bad_text", "item: good cannot become bad"),
-        Rejected("bad_text", "item: None cannot become bad"),
-    ]
-    assert expected == outcomes[1:3]
-
-
 # ---- construction and opening
 
 

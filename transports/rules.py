@@ -1,0 +1,127 @@
+"""What decides a write besides what is held: who sees what, what fits, and the remote's own rule."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from tidesync.contracts.transport import Rejected, Unknown
+from tidesync.errors import ConfigurationError
+from tidesync.records import Record, same
+from tidesync.schema import Column, TableSchema
+from tidesync.transports.commits import Effect, Write, read_write
+from tidesync.transports.fitting import Closed
+from tidesync.transports.layout import content_in
+from tidesync.transports.principal import BeforeWrite, Principal
+from tidesync.transports.views import Views
+from tidesync.values import copy_json
+
+Referrers: TypeAlias = Mapping[str, Sequence[tuple[str, Column]]]
+"""By table: the tables and columns whose values name its records."""
+
+FORBIDDEN: Final = Rejected(
+    "forbidden", "the record would not be one that you may see, or its id is not free: nothing was changed"
+)
+"""One and the same answer to a write that leads out of a view, and to an insert under a hidden id."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """All that an authority knows beforehand about writes.
+
+    `tables` are under wire names. `referrers` None: references are not enforced. `remembers` is in seconds, None
+    for ever. `before_write` and `closed` are by table, and hold those that have one. `limit` is in bytes of JSON.
+    """
+
+    tables: Mapping[str, TableSchema]
+    views: Views
+    referrers: Referrers | None
+    remembers: float | None
+    before_write: Mapping[str, BeforeWrite]
+    closed: Mapping[str, Closed]
+    limit: int
+
+    def read(self, write: Write) -> Effect | Rejected:
+        """The effect that a write asks for, or why it can have none, whatever the remote holds."""
+        table = write.change.table
+        if self.views.of(write.principal, table) is None:
+            return Rejected("unknown_table", f"there is no table {table!r:.80} here")
+        effect = read_write(write, self.limit)
+        if not isinstance(effect, Effect) or table not in self.closed:
+            return effect
+        takes = self.closed[table]
+        whole = write.change.kind == "insert" or (write.whole and write.change.kind == "update")
+        missing = [name for name in takes.fits if name not in effect.values] if whole else effect.removed
+        return takes.refusal(effect.values, missing) or effect
+
+    def amend(self, effect: Effect, held: Record | None, answer: Record) -> Effect | Rejected:
+        """The effect of a record that the rule answered; what it leaves as it was need not fit."""
+        record = {"id": effect.change.record_id, **answer}
+        change = attrs.evolve(effect.change, kind="insert", record=record)
+        amended = read_write(attrs.evolve(effect.write, change=change), self.limit)
+        takes = self.closed.get(change.table)
+        if not isinstance(amended, Effect):
+            return amended
+        # It stays the operation that was sent: what it is known by does not change.
+        settled = attrs.evolve(effect, values=amended.values, removed=frozenset())
+        if takes is None:
+            return settled
+        old = {} if held is None else content_in(held)
+        written = {
+            name: value
+            for name, value in amended.values.items()
+            if name not in old or not same(old[name], value)
+        }
+        missing = [
+            name for name in takes.fits if name not in amended.values and (held is None or name in old)
+        ]
+        return takes.refusal(written, missing) or settled
+
+    def ask(
+        self, table: str, old: Record | None, new: Record | None, principal: Principal
+    ) -> Record | Rejected | Unknown | None:
+        """What `before_write` says of a write; None where there is no rule. It never raises."""
+        rule = self.before_write.get(table)
+        if rule is None:
+            return None
+        try:
+            answer: object = rule(_copied(old), _copied(new), principal)
+            if answer is None or isinstance(answer, Rejected):
+                return answer
+            if isinstance(answer, dict):
+                record: Record = answer
+                return record
+            raise TypeError(f"it answers None, a record or Rejected, not {type(answer).__name__}")
+        except Exception:  # noqa: BLE001  # its sender is told nothing of it
+            _log.exception("before_write of table %s failed; nothing was written", table)
+            return Unknown("the remote's rule for this table failed: nothing was changed")
+
+
+def _copied(record: Record | None) -> Record | None:
+    return None if record is None else {name: copy_json(value) for name, value in record.items()}
+
+
+def by_table(
+    given: BeforeWrite | Mapping[Any, BeforeWrite] | None, tables: Sequence[str]
+) -> dict[str, BeforeWrite]:
+    """The rule of each table that has one; `ConfigurationError` for a table that there is not."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        if not callable(given):
+            raise ConfigurationError(f"before_write is a function, or functions by table, not {given!r:.60}")
+        return dict.fromkeys(tables, given)
+    rules = {str(getattr(table, "name", table)): rule for table, rule in given.items()}
+    for table, rule in rules.items():
+        if table not in tables:
+            raise ConfigurationError(
+                f"before_write names {table!r}: the tables are {', '.join(tables) or 'none'}"
+            )
+        if not callable(rule):
+            raise ConfigurationError(f"before_write of {table} is a function, not {rule!r:.60}")
+    return rules
