@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from tidesync import __version__
+from tidesync.cli.arguments import add_demo, add_queue, add_status
 from tidesync.errors import (
     MissingExtra,
     NotReachable,
@@ -22,20 +23,9 @@ from tidesync.errors import (
 )
 from tidesync.reports import PushFailed
 
-_DEMO: Final = """\
-Two devices with SQLite stores and one remote go through a day: offline edits, collapse, order, push, pull,
-a conflict, a device killed in the middle of a push, a purge. At the end all three are compared.
+Hints: TypeAlias = Sequence[tuple[type[Exception], str]]
 
-Without --url the remote is built in. With --url it is a server of the Azure Mobile Apps (2.0) or Datasync
-(3.0) protocol that has two tables, both with soft delete:
-
-  todolist   title (text)
-  todotask   text (text), list_id (text), complete (boolean)
-
-The demo adds about 310 records, whose ids begin with "demo-" and a random word, and leaves them there.
-"""
-_STATUS: Final = "Exit status: 0 all agree, 1 they differ, 2 the demo could not run, 130 interrupted."
-_WHAT_TO_DO: Final[Sequence[tuple[type[Exception], str]]] = (
+_WHAT_TO_DO: Final[Hints] = (
     (MissingExtra, ""),
     (NotReachable, "check the address, and that the server runs"),
     (RemoteUnavailable, "look at the server's log, and try again"),
@@ -57,13 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        from tidesync.cli.demo import demo
-
-        return demo(given.url, given.protocol, given.keep)
+        status: int = given.run(given)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever reads has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (TidesyncError, OSError) as error:
         if given.traceback:
             raise
-        print(f"tidesync: {one_line(error)}", file=sys.stderr)
+        todo = _WHAT_TO_DO if given.command == "demo" else ()
+        print(f"tidesync: {one_line(error, todo)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if given.traceback:
@@ -72,9 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: Exception, hints: Hints = _WHAT_TO_DO) -> str:
     """What went wrong and what to do, without line breaks."""
-    todo = next((todo for kind, todo in _WHAT_TO_DO if isinstance(error, kind)), "--traceback tells where")
+    known = "" if isinstance(error, UsageError | StoreError) else "--traceback tells where"
+    todo = next((todo for kind, todo in hints if isinstance(error, kind)), known)
     return " ".join(f"{error}{f' ({todo})' if todo else ''}".split())
 
 
@@ -84,22 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tidesync {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
-    demo = commands.add_parser(
-        "demo",
-        help="two devices and a remote, offline and back, in under 20 seconds",
-        description=_DEMO,
-        epilog=_STATUS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    demo.add_argument("--url", help="a server, as http://127.0.0.1:8080; without it the remote is built in")
-    demo.add_argument(
-        "--protocol",
-        choices=("auto", "2.0", "3.0"),
-        default="auto",
-        help="what the server speaks (default: auto)",
-    )
-    demo.add_argument(
-        "--keep", type=Path, metavar="DIR", help="put the files in this new or empty folder, and keep them"
-    )
-    demo.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    add_demo(commands)
+    add_status(commands)
+    add_queue(commands)
     return parser

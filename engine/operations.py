@@ -28,8 +28,8 @@ class Operation:
     `sequence` is its place (never reused), `id` its identity at the remote (new when what was sent
     changes). `content` is the whole record without system fields, None for a delete. `fields` and
     `expected` are frozen when it is marked for sending. `blocker` is the `key` of one operation that it waits for.
-    `created` and `last_attempt` (None: never marked for sending as it is now) are seconds since 1970 by this machine's
-    clock.
+    `created` and `last_attempt` are seconds since 1970 by this machine's clock: when the edit was made, and when it was
+    last marked for sending, in whichever form (None: never).
     """
 
     key: str

@@ -23,7 +23,7 @@ from tidesync.errors import (
     StoreReadOnly,
 )
 from tidesync.schema import TableSchema
-from tidesync.stores.sql.ddl import COUNTER
+from tidesync.stores.sql.ddl import COUNTER, FORMAT
 from tidesync.stores.sql.migrations import changed, read_layouts, upgrade
 from tidesync.stores.sql.rows import Codec
 from tidesync.stores.sqlite_file import (
@@ -103,6 +103,8 @@ class SQLiteStore:
         self.capabilities: Final = StoreCapabilities(durable=synchronous == "full", multiprocess=True)
         self.active: set[int] = set()
         self.generation = 0
+        self.format = 0
+        """The format of the file that is open; 0 before."""
         self._mutex = threading.Lock()
         self._idle: list[Connection] = []
         self._process = Process.token
@@ -130,7 +132,11 @@ class SQLiteStore:
     def _open(self, tables: Sequence[TableSchema]) -> None:
         if not self._is_open:
             check_file(self.file)
-            (create if self.file.mode == "rwc" else look)(self.file)
+            if self.file.mode == "rwc":
+                create(self.file)
+                self.format = FORMAT
+            else:
+                self.format = look(self.file)
         if self.file.mode != "rwc":
             self._is_open = True
             return

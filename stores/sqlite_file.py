@@ -236,8 +236,8 @@ def _has_log(file: File) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def look(file: File) -> None:
-    """See that a file is ours, without changing it."""
+def look(file: File) -> int:
+    """See that a file is ours, without changing it; returns its format."""
     with translated(file):
         connection = _connected(file)
         try:
@@ -245,6 +245,7 @@ def look(file: File) -> None:
         finally:
             connection.close(True)
     _check_marks(file.path, application, version)
+    return version
 
 
 def create(file: File) -> None:

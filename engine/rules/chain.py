@@ -40,7 +40,7 @@ class Entry:
     def renew(self, id: str) -> None:
         """What is sent from now on is another operation to the remote: new id, nothing sent yet."""
         self.id, self.state, self.attempts, self.error = id, "pending", 0, None
-        self.fields = self.expected = self.sent_kind = self.last_attempt = None
+        self.fields = self.expected = self.sent_kind = None
 
 
 @attrs.define(eq=False)

@@ -58,14 +58,15 @@ def test_an_operation_tells_when_it_was_made_and_last_tried(outcome: Outcome) ->
     assert before <= found.created <= found.last_attempt <= time.time()
 
 
-def test_what_is_sent_no_more_was_not_tried_yet() -> None:
-    """An edit after a refusal makes another operation of it, and so does retry(): neither was tried."""
+def test_what_is_tried_again_tells_when_it_was_tried_before() -> None:
+    """retry() makes another operation of it, with no attempts; when the edit was last tried is still known."""
     with SyncContext(MemoryStore(), _remote(), [NOTES]) as ctx:
         _ = ctx[NOTES].insert({"id": "a", "text": "x"})
         with pytest.raises(PushFailed):
             _ = ctx.push()
-        _ = ctx.retry(_only(ctx))
-        assert (0, None) == (_only(ctx).attempts, _only(ctx).last_attempt)
+        failed = _only(ctx)
+        ctx.retry(failed)
+        assert (0, failed.last_attempt) == (_only(ctx).attempts, _only(ctx).last_attempt)
 
 
 def _older() -> list[TableSchema]:

@@ -1,0 +1,166 @@
+"""What each command takes. A command is imported when it runs: `--help` and `--version` need no extra."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]  # it has no public name
+
+_DEMO: Final = """\
+Two devices with SQLite stores and one remote go through a day: offline edits, collapse, order, push, pull,
+a conflict, a device killed in the middle of a push, a purge. At the end all three are compared.
+
+Without --url the remote is built in. With --url it is a server of the Azure Mobile Apps (2.0) or Datasync
+(3.0) protocol that has two tables, both with soft delete:
+
+  todolist   title (text)
+  todotask   text (text), list_id (text), complete (boolean)
+
+The demo adds about 310 records, whose ids begin with "demo-" and a random word, and leaves them there.
+"""
+_DEMO_END: Final = "Exit status: 0 all agree, 1 they differ, 2 the demo could not run, 130 interrupted."
+_STATUS: Final = """\
+What the SQLite store of an application holds: records and queued operations by table, named pulls, quarantine, the
+remote that it was synced with, and who is syncing right now. It needs neither the application nor its remote, changes
+nothing, and may run at any time.
+
+An operation is pending (it goes with the next push), attempted (it may be at the remote already), failed (the remote
+refused it), in conflict, or parked (it waits behind one that failed or is in conflict).
+"""
+_STATUS_END: Final = """\
+Exit status: 0, or 2 if there is no such store. --json prints one object; its keys are in the documentation of
+tidesync.cli.status, are added to in time, and never hold a record's content.
+"""
+_QUEUE: Final = """\
+The operations that wait in the SQLite store of an application, and what may be done to them while it runs or not.
+
+  list              them, in order (the default)
+  show ID...        all that is kept of them; contents with --content, or with --json
+  retry ID...       send what the remote refused again with the next push
+  discard ID...     drop all that is queued on a record; the record becomes what is known of the remote
+
+An ID is a number as listed, an operation's id, or TABLE/RECORD. Operations that may be at the remote already are not
+discarded without --force: that takes nothing back there. Nothing is sent: the application does that.
+"""
+_QUEUE_END: Final = """\
+Exit status: 0 done, 1 nothing matched, or something was refused, 2 there is no such store, or the command is wrong.
+--json prints one object; its keys are in the documentation of tidesync.cli.queue, and are added to in time.
+"""
+_STATES: Final = ("pending", "attempted", "failed", "conflict", "parked")
+
+
+def add_demo(commands: Commands) -> None:
+    """`tidesync demo`."""
+    demo = _command(
+        commands, "demo", "two devices and a remote, offline and back, in under 20 seconds", _DEMO, _DEMO_END
+    )
+    demo.add_argument("--url", help="a server, as http://127.0.0.1:8080; without it the remote is built in")
+    demo.add_argument(
+        "--protocol",
+        choices=("auto", "2.0", "3.0"),
+        default="auto",
+        help="what the server speaks (default: auto)",
+    )
+    demo.add_argument(
+        "--keep", type=Path, metavar="DIR", help="put the files in this new or empty folder, and keep them"
+    )
+    demo.set_defaults(run=_run_demo)
+
+
+def add_status(commands: Commands) -> None:
+    """`tidesync status`."""
+    status = _command(
+        commands, "status", "what an application's store holds, and what waits in it", _STATUS, _STATUS_END
+    )
+    status.add_argument("file", type=Path, metavar="FILE", help="the file of a SQLite store")
+    status.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+    status.set_defaults(run=_run_status)
+
+
+def add_queue(commands: Commands) -> None:
+    """`tidesync queue`."""
+    queue = _command(
+        commands, "queue", "list, show, retry or discard what waits in a store", _QUEUE, _QUEUE_END
+    )
+    queue.add_argument("file", type=Path, metavar="FILE", help="the file of a SQLite store")
+    _add_filters(queue)
+    queue.set_defaults(run=_run_queue, usage=queue.error, action="list")
+    actions = queue.add_subparsers(metavar="ACTION", dest="action")
+    listing = actions.add_parser("list", help="what waits, in order (the default)")
+    showing = actions.add_parser("show", help="all that is kept of an operation")
+    retrying = actions.add_parser("retry", help="send again what the remote refused")
+    discarding = actions.add_parser("discard", help="drop what is queued on a record")
+    for each in (listing, showing, retrying, discarding):
+        _add_filters(each)
+    showing.add_argument("ids", nargs="+", metavar="ID", help="which operations")
+    showing.add_argument("--content", action="store_true", help="show the contents of records")
+    for each in (retrying, discarding):
+        each.add_argument("ids", nargs="*", metavar="ID", help="which operations")
+        each.set_defaults(usage=each.error)
+    retrying.add_argument("--all", action="store_true", help="all that failed")
+    discarding.add_argument("--all", action="store_true", help="all that is queued")
+    discarding.add_argument("--force", action="store_true", help="also what may be at the remote already")
+    discarding.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    """Before or behind the action; so a default here would undo what was given there."""
+    absent: Any = argparse.SUPPRESS
+    parser.add_argument(
+        "--table", action="append", default=absent, metavar="NAME", help="only those of this table"
+    )
+    parser.add_argument(
+        "--state", action="append", default=absent, choices=_STATES, help="only those that stand so"
+    )
+    parser.add_argument(
+        "--json", action="store_true", default=absent, help="print one JSON object, for scripts"
+    )
+
+
+def _command(commands: Commands, name: str, brief: str, said: str, end: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name, help=brief, description=said, epilog=end, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    return command
+
+
+def _run_demo(given: argparse.Namespace) -> int:
+    from tidesync.cli.demo import demo
+
+    return demo(given.url, given.protocol, given.keep)
+
+
+def _run_status(given: argparse.Namespace) -> int:
+    from tidesync.cli.status import status
+
+    return status(given.file, as_json=given.json)
+
+
+def _run_queue(given: argparse.Namespace) -> int:
+    from tidesync.cli import queue
+
+    told = vars(given)
+    file, as_json, ids = given.file, told.get("json", False), told.get("ids", [])
+    choice = queue.Choice(
+        tables=told.get("table", ()),
+        states=told.get("state", ()),
+        words=ids,
+        everything=told.get("all", False),
+    )
+    if given.action in ("retry", "discard") and choice.everything == bool(ids):
+        given.usage("name at least one ID, or give --all")
+    match given.action:
+        case "show":
+            return queue.show(file, choice, content=given.content, as_json=as_json)
+        case "retry":
+            return queue.retry_queue(file, choice, as_json=as_json)
+        case "discard":
+            if as_json and not given.yes:
+                given.usage("with --json nothing is asked: give --yes")
+            return queue.discard_queue(file, choice, force=given.force, yes=given.yes, as_json=as_json)
+        case _:
+            return queue.list_queue(file, choice, as_json=as_json)
