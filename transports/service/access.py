@@ -88,7 +88,7 @@ def _token(request: Request) -> str | None:
 async def ask(authorize: Authorize, request: Request) -> Principal | None:
     """What `authorize` says, wherever it wants to be called. Raises TypeError for another answer."""
     if _is_async(authorize):
-        answer = authorize(request)
+        answer: Any = authorize(request)
     else:
         answer = await anyio.to_thread.run_sync(authorize, request)
     if inspect.isawaitable(answer):

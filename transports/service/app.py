@@ -84,19 +84,21 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
         raise ConfigurationError(f'store is a store, such as SQLiteStore("todo.db"), not {store!r:.60}')
     if authorize is not None and not callable(authorize):
         raise ConfigurationError(f"authorize is a function of a request, not {type(authorize).__name__}")
-    limits = Limits() if limits is None else limits
-    if not isinstance(limits, Limits):
-        raise ConfigurationError(f"limits are Limits(...), not {limits!r:.60}")
+    allowed: Any = Limits() if limits is None else limits
+    if not isinstance(allowed, Limits):
+        raise ConfigurationError(f"limits are Limits(...), not {allowed!r:.60}")
     authority = Authority(
         store,
         tables,
         foreign_keys=foreign_keys,
         identity=identity,
         remembers=remembers,
-        max_changes=limits.batch,
-        record_limit=limits.body,
+        max_changes=allowed.batch,
+        record_limit=allowed.body,
+        before_write=before_write,
+        schema=schema,
     )
-    service = Service(authority, limits)
+    service = Service(authority, allowed)
 
     @asynccontextmanager
     async def life(_: App) -> AsyncGenerator[None]:
@@ -106,7 +108,7 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
         finally:
             await anyio.to_thread.run_sync(service.close)
 
-    middleware = [Middleware(Edge, patience=limits.patience)]
+    middleware = [Middleware(Edge, patience=allowed.patience)]
     if cors is not None:
         middleware.append(
             Middleware(
@@ -164,12 +166,16 @@ def _origins(cors: Sequence[str]) -> list[str]:
     given: Any = cors
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ConfigurationError('cors is a list of origins, such as ["https://example.org"]')
-    for origin in given:
-        parts = urlsplit(origin) if isinstance(origin, str) else None
-        if origin != "*" and (
-            parts is None or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}"
-        ):
+    for origin in cors:
+        if origin != "*" and not _is_origin(origin):
             raise ConfigurationError(
                 f'cors: {origin!r:.80} is no origin: scheme, host and port, as "https://example.org"'
             )
-    return list(given)
+    return list(cors)
+
+
+def _is_origin(origin: object) -> bool:
+    if not isinstance(origin, str):
+        return False
+    parts = urlsplit(origin)
+    return parts.netloc != "" and origin == f"{parts.scheme}://{parts.netloc}"
