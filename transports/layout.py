@@ -83,14 +83,14 @@ class Meta:
     def write(self, transaction: StoreTransaction) -> None:
         """Put the row."""
         row: Record = {"id": "meta", "format": FORMAT, "identity": self.identity, "sequence": self.sequence}
-        if self.trails:
-            row["trails"] = dict(self.trails)
-        transaction.put(META, [{**row, "clock": self.clock, "fences": dict(self.fences)}])
+        row |= {"clock": self.clock, "fences": dict(self.fences), "trails": dict(self.trails)}
+        transaction.put(META, [row])
 
 
 def find_meta(transaction: StoreTransaction) -> Meta | None:
     """The counters, None where the store has none yet; `StoreTooNew` for another format."""
-    match transaction.get(META, ["meta"])[0]:
+    row = transaction.get(META, ["meta"])[0]
+    match row and {"trails": {}, **row}:
         case None:
             return None
         case {
@@ -99,10 +99,9 @@ def find_meta(transaction: StoreTransaction) -> Meta | None:
             "sequence": int(last),
             "clock": str(clock),
             "fences": dict(fences),
-            **rest,
+            "trails": dict(trails),
         }:
-            trails = rest.get("trails")
-            return Meta(who, last, clock, fences, trails if isinstance(trails, dict) else {})
+            return Meta(who, last, clock, fences, trails)
         case row:
             found = row.get("format")
             raise StoreTooNew(

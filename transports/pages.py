@@ -20,7 +20,7 @@ from tidesync.transports.trails import seen_since
 from tidesync.transports.views import ALL, View
 from tidesync.values import ColumnType
 
-HIDDEN_LIMIT = 1000
+HIDDEN_LIMIT = 10_000
 """How many changed rows that are not for the follower are looked at for one page."""
 _SEQUENCE = Field(SEQUENCE, ColumnType.INTEGER)
 

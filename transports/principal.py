@@ -10,7 +10,6 @@ import attrs
 from tidesync.contracts.transport import Rejected
 from tidesync.errors import ConfigurationError
 from tidesync.expressions import Expression
-from tidesync.objects import Table
 from tidesync.query import Expr
 from tidesync.records import Record
 
@@ -18,10 +17,12 @@ from tidesync.records import Record
 def _views(given: Mapping[Any, Any] | None) -> Mapping[str, Expr | None] | None:
     if given is None:
         return None
-    return {
-        table.name if isinstance(table, Table) else str(table): _condition(table, view)
-        for table, view in given.items()
-    }
+    return {table_name(table): _condition(table, view) for table, view in given.items()}
+
+
+def table_name(table: object) -> str:
+    """The name of a table that is given by name, or as `table()` made it."""
+    return str(getattr(table, "name", table))
 
 
 def _condition(table: object, view: object) -> Expr | None:
@@ -34,12 +35,14 @@ def _condition(table: object, view: object) -> Expr | None:
     )
 
 
-def _check_name(principal: object, attribute: object, name: object) -> None:
+def _check_name(principal: Principal, attribute: object, name: str) -> None:
     del principal, attribute
-    if not isinstance(name, str) or any("\ud800" <= character <= "\udfff" for character in name):
+    try:
+        _ = name.encode()
+    except (AttributeError, UnicodeEncodeError) as error:
         raise ConfigurationError(
-            f"the name of a principal is text that an encoding can carry, not {name!a:.80}"
-        )
+            f"the name of a principal is text that can be encoded, not {name!a:.80}"
+        ) from error
 
 
 @attrs.frozen

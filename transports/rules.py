@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -15,7 +15,7 @@ from tidesync.schema import Column, TableSchema
 from tidesync.transports.commits import Effect, Write, read_write
 from tidesync.transports.fitting import Closed
 from tidesync.transports.layout import content_in
-from tidesync.transports.principal import BeforeWrite, Principal
+from tidesync.transports.principal import BeforeWrite, Principal, table_name
 from tidesync.transports.views import Views
 from tidesync.values import copy_json
 
@@ -90,12 +90,9 @@ class Rules:
         if rule is None:
             return None
         try:
-            answer: object = rule(_copied(old), _copied(new), principal)
-            if answer is None or isinstance(answer, Rejected):
+            answer = rule(_copied(old), _copied(new), principal)
+            if answer is None or isinstance(answer, dict | Rejected):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
                 return answer
-            if isinstance(answer, dict):
-                record: Record = answer
-                return record
             raise TypeError(f"it answers None, a record or Rejected, not {type(answer).__name__}")
         except Exception:  # noqa: BLE001  # its sender is told nothing of it
             _log.exception("before_write of table %s failed; nothing was written", table)
@@ -107,21 +104,20 @@ def _copied(record: Record | None) -> Record | None:
 
 
 def by_table(
-    given: BeforeWrite | Mapping[Any, BeforeWrite] | None, tables: Sequence[str]
+    given: BeforeWrite | Mapping[str, BeforeWrite] | None, tables: Sequence[str]
 ) -> dict[str, BeforeWrite]:
     """The rule of each table that has one; `ConfigurationError` for a table that there is not."""
     if given is None:
         return {}
-    if not isinstance(given, Mapping):
-        if not callable(given):
-            raise ConfigurationError(f"before_write is a function, or functions by table, not {given!r:.60}")
+    if callable(given):
         return dict.fromkeys(tables, given)
-    rules = {str(getattr(table, "name", table)): rule for table, rule in given.items()}
+    if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
+        raise ConfigurationError(f"before_write is a function, or functions by table, not {given!r:.60}")
+    rules = {table_name(table): rule for table, rule in given.items()}
     for table, rule in rules.items():
         if table not in tables:
-            raise ConfigurationError(
-                f"before_write names {table!r}: the tables are {', '.join(tables) or 'none'}"
-            )
+            known = ", ".join(tables) or "none"
+            raise ConfigurationError(f"before_write names the table {table!r}: the tables are {known}")
         if not callable(rule):
             raise ConfigurationError(f"before_write of {table} is a function, not {rule!r:.60}")
     return rules

@@ -30,6 +30,8 @@ TRAILS: Final = TableSchema(
     (("table", "record", "left"), ("at",)),
 )
 
+_AT_ONCE: Final = 1000
+
 
 def trail(table: str, row: Record, left: int, at: str) -> Record:
     """What is kept of a row that was replaced by the one with the number `left`."""
@@ -41,18 +43,16 @@ def seen_since(
     transaction: StoreTransaction, table: str, ids: Iterable[str], since: int, view: View
 ) -> frozenset[str]:
     """Those of the ids under which something was in the view, and was left after `since`."""
-    wanted = tuple(ids)
-    if not wanted:
-        return frozenset()
+    wanted, seen = tuple(ids), set[str]()
     after = Compare("gt", Field("left", ColumnType.INTEGER), Value(since, ColumnType.INTEGER))
-    these = In(Field("record", ColumnType.STRING), wanted)
-    query = Query(TRAILS.name, And((equals("table", table, ColumnType.STRING), these, after)))
-    seen: set[str] = set()
-    for kept in transaction.select(query):
-        id, row = str(kept["record"]), kept["row"]
-        assert isinstance(row, dict)
-        if id not in seen and view.matches(row):
-            seen.add(id)
+    for start in range(0, len(wanted), _AT_ONCE):
+        these = In(Field("record", ColumnType.STRING), wanted[start : start + _AT_ONCE])
+        query = Query(TRAILS.name, And((equals("table", table, ColumnType.STRING), these, after)))
+        for kept in transaction.select(query):
+            id, row = str(kept["record"]), kept["row"]
+            assert isinstance(row, dict)
+            if id not in seen and view.matches(row):
+                seen.add(id)
     return frozenset(seen)
 
 
