@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from tidesync.cli.columns import Cell, columns, exact, moment, plain, size
+from tidesync.errors import StoreCorrupt, UnknownTable
 from tidesync.overview import Overview, Queued, Standing, overview
+from tidesync.rows import META
 from tidesync.stores.sqlite import Mode, SQLiteStore
 
 STANDINGS: Final[tuple[Standing, ...]] = get_args(Standing)
@@ -52,9 +54,20 @@ def opened(file: Path, mode: Mode) -> Generator[SQLiteStore]:
     store = SQLiteStore(file, mode=mode)
     store.open([])
     try:
+        _check_kind(file, store)
         yield store
     finally:
         store.close()
+
+
+def _check_kind(file: Path, store: SQLiteStore) -> None:
+    try:
+        with store.transaction(write=False) as transaction:
+            _ = transaction.get(META, ["counters"])
+    except UnknownTable as error:
+        raise StoreCorrupt(
+            f"{file}: no store of an application, but perhaps of a service: name the file that a SyncContext works on"
+        ) from error
 
 
 def _counts(operations: Iterable[Queued]) -> dict[str, int]:

@@ -169,7 +169,7 @@ def _queued(row: Record, found: Mapping[str, Queued], *, in_conflict: bool) -> Q
         standing = "failed"
     elif waits is not None and waits.standing in ("failed", "conflict", "parked"):
         standing = "parked"
-    error = kept["error"] or {}
+    error: dict[str, Any] = kept["error"] or {}
     return Queued(
         kept["id"], kept["sequence"], kept["operation"], kept["table"], kept["record_id"], kept["kind"], standing,
         None if waits is None else waits.number, kept["attempts"], error.get("code"), error.get("message"),
