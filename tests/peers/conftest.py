@@ -1,6 +1,7 @@
-"""The real Azure Mobile Apps server for Node.js, and the wire in front of it.
+"""Servers, and the wire in front of them: the real Azure Mobile Apps server for Node.js, and tidesync's own service.
 
-Marked `peer`. Skipped only where Node.js or npm is missing; an install that fails is an error.
+What needs Node.js is marked `peer`, and skipped only where Node.js or npm is missing; an install that fails is an
+error.
 """
 
 import contextlib
@@ -13,9 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.peers.doors import MANY, NodeBackDoor, ServiceBackDoor, node_tables, service_tables
 from tests.peers.installation import SERVER, install, missing_tools
-from tests.peers.remote import MANY, NodeBackDoor, Remote, pool
-from tests.peers.server_process import Peer
+from tests.peers.remote import Remote, Way
+from tests.peers.server_process import Peer, ServerProcess, Service
 from tests.peers.tables import HEADERS
 from tests.peers.wire_proxy import WireProxy
 
@@ -78,19 +80,19 @@ class Pool:
     Their files lie in memory where the machine has such a folder: making the tables costs seconds on a disk.
     """
 
-    def __init__(self, packages: Path, cleanup: contextlib.ExitStack) -> None:
-        self._packages, self._cleanup = packages, cleanup
-        self._peer: Peer | None = None
+    def __init__(self, made: Callable[[Path], ServerProcess], cleanup: contextlib.ExitStack) -> None:
+        self._made, self._cleanup = made, cleanup
+        self._server: ServerProcess | None = None
         self._used: Counter[str] = Counter()
 
-    def peer(self) -> Peer:
+    def server(self) -> ServerProcess:
         """A server with unused tables of every kind."""
-        if self._peer is None or any(self._used[kind] == count for kind, count in MANY.items()):
+        if self._server is None or any(self._used[kind] == count for kind, count in MANY.items()):
             memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
             folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="tidesync-", dir=memory))
-            peer = Peer(self._packages, Path(folder), tables=pool())
-            self._peer, self._used = self._cleanup.enter_context(peer), Counter()
-        return self._peer
+            self._server = self._cleanup.enter_context(self._made(Path(folder)))
+            self._used = Counter()
+        return self._server
 
     def number(self, kind: str) -> int:
         """The number of an unused table of that server."""
@@ -101,23 +103,46 @@ class Pool:
 @pytest.fixture(scope="session")
 def peers(peer_packages: Path) -> Iterator[Pool]:
     with contextlib.ExitStack() as cleanup:
-        yield Pool(peer_packages, cleanup)
+        yield Pool(lambda folder: Peer(peer_packages, folder, tables=node_tables()), cleanup)
 
 
-@pytest.fixture
-def remote(peers: Pool, tmp_path: Path) -> Iterator[Remote]:
+@pytest.fixture(scope="session")
+def services() -> Iterator[Pool]:
+    with contextlib.ExitStack() as cleanup:
+        yield Pool(lambda folder: Service(folder, tables=service_tables()), cleanup)
+
+
+WAYS = {
+    "node": NodeBackDoor.way,
+    "service-2.0": Way("2.0", "2.0", finds_out=2),
+    "service-3.0": Way("3.0", "3.0", finds_out=2, whole=True),
+    "service-native": Way("tidesync", "tidesync", asks=1, finds_out=2, batched=True),
+}
+"""The servers that every scenario is played on, and how they are spoken with."""
+SERVERS = [pytest.param(name, marks=pytest.mark.peer if name == "node" else ()) for name in WAYS]
+
+
+@pytest.fixture(params=SERVERS)
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
     """A server as scenarios see it, which others use too: it must not be stopped."""
-    yield from _remote(peers.peer(), tmp_path, peers.number)
+    pool: Pool = request.getfixturevalue("peers" if request.param == "node" else "services")
+    yield from _remote(pool.server(), WAYS[request.param], tmp_path, pool.number)
 
 
-@pytest.fixture
-def own_remote(peer_packages: Path, tmp_path: Path) -> Iterator[Remote]:
+@pytest.fixture(params=SERVERS)
+def own_remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
     """A server as scenarios see it, which may be killed and started."""
-    with Peer(peer_packages, tmp_path, tables=pool(dict.fromkeys(MANY, 1))) as running:
-        yield from _remote(running, tmp_path, lambda kind: 0)
+    one = dict.fromkeys(MANY, 1)
+    server: ServerProcess
+    if request.param == "node":
+        server = Peer(request.getfixturevalue("peer_packages"), tmp_path, tables=node_tables(one))
+    else:
+        server = Service(tmp_path, tables=service_tables(one))
+    with server as running:
+        yield from _remote(running, WAYS[request.param], tmp_path, lambda kind: 0)
 
 
-def _remote(peer: Peer, folder: Path, number: Callable[[str], int]) -> Iterator[Remote]:
+def _remote(server: ServerProcess, way: Way, folder: Path, number: Callable[[str], int]) -> Iterator[Remote]:
     names: dict[str, str] = {}
 
     def name(kind: str) -> str:
@@ -125,8 +150,9 @@ def _remote(peer: Peer, folder: Path, number: Callable[[str], int]) -> Iterator[
             names[kind] = f"{kind}{number(kind)}"
         return names[kind]
 
-    with WireProxy(peer.url) as wire:
-        remote = Remote(peer.url, wire, NodeBackDoor(peer), NodeBackDoor.deviations, folder, name)
+    door = NodeBackDoor(server) if isinstance(server, Peer) else ServiceBackDoor(server)
+    with WireProxy(server.url) as wire:
+        remote = Remote(server.url, wire, door, door.deviations, way, folder, name)
         try:
             yield remote
         finally:

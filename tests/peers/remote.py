@@ -1,12 +1,10 @@
 """One server as the scenarios see it: devices on a wire to it, another client, and its life.
 
 The scenarios know nothing else of a server. To run them against another one, give them a `Remote` with a
-back door of its own (`BackDoor`), and say what it does otherwise (`Deviations`).
+back door of its own (`BackDoor`), and say what it does otherwise (`Deviations`) and how it is spoken with (`Way`).
 """
 
-import base64
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +13,9 @@ from typing import Any, Protocol
 import attrs
 import httpx
 
-from tests.peers.server_process import Peer
+from tests.peers.sent import Kind, Sent, changes
 from tests.peers.tables import HEADERS, Row
+from tests.peers.wire_faults import Fault, Seen
 from tests.peers.wire_proxy import WireProxy
 from tidesync import Policy, SyncContext, Table, defer, table
 from tidesync.stores.sqlite import SQLiteStore
@@ -36,7 +35,6 @@ COLUMNS = {
     "list": {"title": "string"},
     "task": {"list_id": "string", "text": "string", "complete": "boolean"},
 }  # fmt: skip
-MANY = {"item": 80, "strict": 2, "list": 6, "task": 6, "label": 2}
 
 
 @attrs.frozen
@@ -45,13 +43,31 @@ class Deviations:
 
     `unknown_column` is the status that a column which the strict table has not got is answered with;
     `body_limit` the bytes of a request body; `safe_integer` the largest number kept whole; `second_decimals`
-    how finely a column of dates keeps them.
+    how finely a column of dates keeps them; `forgets`: the table of labels keeps no tombstones.
     """
 
     unknown_column: int = 400
     body_limit: int | None = None
     safe_integer: int = 2**63 - 1
     second_decimals: int = 6
+    forgets: bool = False
+
+
+@attrs.frozen
+class Way:
+    """How devices speak with a server: `protocol` is their option, `said` the same where "auto" would find it out.
+
+    `asks`: requests before the first one that does something; `finds_out`: so many with "auto".
+    `whole`: an update carries all of the record. `batched`: a push is one request, in which changes go in their
+    order, and an insert over a tombstone is one change.
+    """
+
+    protocol: str
+    said: str
+    asks: int = 0
+    finds_out: int = 1
+    whole: bool = False
+    batched: bool = False
 
 
 class BackDoor(Protocol):
@@ -65,49 +81,13 @@ class BackDoor(Protocol):
         """Make these rows look as if they had been changed in one statement, at this moment."""
         ...
 
+    def edits(self, table: str) -> dict[str, int]:
+        """How often each row was written, its insert included."""
+        ...
+
     def start(self) -> None: ...
 
     def kill(self) -> None: ...
-
-
-class NodeBackDoor:
-    """The keeper of the Azure Mobile Apps server for Node.js: it knows the file that the rows are in."""
-
-    deviations = Deviations(unknown_column=500, body_limit=100 * 1024, safe_integer=2**53, second_decimals=3)
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-        self.start, self.kill = peer.start, peer.kill
-
-    def seed(self, table: str, rows: Sequence[Mapping[str, object]], moments: Sequence[str]) -> None:
-        columns = [*rows[0], "createdAt", "updatedAt", "version", "deleted"]
-        marks = ", ".join("?" * len(columns))
-        values = [(*row.values(), moment, moment, 1, 0) for row, moment in zip(rows, moments, strict=True)]
-        with contextlib.closing(self._file()) as file, file:
-            file.executemany(f"INSERT INTO [{table}] ({', '.join(columns)}) VALUES ({marks})", values)
-
-    def tie(self, table: str, ids: Sequence[str], moment: str) -> None:
-        with contextlib.closing(self._file()) as file, file:
-            file.executemany(
-                f"UPDATE [{table}] SET updatedAt = ?, version = version + 1 WHERE id = ?",
-                [(moment, id) for id in ids],
-            )
-
-    def _file(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._peer.db_path, timeout=10)
-
-
-def pool(many: Mapping[str, int] = MANY) -> dict[str, object]:
-    """So many tables of each kind, as app.js takes them: each test has tables of its own."""
-    return {
-        f"{kind}{number}": {
-            "columns": COLUMNS[kind],
-            "softDelete": kind != "label",
-            **({"dynamicSchema": False} if kind == "strict" else {}),
-        }
-        for kind, count in many.items()
-        for number in range(count)
-    }
 
 
 class Remote:
@@ -124,10 +104,12 @@ class Remote:
         wire: WireProxy,
         door: BackDoor,
         deviations: Deviations,
+        way: Way,
         folder: Path,
         name: Callable[[str], str],
     ) -> None:
-        self.url, self.wire, self.door, self.deviations, self.folder = url, wire, door, deviations, folder
+        self.url, self.wire, self.door, self.folder = url, wire, door, folder
+        self.deviations, self.way = deviations, way
         self._name, self._cleanup = name, contextlib.ExitStack()
         self.http = self._cleanup.enter_context(httpx.Client(base_url=f"{url}/tables", headers=HEADERS))
         self._tables: dict[str, Table[dict[str, Any]]] = {}
@@ -196,7 +178,7 @@ class Remote:
         self._devices += 1
         context = SyncContext(
             SQLiteStore(path or self.folder / f"device-{self._devices}.db", synchronous="normal"),
-            HttpTransport(url or self.wire.url, **transport),
+            HttpTransport(url or self.wire.url, **{"protocol": self.way.protocol, **transport}),
             list(tables or [self.items]),
             policy=policy,
             page_size=page_size,
@@ -239,20 +221,42 @@ class Remote:
     def _done(reply: httpx.Response) -> Row:
         return dict(reply.raise_for_status().json())
 
-    # ---- what went over the wire
+    def edits(self, table: Table[Any]) -> dict[str, int]:
+        """How often each row of the table was written, its insert included: whatever a reply said of it."""
+        return self.door.edits(table.name)
 
-    def sent(self, *methods: str) -> list[str]:
-        """The requests that changed something, as "POST id" in the order of arrival; of these methods only."""
-        return [
-            f"{seen.method} {seen.json['id'] if seen.path.count('/') == 2 else seen.path.split('/', 3)[3]}"
-            for seen in self.wire.requests
-            if seen.method in (methods or ("POST", "PATCH", "DELETE"))
-        ]
+    # ---- what goes over the wire
 
+    def plan(
+        self,
+        *faults: Fault,
+        kind: Kind | None = None,
+        id: str | None = None,
+        when: Callable[[Seen], bool] | None = None,
+        skip: int = 0,
+        times: int | None = 1,
+    ) -> None:
+        """Plan faults for requests that carry changes: of this kind, of this record. See `WireProxy.plan`."""
 
-def version_number(row: Row) -> int:
-    """How often the row was changed, from its version, which is a counter in base64."""
-    return int(base64.b64decode(row["version"]))
+        def carries(seen: Seen) -> bool:
+            wanted = [sent for sent in changes(seen) if kind in (None, sent.kind) and id in (None, sent.id)]
+            return bool(wanted) and (when is None or when(seen))
+
+        self.wire.plan(*faults, when=carries, skip=skip, times=times)
+
+    @property
+    def changes(self) -> list[Sent]:
+        """The changes that were sent, in the order of arrival."""
+        return [sent for seen in self.wire.requests for sent in changes(seen)]
+
+    def sent(self) -> list[str]:
+        """The same as "insert id"."""
+        return [f"{sent.kind} {sent.id}" for sent in self.changes]
+
+    @property
+    def pushes(self) -> list[Seen]:
+        """The requests that carried changes."""
+        return [seen for seen in self.wire.requests if changes(seen)]
 
 
 def texts(records: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -1,42 +1,38 @@
-"""One running Azure Mobile Apps server on loopback, with its own database file."""
+"""One running server on loopback, with its own database file: of Azure Mobile Apps, or tidesync's service."""
 
 import json
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from tests.peers.installation import SERVER
 
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
 
-class Peer:
+class ServerProcess:
     """A server process on loopback; stopped at the end of the `with` block, and whenever the tests die.
 
-    `db_path` is its SQLite file, which outlives the process; `log_path` is all it printed. `tables` adds
-    tables to those of app.js: `{"name": {"columns": {"text": "string"}, "softDelete": True}}`. With
-    `dynamic=False` the server refuses columns that it does not know.
+    `db_path` is its SQLite file, which outlives the process; `log_path` is all it printed.
     """
 
-    def __init__(
-        self,
-        packages: Path,
-        folder: Path,
-        *,
-        tables: Mapping[str, object] | None = None,
-        dynamic: bool = True,
-    ) -> None:
+    command: ClassVar[Sequence[str]]
+
+    def __init__(self, folder: Path) -> None:
         self.db_path = folder / "peer.sqlite"
         self.log_path = folder / "peer.log"
         self.port = 0
-        self._packages = packages
-        self._tables = dict(tables or {})
-        self._dynamic = dynamic
         self._process: subprocess.Popen[bytes] | None = None
+
+    def environment(self) -> dict[str, str]:
+        """All its variables, beside those that every server has."""
+        raise NotImplementedError
 
     @property
     def url(self) -> str:
@@ -61,10 +57,11 @@ class Peer:
         self._reap()
         offset = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as log:
+            common = {"PATH": os.environ["PATH"], "DBFILE": str(self.db_path), "PORT": str(self.port)}
             self._process = subprocess.Popen(
-                ["node", str(SERVER / "app.js")],
-                cwd=self._packages,
-                env=self._environment(),
+                self.command,
+                cwd=ROOT,
+                env=common | self.environment(),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -96,18 +93,6 @@ class Peer:
         self.stop()
         self.start()
 
-    def _environment(self) -> dict[str, str]:
-        # Nothing else is passed on: the server takes settings from many variables.
-        return {
-            "PATH": os.environ["PATH"],
-            # Modules are found from where app.js lies, and they are elsewhere.
-            "NODE_PATH": str(self._packages / "node_modules"),
-            "DBFILE": str(self.db_path),
-            "PORT": str(self.port),
-            "TABLES": json.dumps(self._tables),
-            "DYNAMIC": "on" if self._dynamic else "off",
-        }
-
     def _announced_port(self, offset: int) -> int:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -127,3 +112,49 @@ class Peer:
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None
+
+
+class Peer(ServerProcess):
+    """The Azure Mobile Apps server for Node.js.
+
+    `tables` adds tables to those of app.js: `{"name": {"columns": {"text": "string"}, "softDelete": True}}`. With
+    `dynamic=False` the server refuses columns that it does not know.
+    """
+
+    command = ("node", str(SERVER / "app.js"))
+
+    def __init__(
+        self,
+        packages: Path,
+        folder: Path,
+        *,
+        tables: Mapping[str, object] | None = None,
+        dynamic: bool = True,
+    ) -> None:
+        super().__init__(folder)
+        self._packages, self._tables, self._dynamic = packages, dict(tables or {}), dynamic
+
+    def environment(self) -> dict[str, str]:
+        # Nothing else is passed on: the server takes settings from many variables.
+        return {
+            # Modules are found from where app.js lies, and they are elsewhere.
+            "NODE_PATH": str(self._packages / "node_modules"),
+            "TABLES": json.dumps(self._tables),
+            "DYNAMIC": "on" if self._dynamic else "off",
+        }
+
+
+class Service(ServerProcess):
+    """tidesync's own service, in a process of its own.
+
+    `tables` says the columns of each table, as texts of `ColumnType`; a table without columns takes any.
+    """
+
+    command = (sys.executable, "-m", "tests.peers.serving")
+
+    def __init__(self, folder: Path, *, tables: Mapping[str, Mapping[str, str]]) -> None:
+        super().__init__(folder)
+        self._tables = {name: dict(columns) for name, columns in tables.items()}
+
+    def environment(self) -> dict[str, str]:
+        return {"TABLES": json.dumps(self._tables)}

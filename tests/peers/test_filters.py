@@ -15,8 +15,6 @@ from tests.peers.remote import Remote
 from tidesync import Query, any_of, every_of
 from tidesync.predicate import matcher
 
-pytestmark = pytest.mark.peer
-
 TEXTS = (
     None, "", "milk", "Milk", "MILK", "buy milk", "50%", "a_b", "axb", "é", "É", "e\u0301", "日本", "😀", "0", "1",
     "00", " padded ", "it's", 'say "hi"', "null", "ß", "back\\slash", "true", "z\u2028z", "{}", "\uffff",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.remote import Remote, version_number
+from tests.peers.remote import Remote
+from tests.peers.sent import changes
 from tests.peers.wire_faults import Forward, LoseReply, Seen
 from tidesync import PushFailed, SyncContext
 
-pytestmark = pytest.mark.peer
 ROOT = Path(__file__).parents[2]
 DEVICE = """
 import sys
@@ -19,9 +19,10 @@ from tidesync import SyncContext, table
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.http import HttpTransport
 
-path, url, name, concurrency = sys.argv[1:]
+path, url, name, protocol, concurrency = sys.argv[1:]
 items = table(name, {"text": str, "priority": int}, references={})
-with SyncContext(SQLiteStore(path), HttpTransport(url, concurrency=int(concurrency)), [items]) as device:
+transport = HttpTransport(url, protocol=protocol, concurrency=int(concurrency))
+with SyncContext(SQLiteStore(path), transport, [items]) as device:
     device[items].pull(name="all")
     with device.batch():
         for number in range(20):
@@ -40,6 +41,13 @@ def seeded(remote: Remote) -> None:
     remote.door.seed(remote.items.name, rows, ["2026-01-01T00:00:00.000Z"] * len(rows))
 
 
+def started(remote: Remote, path: Path, concurrency: int) -> subprocess.Popen[bytes]:
+    """A device in a process of its own, which queues 60 operations and pushes them."""
+    arguments = [str(path), remote.wire.url, remote.items.name, remote.way.protocol, str(concurrency)]
+    command = [sys.executable, "-c", DEVICE, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT)
+
+
 def acted_on(remote: Remote) -> list[Seen]:
     """The requests that the server has acted on, and whose replies were lost."""
     return [seen for seen in remote.wire.requests if isinstance(seen.fault, LoseReply) and seen.replies]
@@ -47,11 +55,11 @@ def acted_on(remote: Remote) -> list[Seen]:
 
 def assert_each_once(remote: Remote, device: SyncContext) -> None:
     """20 inserts, 20 updates and 20 deletes, each in effect once."""
-    rows = remote.rows(remote.items)
+    rows, edits = remote.rows(remote.items), remote.edits(remote.items)
     assert 60 == len(rows)
     for id, row in rows.items():
         expected = {"i": ("inserted", False, 1), "u": ("updated", False, 2), "d": ("seeded", True, 2)}[id[0]]
-        assert expected == (row["text"], row["deleted"], version_number(row)), id
+        assert expected == (row["text"], row["deleted"], edits[id]), id
     assert ([], 0) == (device.conflicts(), device.pending_operations)
     device.pull(remote.items, name="all")
     assert remote.alive(remote.items, "text") == {
@@ -64,9 +72,10 @@ def test_the_device_is_killed_in_the_middle_of_a_push(remote: Remote, concurrenc
     """It waits for a reply that the server has given; brought back from its file, it finishes the work."""
     seeded(remote)
     path = remote.folder / "killed.db"
-    remote.wire.plan(LoseReply(silent=True), when=lambda seen: seen.method != "GET", skip=done, times=None)
-    command = [sys.executable, "-c", DEVICE, str(path), remote.wire.url, remote.items.name, str(concurrency)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT) as process:
+    if remote.way.batched:  # all 60 changes are one request
+        concurrency, done = 1, 0
+    remote.plan(LoseReply(silent=True), skip=done, times=None)
+    with started(remote, path, concurrency) as process:
         try:
             assert process.stdout is not None
             assert b"queued\n" == process.stdout.readline()
@@ -74,11 +83,12 @@ def test_the_device_is_killed_in_the_middle_of_a_push(remote: Remote, concurrenc
                 assert None is process.poll()
         finally:
             process.kill()
+    lost = acted_on(remote)
     remote.wire.clear()
 
     device = remote.device(path=path)
     in_doubt = [operation for operation in device.operations() if operation.state == "attempted"]
-    assert concurrency == len(in_doubt)
+    assert sum(len(changes(seen)) for seen in lost) == len(in_doubt)
     device.push()
 
     assert_each_once(remote, device)
@@ -100,17 +110,20 @@ def test_the_server_is_killed_in_the_middle_of_a_push(own_remote: Remote, moment
     met = iter(range(10_000))
 
     def kill(seen: Seen) -> bool:
-        if seen.method != "GET" and next(met) == 31:
+        if next(met) == killing:
             remote.door.kill()
         return False
 
+    # All changes are one request where they are batched: then the kill comes before the first, or between two.
+    killing = 31 if not remote.way.batched else 0 if moment == "before it sees the request" else 1
     if moment == "before it answers":  # the reply of the one before is lost as well
-        remote.wire.plan(LoseReply(), when=lambda seen: seen.method != "GET", skip=30)
-    remote.wire.plan(Forward(), when=kill, times=None)
+        remote.plan(LoseReply(), skip=killing - 1)
+    remote.plan(Forward(), when=kill, times=None)
     with pytest.raises(PushFailed) as caught:
         device.push()
     assert "network" == caught.value.report.status
-    assert 0 < len(caught.value.report.pushed) < 60
+    assert remote.way.batched == (0 == len(caught.value.report.pushed))
+    assert len(caught.value.report.pushed) < 60
 
     remote.door.start()
     device.push()
@@ -123,9 +136,8 @@ def test_the_server_is_killed_and_the_device_too(own_remote: Remote) -> None:
     remote = own_remote
     seeded(remote)
     path = remote.folder / "killed.db"
-    remote.wire.plan(LoseReply(silent=True), when=lambda seen: seen.method != "GET", skip=10)
-    command = [sys.executable, "-c", DEVICE, str(path), remote.wire.url, remote.items.name, "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT) as process:
+    remote.plan(LoseReply(silent=True), skip=0 if remote.way.batched else 10)
+    with started(remote, path, 1) as process:
         try:
             while not acted_on(remote):
                 assert None is process.poll()

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.peers.remote import Remote, texts
+from tests.peers.sent import reads_page
 from tests.peers.wire_faults import Forward, LoseReply, Seen
 from tidesync import SyncContext
 from tidesync.errors import RemoteUnavailable
 from tidesync.events import Event, RecordsChanged
 
-pytestmark = pytest.mark.peer
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 RECORDS = 2_000
 
@@ -51,7 +51,7 @@ def before_pages(remote: Remote, act: Callable[[int], object], pages: int) -> No
     counted = iter(range(10_000))
 
     def when(seen: Seen) -> bool:
-        if seen.method == "GET" and "updatedAt" in seen.target and (page := next(counted)) < pages:
+        if reads_page(seen) and (page := next(counted)) < pages:
             act(page)
         return False
 
@@ -145,7 +145,7 @@ def test_a_named_pull_that_breaks_off_goes_on_where_it_was(remote: Remote) -> No
     path = remote.folder / "kept.db"
     device = remote.device(path=path, page_size=200, retries=0)
     came = arrivals(device)
-    remote.wire.plan(LoseReply(), method="GET", skip=5)
+    remote.wire.plan(LoseReply(), when=reads_page, skip=5)
     with pytest.raises(RemoteUnavailable):
         device.pull(remote.items, name="all")
     held = device[remote.items].count()

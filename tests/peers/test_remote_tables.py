@@ -9,7 +9,6 @@ from tidesync import Tombstone
 from tidesync.errors import NotReachable, RemoteConflict
 from tidesync.remote import RemoteTable
 
-pytestmark = pytest.mark.peer
 Items = RemoteTable[dict[str, Any]]
 
 

@@ -1,0 +1,71 @@
+"""Runs tidesync's service on loopback: `python -m tests.peers.serving`. Once it answers, it prints {"port": N}.
+
+DBFILE   the SQLite file; kept between runs
+PORT     0: any free port
+TABLES   JSON: {"name": {"column": "string"}}; a table without columns takes any
+
+The file also counts how often each row was written, in a table that the service knows nothing of.
+"""
+
+import json
+import os
+import socket
+import sqlite3
+import sys
+import threading
+from contextlib import closing
+
+import uvicorn
+
+from tidesync.schema import Column, TableSchema
+from tidesync.stores.sqlite import SQLiteStore
+from tidesync.transports.authority import Authority
+from tidesync.transports.service import create_app
+from tidesync.values import ColumnType
+
+EDITS = "edits of the tests"
+
+
+def count_edits(path: str, tables: list[str]) -> None:
+    """Let the file itself count the writes of each row."""
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(f'CREATE TABLE IF NOT EXISTS "{EDITS}" (name, id, n, PRIMARY KEY (name, id))')
+        for table in tables:
+            for verb in ("INSERT", "UPDATE"):
+                file.execute(f"""
+                    CREATE TRIGGER IF NOT EXISTS "{EDITS}: {verb} {table}" AFTER {verb} ON "{table}" BEGIN
+                        INSERT INTO "{EDITS}" VALUES ('{table}', new.id, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+                    END""")
+
+
+class Server(uvicorn.Server):
+    """Says where it answers."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        assert sockets is not None
+        print(json.dumps({"port": sockets[0].getsockname()[1]}), flush=True)
+
+
+def die_with_the_tests() -> None:
+    """They hold the other end of stdin: when they are gone, however that happened, so is the service."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def main() -> None:
+    path, given = os.environ["DBFILE"], json.loads(os.environ["TABLES"])
+    tables = [
+        TableSchema(name, tuple(Column(column, ColumnType(type)) for column, type in columns.items()))
+        for name, columns in given.items()
+    ]
+    with Authority(SQLiteStore(path, synchronous="normal"), tables):
+        count_edits(path, list(given))
+    threading.Thread(target=die_with_the_tests, daemon=True).start()
+    listening = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+    app = create_app(SQLiteStore(path, synchronous="normal"), tables)
+    Server(uvicorn.Config(app, log_config=None, ws="none")).run([listening])
+
+
+if __name__ == "__main__":
+    main()
