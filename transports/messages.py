@@ -7,7 +7,7 @@ their names on the wire, and their values are themselves: nothing is converted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, get_args
 
 from tidesync.contracts.transport import (
@@ -36,6 +36,8 @@ from tidesync.values import copy_json
 PROTOCOL: Final = 1
 HEADER: Final = "Tidesync-Protocol"
 """Carried by every reply of a service: the versions that it speaks, as `1` or `1, 2`."""
+REMOTE: Final = "Tidesync-Remote"
+"""Carried by requests: the identity of the remote that they are for, percent-encoded; another one answers 421."""
 ROOT: Final = "tidesync/v1"
 NDJSON: Final = "application/x-ndjson"
 FIELDS: Final = 10_000
@@ -63,17 +65,21 @@ def speaks(header: str | None) -> bool:
 
 
 def copy_json_of(copy: Copy) -> dict[str, Json]:
-    """A copy as the members of a message: `record`, `tombstone`, or neither for nothing."""
+    """A copy as the one member of a message: `record`, `tombstone` or `absent`."""
     if isinstance(copy, Tombstone):
         return {"tombstone": copy.version}
-    return {} if copy is None else {"record": copy}
+    return {"absent": True} if copy is None else {"record": copy}
 
 
 def read_copy(members: Members, id: str) -> Copy:
     """The copy that the members tell of; a record must be the one of this id."""
     if members.has("record"):
         return _record(members, id)
-    return Tombstone(members.text_or_null("tombstone")) if members.has("tombstone") else None
+    if members.has("tombstone"):
+        return Tombstone(members.text_or_null("tombstone"))
+    if members.raw("absent") is not True:
+        raise Malformed(members.path, "it tells neither a record, nor a tombstone, nor that there is none")
+    return None
 
 
 def _record(members: Members, id: str) -> Record:
@@ -184,7 +190,7 @@ def outcome_json(change_id: str, outcome: Outcome, sent: Record | None = None) -
             message |= {"outcome": "applied", "version": version}
             if isinstance(copy, dict) and sent is not None and _is_as_sent(copy, sent, version):
                 return message | {name: copy[name] for name in _STAMPS}
-            return message | copy_json_of(copy)
+            return message if copy is None else message | copy_json_of(copy)
         case Conflicted(copy):
             return message | {"outcome": "conflicted"} | copy_json_of(copy)
         case Rejected(code, reason):
@@ -205,9 +211,10 @@ def read_outcome(message: Json, change: Change) -> Outcome:
     match members.raw("outcome"):
         case "applied":
             version = members.text_or_null("version")
-            if members.has("updated_at") and not members.has("record"):
-                return Applied(version, _as_sent(members, change, version))
-            return Applied(version, read_copy(members, change.record_id))
+            if members.has("record") or members.has("tombstone"):
+                copy = read_copy(members, change.record_id)
+                return Applied(version, copy)
+            return Applied(version, _as_sent(members, change, version) if members.has("updated_at") else None)
         case "conflicted":
             return Conflicted(read_copy(members, change.record_id))
         case "rejected":
@@ -289,6 +296,11 @@ def page_json(page: Page) -> Iterator[dict[str, Json]]:
     if page.clock is not None:
         end["clock"] = page.clock
     yield {"end": end | ({} if page.exact else {"exact": False})}
+
+
+def has_end(messages: Sequence[Json]) -> bool:
+    """Whether a page came to its end."""
+    return bool(messages) and isinstance(messages[-1], dict) and "end" in messages[-1]
 
 
 def read_page(messages: Iterable[Json]) -> Page:

@@ -1,7 +1,7 @@
 """The network: one request, one reply, with limits; everything that goes wrong becomes a typed error.
 
-What an error proves is all that matters to a push: `NotReachable` that nothing was sent, `Unauthorized` and
-a reply of 4xx that nothing was done; `RemoteUnavailable` and `ProtocolError` prove nothing.
+What an error proves is all that matters to a push: `NotReachable` that nothing was sent or nothing done,
+`Unauthorized` and a reply of 4xx that nothing was done; `RemoteUnavailable` and `ProtocolError` prove nothing.
 """
 
 from __future__ import annotations
@@ -9,19 +9,28 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
 import httpx
 
-from tidesync.errors import ConfigurationError, NotReachable, ProtocolError, RemoteUnavailable, Unauthorized
+from tidesync.errors import (
+    ConfigurationError,
+    NotReachable,
+    ProtocolError,
+    RemoteUnavailable,
+    TransportError,
+    Unauthorized,
+)
 from tidesync.transports.http.auth import Tokens, header_of
 from tidesync.transports.http.values import Dialect
 from tidesync.transports.http.wire import (
     NOTHING,
+    Content,
     Reply,
     Request,
+    identity_of,
     if_match,
     message_of,
     origin,
@@ -29,6 +38,7 @@ from tidesync.transports.http.wire import (
     retry_after,
     to_json,
 )
+from tidesync.transports.messages import HEADER
 
 REDIRECTS: Final = 5
 ERROR_LIMIT: Final = 64 * 1024
@@ -65,7 +75,10 @@ class Limits:
 
 
 class Caller:
-    """One remote's network: thread-safe, as httpx.Client is. `budget()` gives the calls of one exchange."""
+    """One remote's network: thread-safe, as httpx.Client is. `budget()` gives the calls of one exchange.
+
+    `identity` is the remote's address, `longest` how long one exchange can take, in seconds.
+    """
 
     def __init__(
         self,
@@ -77,7 +90,8 @@ class Caller:
     ) -> None:
         self._client, self._headers = client, dict(headers)
         self._auth, self._limits = auth, limits
-        self._tables = str(base).rstrip("/") + "/tables/"
+        self.identity, self.longest = identity_of(base), limits.longest
+        self._tables = self.identity + "/tables/"
         self._origin = origin(base)
         self._random = random.Random()  # noqa: S311  # jitter, not a secret
         self.dialect: Dialect = "2.0"
@@ -100,7 +114,7 @@ class Caller:
         wait = retry_after(reply.headers)
         if reply.status == 401:
             raise Unauthorized(f"the remote refuses the credentials: {said}")
-        if reply.status in _BEFORE:
+        if reply.status in _BEFORE or (reply.status == 503 and wait is not None and HEADER in reply.headers):
             raise NotReachable(f"{reply.status}, before anything was done: {said}", retry_after=wait)
         if reply.status >= 500 or reply.status == 408:
             raise RemoteUnavailable(f"{reply.status}: {said}", retry_after=wait)
@@ -157,8 +171,13 @@ class Caller:
         }
         if token is not None:
             headers.update(header_of(token, self.dialect))
-        content: bytes | None = None
-        if request.body is not NOTHING:
+        content: bytes | _Paced | None = None
+        if isinstance(request.body, Content):
+            content = _Paced(request.body.pieces, time.monotonic() + timeout)
+            headers |= {"Content-Type": request.body.type, "Content-Length": str(request.body.size)}
+            if request.body.encoding is not None:
+                headers["Content-Encoding"] = request.body.encoding
+        elif request.body is not NOTHING:
             content = to_json(request.body)
             headers["Content-Type"] = "application/json"
         if request.etag is not None:
@@ -187,20 +206,26 @@ class Caller:
             raise NotReachable(self._hide(f"nothing was sent: {type(error).__name__}: {error}")) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             raise RemoteUnavailable(self._hide(f"no reply: {type(error).__name__}: {error}")) from error
+        body, cut = bytearray(), None
+        partial = request.partial and reply.is_success
         try:
-            return self._whole(reply, time.monotonic() + timeout)
+            self._fill(body, reply, time.monotonic() + timeout)
+        except TransportError as error:
+            if not partial:
+                raise
+            cut = str(error)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            raise RemoteUnavailable(
-                self._hide(f"the reply broke off: {type(error).__name__}: {error}")
-            ) from error
+            cut = self._hide(f"the reply broke off: {type(error).__name__}: {error}")
+            if not partial:
+                raise RemoteUnavailable(cut) from error
         finally:
             reply.close()
+        return Reply(reply.status_code, reply.headers, bytes(body), cut)
 
-    def _whole(self, reply: httpx.Response, deadline: float) -> Reply:
-        """The reply with its body, decompressed and within the limit."""
+    def _fill(self, body: bytearray, reply: httpx.Response, deadline: float) -> None:
+        """Read the body, decompressed and within the limit."""
         precious = reply.is_success or reply.status_code in _BODY_IS_RECORD
         limit = self._limits.max_reply_bytes if precious else min(ERROR_LIMIT, self._limits.max_reply_bytes)
-        body = bytearray()
         for piece in _pieces(reply, limit):
             body += piece
             if len(body) > limit:
@@ -212,10 +237,22 @@ class Caller:
                 break
             if time.monotonic() > deadline:
                 raise RemoteUnavailable("the reply came too slowly")
-        return Reply(reply.status_code, reply.headers, bytes(body))
 
     def _hide(self, text: str) -> str:
         return self._auth.hide(text) if isinstance(self._auth, Tokens) else text
+
+
+class _Paced:
+    """The pieces of a body, none of which is sent too late; an auth flow may send them all again."""
+
+    def __init__(self, pieces: Sequence[bytes], deadline: float) -> None:
+        self._pieces, self._deadline = pieces, deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if time.monotonic() > self._deadline:
+                raise RemoteUnavailable("the request went too slowly")
+            yield piece
 
 
 def _pieces(reply: httpx.Response, limit: int) -> Iterator[bytes]:
@@ -261,3 +298,8 @@ class Budgeted:
     def read(self, request: Request) -> Reply:
         """Send what changes nothing, again if need be. Raises `TransportError`."""
         return self._caller.read(request, self._deadline)
+
+    @property
+    def spent(self) -> bool:
+        """Whether no further request will be begun."""
+        return time.monotonic() >= self._deadline

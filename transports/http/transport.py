@@ -1,35 +1,23 @@
-"""The HTTP transport: Azure Mobile Apps 2.0 and Datasync 3.0 over httpx."""
+"""The HTTP transport: tidesync's own protocol, Azure Mobile Apps 2.0 and Datasync 3.0 over httpx."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import httpx
 
-from tidesync.contracts.transport import (
-    Change,
-    CursorGuarantee,
-    Denied,
-    NotSent,
-    Outcome,
-    Page,
-    PullRequest,
-    TransportCapabilities,
-    Unknown,
-    Untried,
-)
-from tidesync.errors import ConfigurationError, ContextClosed, InvalidId, ProtocolError, UnknownTable
+from tidesync.contracts.transport import Change, Outcome, Page, PullRequest, TransportCapabilities
+from tidesync.errors import ConfigurationError, ContextClosed, ProtocolError
 from tidesync.records import Record, Tombstone
 from tidesync.schema import TableSchema
 from tidesync.transports.http.auth import Credentials, Tokens
 from tidesync.transports.http.client import Caller, Limits
 from tidesync.transports.http.dialect import Wire
-from tidesync.transports.http.pull import Reader
-from tidesync.transports.http.push import perform
+from tidesync.transports.http.native import Native
+from tidesync.transports.http.rest import Rest
 from tidesync.transports.http.values import Dialect, Form
 from tidesync.transports.http.wire import (
     Reply,
@@ -41,25 +29,26 @@ from tidesync.transports.http.wire import (
     message_of,
     refusal,
     rows_of,
-    sendable_id,
 )
 from tidesync.transports.http.wire2 import Wire2
 from tidesync.transports.http.wire3 import Wire3
+from tidesync.transports.messages import HEADER, speaks
 
-Protocol: TypeAlias = Literal["auto", "2.0", "3.0"]
+Protocol: TypeAlias = Literal["auto", "tidesync", "2.0", "3.0"]
+Face: TypeAlias = Rest | Native
 _WIRES: Final[Mapping[Dialect, Wire]] = {"2.0": Wire2(), "3.0": Wire3()}
-_STOPS: Final = (Unknown, NotSent, Denied)
 
 
 class HttpTransport:
-    """A way to a remote that speaks Azure Mobile Apps 2.0 or Datasync 3.0 under `url` + `/tables/…`.
+    """A way to a remote: a service of tidesync, or what speaks Azure Mobile Apps 2.0 or Datasync 3.0, at `url`.
 
     `protocol="auto"` finds out with one harmless request (one record of the first table). `auth` is an
     httpx.Auth, a token, or a function that returns a fresh token; a token travels as `X-ZUMO-AUTH` on 2.0
-    and as `Authorization: Bearer` on 3.0, and is renewed once when refused. `timeout`: seconds for each
-    phase of a request; `retries`: for reads only. `concurrency`: changes under way at once. `client`: an
-    httpx.Client of your own (proxies, certificates, event hooks), which is not closed here. `overlap`:
-    seconds that the remote may make a change visible late. `page_limit`: records a page, 1000 at most.
+    and else as `Authorization: Bearer`, and is renewed once when refused. `timeout`: seconds for each
+    phase of a request; `retries`: for reads only. `client`: an httpx.Client of your own (proxies,
+    certificates, event hooks), which is not closed here. `page_limit`: records a page, 1000 at most. On 2.0
+    and 3.0, `concurrency` is how many changes are under way at once, and `overlap` how many seconds the
+    remote may make a change visible late.
 
     httpx logs every address at INFO, which names ids and filter values: raise the level of its logger where
     that matters. Plain http goes to this machine only, and to hosts named in `allow_plain_http_to`.
@@ -86,8 +75,8 @@ class HttpTransport:
         if isinstance(allow_plain_http_to, str):
             allow_plain_http_to = (allow_plain_http_to,)
         self._base = base_url(url, allow_plain_http_to)
-        if protocol not in ("auto", "2.0", "3.0"):
-            raise ConfigurationError(f"protocol is 'auto', '2.0' or '3.0', not {protocol!r}")
+        if protocol not in get_args(Protocol):
+            raise ConfigurationError(f"protocol is 'auto', 'tidesync', '2.0' or '3.0', not {protocol!r}")
         for name, value, least in (
             ("timeout", timeout, 0.001),
             ("overlap", overlap, 0),
@@ -118,104 +107,42 @@ class HttpTransport:
         self._lock = threading.Lock()
         self._client: httpx.Client | None = None
         self._caller: Caller | None = None
-        self._pool: ThreadPoolExecutor | None = None
-        self._wire: Wire | None = None
-        self._forms: dict[str, Form] = {}
+        self._face: Face | None = None
 
     def __repr__(self) -> str:
         return f"HttpTransport({identity_of(self._base)!r}, protocol={self._protocol!r})"
 
     def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
-        """Find out which protocol the remote speaks (nothing is sent unless protocol is "auto")."""
+        """Find out who the remote is and what it speaks; on 2.0 and 3.0 that it is named sends nothing."""
         with self._lock:
             caller = self._connected()
-            wire = self._wire or (
-                self._discovered(caller, tables) if self._protocol == "auto" else _WIRES[self._protocol]
-            )
-            forms = {schema.name: self._kept(schema, wire.dialect) for schema in tables}
-            caller.dialect, caller.dialect_headers = wire.dialect, wire.headers
-            self._wire, self._forms = wire, {**self._forms, **forms}
-        return TransportCapabilities(
-            identity=identity_of(self._base),
-            cursor=CursorGuarantee.KEYSET,
-            max_changes=self._concurrency,
-            ordered=False,
-            total=True,
-            filters=True,
-            tombstones=frozenset(schema.name for schema in tables),
-            remembers=0.0,
-            overlap=self._overlap,
-            page_limit=min(self._page_limit, wire.page_limit),
-            exchange_timeout=self._limits.longest,
-        )
+            if self._face is not None:
+                return self._face.open(tables)
+            face, found = self._opened(caller, tables)
+            self._face = face
+            return found
 
     def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
-        """Send each change with a request of its own, up to `concurrency` at once.
-
-        A 2.0 server that adds columns by itself forgets some when several requests bring new ones at once:
-        there, a change goes alone as long as the remote was not seen to have all the columns that it sets.
-        """
-        caller, wire = self._ready()
-        forms = [self._form(change.table) for change in changes]
-        stopped = threading.Event()
-
-        def one(change: Change, form: Form) -> Outcome:
-            if stopped.is_set():
-                return Untried()
-            outcome = perform(change, form, wire, caller.budget())
-            if isinstance(outcome, _STOPS):
-                stopped.set()
-            return outcome
-
-        def at(place: int) -> Outcome:
-            return one(changes[place], forms[place])
-
-        outcomes: list[Outcome | None] = [None] * len(changes)
-        together: list[int] = []
-        for place, (change, form) in enumerate(zip(changes, forms, strict=True)):
-            if self._goes_alone(change, form, len(changes)):
-                outcomes[place] = one(change, form)
-            else:
-                together.append(place)
-        answers = self._workers().map(at, together) if together else ()
-        for place, outcome in zip(together, answers, strict=True):
-            outcomes[place] = outcome
-        return [Untried() if outcome is None else outcome for outcome in outcomes]
+        """Send changes: on tidesync's own protocol in one request, else each with one of its own."""
+        return self._ready().push(changes)
 
     def pull(self, request: PullRequest, /) -> Page:
-        """Read one page; see `pull.Reader` and `paging` for how."""
-        caller, wire = self._ready()
-        form = self._form(request.query.table)
-        return Reader(form, wire, caller.budget(), min(self._page_limit, wire.page_limit)).page(request)
+        """Read one page."""
+        return self._ready().pull(request)
 
     def get(self, table: str, id: str, /) -> Record | Tombstone | None:
         """Read one record as it is now; a tombstone where the remote keeps one."""
-        caller, wire = self._ready()
-        form = self._form(table)
-        if not sendable_id(id):
-            raise InvalidId(table, id, "it cannot stand in an address")
-        return wire.fetched(form, id, caller.budget().read(wire.fetch(form, id, {})))
+        return self._ready().get(table, id)
 
     def close(self) -> None:
         """Close connections and threads; a client that was given stays open."""
         with self._lock:
-            client, pool = self._client, self._pool
-            self._client = self._caller = self._pool = self._wire = None
-            self._forms = {}
-        if pool is not None:
-            pool.shutdown()
+            client, face = self._client, self._face
+            self._client = self._caller = self._face = None
+        if face is not None:
+            face.close()
         if client is not None and client is not self._given:
             client.close()
-
-    def _goes_alone(self, change: Change, form: Form, count: int) -> bool:
-        if count == 1 or self._concurrency == 1:
-            return True
-        return form.dialect == "2.0" and form.introduces(change.record or {}, change.fields)
-
-    def _kept(self, schema: TableSchema, dialect: Dialect) -> Form:
-        """The form of a table, with what was learnt of the remote's columns since the last open."""
-        form = self._forms.get(schema.name)
-        return form if form and form.schema == schema and form.dialect == dialect else Form(schema, dialect)
 
     def _connected(self) -> Caller:
         if self._caller is None:
@@ -227,43 +154,60 @@ class HttpTransport:
             self._caller = Caller(self._client, self._base, self._headers, self._auth, self._limits)
         return self._caller
 
-    def _ready(self) -> tuple[Caller, Wire]:
-        caller, wire = self._caller, self._wire
-        if caller is None or wire is None:
+    def _ready(self) -> Face:
+        face = self._face
+        if face is None:
             raise ContextClosed("the transport is not open: call open() first")
-        return caller, wire
+        return face
 
-    def _form(self, table: str) -> Form:
-        form = self._forms.get(table)
-        if form is None:
-            raise UnknownTable(table, sorted(self._forms))
-        return form
+    def _opened(self, caller: Caller, tables: Sequence[TableSchema]) -> tuple[Face, TransportCapabilities]:
+        if self._protocol == "tidesync":
+            native = self._native(caller)
+            return native, native.open(tables)
+        face: Face
+        if self._protocol != "auto":
+            face = self._rest(caller, _WIRES[self._protocol])
+            return face, face.open(tables)
+        asked = self._asked(caller, tables)
+        if speaks(asked.headers.get(HEADER)):
+            face = self._native(caller)
+        else:
+            face = self._rest(caller, self._recognised(asked, tables))
+        return face, face.open(tables)
 
-    def _workers(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="tidesync-http")
-            return self._pool
+    def _native(self, caller: Caller) -> Native:
+        # Within one machine there is nothing to be gained by compressing.
+        return Native(caller, page_limit=self._page_limit, compress=not loopback(self._base))
 
-    def _discovered(self, caller: Caller, tables: Sequence[TableSchema]) -> Wire:
-        """Ask as 3.0 for one record: a 2.0 server names the version it wants, or answers with a bare list."""
+    def _rest(self, caller: Caller, wire: Wire) -> Rest:
+        return Rest(
+            caller, wire, concurrency=self._concurrency, overlap=self._overlap, page_limit=self._page_limit
+        )
+
+    def _asked(self, caller: Caller, tables: Sequence[TableSchema]) -> Reply:
+        """The reply to a request as of 3.0 for one record of the first table that there is."""
         wire3 = _WIRES["3.0"]
         caller.dialect, caller.dialect_headers = "3.0", wire3.headers
         reply = Reply(404)
         for schema in tables:
-            reply = caller.budget().read(wire3.list(Form(schema, "3.0"), Wanted(top=1)))
+            # Which names of columns can travel is not known yet.
+            reply = caller.budget().read(wire3.list(Form(TableSchema(schema.name), "3.0"), Wanted(top=1)))
             if reply.status != 404:
                 break
+        return reply
+
+    def _recognised(self, reply: Reply, tables: Sequence[TableSchema]) -> Wire:
+        """Who answers so: a 2.0 server names the version it wants, or answers with a bare list."""
         if reply.ok:
             value = from_json(reply.body)
             _ = rows_of(value)
-            return wire3 if isinstance(value, dict) and "items" in value else _WIRES["2.0"]
+            return _WIRES["3.0" if isinstance(value, dict) and "items" in value else "2.0"]
         said = message_of(reply)
         if reply.status == 400 and ("API version" in said or "ZUMO-API-VERSION" in said.upper()):
             return _WIRES["2.0"]
         if not tables:
             raise ProtocolError(
-                'without tables the protocol cannot be found out: say protocol="2.0" or "3.0"'
+                'without tables the protocol cannot be found out: say protocol="tidesync", "2.0" or "3.0"'
             )
         raise refusal(reply, f"{identity_of(self._base)}/tables")
 

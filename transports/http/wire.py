@@ -29,23 +29,43 @@ _ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 
 @attrs.frozen(kw_only=True)
+class Content:
+    """A body that is made already, in pieces; `encoding` says how it is compressed."""
+
+    pieces: Sequence[bytes]
+    type: str
+    encoding: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return sum(map(len, self.pieces))
+
+
+@attrs.frozen(kw_only=True)
 class Request:
-    """One HTTP request; `path` is percent-encoded and relative to the tables, `etag` goes to If-Match."""
+    """One HTTP request; `path` is percent-encoded and relative to the tables, or a whole address.
+
+    `body` is JSON or `Content`, `etag` goes to If-Match. `partial`: of a reply that breaks off, what came of it
+    is wanted.
+    """
 
     method: str
     path: str
     parameters: Sequence[tuple[str, str]] = ()
     body: object = NOTHING
     etag: str | None = None
+    partial: bool = False
 
 
 @attrs.frozen
 class Reply:
-    """One HTTP reply, its body whole and decompressed."""
+    """One HTTP reply, its body decompressed; `cut` says why it is not whole, where that is so."""
 
     status: int
     headers: httpx.Headers = attrs.field(factory=httpx.Headers)
     body: bytes = b""
+    cut: str | None = None
 
     @property
     def ok(self) -> bool:

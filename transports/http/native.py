@@ -1,0 +1,339 @@
+"""One remote that speaks tidesync's own protocol: a batch is one request, a page says what changed since.
+
+An outcome counts only if it stands in its change's place and repeats its id: whatever comes after one that does
+not, or after the reply broke off, is `Unknown`; what the remote says that it did not try is `Untried`.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote
+
+import attrs
+
+from tidesync.contracts.transport import (
+    Change,
+    Denied,
+    NotSent,
+    Outcome,
+    Page,
+    PullRequest,
+    Rejected,
+    TransportCapabilities,
+    Unknown,
+    Untried,
+)
+from tidesync.errors import (
+    NotReachable,
+    ProtocolError,
+    RemoteUnavailable,
+    RequestRefused,
+    ResyncRequired,
+    TransportError,
+    Unauthorized,
+    UnknownTable,
+)
+from tidesync.query import Query
+from tidesync.records import Copy, Json
+from tidesync.schema import TableSchema
+from tidesync.transports.http.client import Budgeted, Caller
+from tidesync.transports.http.wire import (
+    Content,
+    Reply,
+    Request,
+    message_of,
+    object_of,
+    sendable_id,
+    table_path,
+)
+from tidesync.transports.messages import (
+    HEADER,
+    NDJSON,
+    REMOTE,
+    ROOT,
+    change_json,
+    has_end,
+    read_copy,
+    read_outcome,
+    read_page,
+    request_json,
+    speaks,
+)
+from tidesync.transports.renaming import Renaming
+from tidesync.transports.strict import Malformed, Members, parse, parse_lines, to_line
+from tidesync.transports.welcome import read_welcome
+
+BATCH_BYTES: Final = 1 << 20
+"""One batch is no larger, so that it gets through within the timeout on a slow network too."""
+PIECE: Final = 1 << 16
+WORTH: Final = 1 << 10
+"""Bytes from which on a body is compressed."""
+_BROKEN: Final = "the reply broke off before its end"
+_STOPS: Final = (Unknown, NotSent, Denied, Untried)
+
+
+class Native:
+    """A face of `HttpTransport`; `compress`: requests and replies travel compressed."""
+
+    def __init__(self, caller: Caller, *, page_limit: int, compress: bool) -> None:
+        self._caller, self._page_limit, self._compress = caller, page_limit, compress
+        self._root = f"{caller.identity}/{ROOT}"
+        self._tables: dict[str, TableSchema] = {}
+        self._renaming = Renaming()
+        self._line = self._bytes = self._changes = 1
+
+    def open(self, tables: Sequence[TableSchema]) -> TransportCapabilities:
+        """Ask the remote what it is. Raises `TransportError`."""
+        self._caller.dialect = "3.0"
+        headers = {"Accept": f"{NDJSON}, application/json"}
+        if not self._compress:
+            headers["Accept-Encoding"] = "identity"
+        self._caller.dialect_headers = headers
+        reply = self._checked(self._caller.budget().read(Request(method="GET", path=self._root)), "open")
+        try:
+            welcome = read_welcome(parse(reply.body))
+        except Malformed as error:
+            raise ProtocolError(f"the remote's welcome cannot be read: {error}") from error
+        found = welcome.capabilities
+        self._tables = self._tables | {schema.name: schema for schema in tables}
+        self._renaming = Renaming(self._tables.values())
+        # Should another remote take its place while this is open, it is to do nothing.
+        self._caller.dialect_headers = {**headers, REMOTE: quote(found.identity, safe="")}
+        self._line, self._changes = welcome.line, found.max_changes
+        self._bytes = min(found.max_bytes or BATCH_BYTES, BATCH_BYTES)
+        return attrs.evolve(
+            found,
+            max_bytes=self._bytes,
+            page_limit=min(self._page_limit, found.page_limit),
+            exchange_timeout=self._caller.longest,
+        )
+
+    # ---- push
+
+    def push(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        """Send the changes as one batch, or as several one after another where there are too many for one."""
+        self._declared({change.table for change in changes})
+        call = self._caller.budget()
+        outcomes: dict[int, Outcome] = {}
+        batch: list[_Line] = []
+        size = 0
+        for place, change in enumerate(changes):
+            line = self._encoded(place, change)
+            if isinstance(line, Rejected):
+                outcomes[place] = line
+                continue
+            if batch and (len(batch) >= self._changes or size + len(line.text) >= self._bytes):
+                outcomes |= self._sent(call, batch)
+                batch, size = [], 0
+                if self._stopped(outcomes):
+                    break
+            batch.append(line)
+            size += len(line.text) + 1
+        if batch and not self._stopped(outcomes):
+            outcomes |= self._sent(call, batch)
+        return [
+            self._renaming.heard(change.table, outcomes.get(place, Untried()))
+            for place, change in enumerate(changes)
+        ]
+
+    @staticmethod
+    def _stopped(outcomes: dict[int, Outcome]) -> bool:
+        return any(isinstance(outcome, _STOPS) for outcome in outcomes.values())
+
+    def _encoded(self, place: int, change: Change) -> _Line | Rejected:
+        change = self._renaming.sent(change)
+        try:
+            text = to_line(change_json(change))
+        except (ValueError, TypeError, RecursionError) as error:
+            return Rejected("unsendable", f"{change.table}/{change.record_id}: it is not JSON: {error}")
+        if len(text) > self._line:
+            reason = (
+                f"{change.table}/{change.record_id}: it has {len(text)} bytes, and {self._line} are the limit"
+            )
+            return Rejected("too_large", reason)
+        return _Line(place, change, text)
+
+    def _sent(self, call: Budgeted, batch: Sequence[_Line]) -> dict[int, Outcome]:
+        """Send a batch, in halves where it is too large as it is; an outcome for each of its places."""
+        if call.spent:
+            return {line.place: Untried() for line in batch}
+        everywhere: Outcome
+        try:
+            reply = call.write(self._request("push", b"\n".join(line.text for line in batch) + b"\n", NDJSON))
+        except NotReachable as error:
+            everywhere = NotSent(str(error), error.retry_after)
+        except Unauthorized as error:
+            everywhere = Denied(str(error))
+        except TransportError as error:
+            everywhere = Unknown(str(error))
+        else:
+            if reply.ok and speaks(reply.headers.get(HEADER)):
+                return _answers(reply, batch)
+            if reply.status == 413 and len(batch) > 1:
+                half = len(batch) // 2
+                first = self._sent(call, batch[:half])
+                rest = batch[half:]
+                return first | (
+                    {line.place: Untried() for line in rest}
+                    if self._stopped(first)
+                    else self._sent(call, rest)
+                )
+            everywhere = _refused(reply, self._root)
+        return dict.fromkeys((line.place for line in batch), everywhere)
+
+    # ---- reading
+
+    def pull(self, request: PullRequest) -> Page:
+        """Read one page."""
+        table = request.query.table
+        self._declared({table})
+        limited = attrs.evolve(request, limit=min(request.limit, self._page_limit))
+        body = to_line(request_json(self._renaming.asked(limited)))
+        reply = self._caller.budget().read(self._request("pull", body, "application/json"))
+        reply = self._checked(reply, table)
+        if not reply.body.endswith(b"\n"):
+            raise RemoteUnavailable(f"{table}: {_BROKEN}")
+        try:
+            messages = parse_lines(reply.body)
+            if not has_end(messages):
+                raise RemoteUnavailable(f"{table}: {_BROKEN}")
+            page = read_page(messages)
+        except Malformed as error:
+            raise ProtocolError(f"{table}: the remote's page cannot be read: {error}") from error
+        return self._renaming.told(table, page)
+
+    def get(self, table: str, id: str) -> Copy:
+        """Read one record as it is now, or its tombstone."""
+        self._declared({table})
+        if not sendable_id(id):  # no address, but a lookup, names it
+            page = self.pull(PullRequest(query=Query(table), ids=(id,), incremental=False))
+            return next(iter(page.records), page.tombstones.get(id))
+        path = f"{self._root}/tables/{table_path(table, id)}"
+        reply = self._checked(self._caller.budget().read(Request(method="GET", path=path)), table)
+        try:
+            copy = read_copy(Members(parse(reply.body)), id)
+        except Malformed as error:
+            raise ProtocolError(f"{table}: the remote's record cannot be read: {error}") from error
+        return self._renaming.read(table, copy)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    # ---- parts
+
+    def _declared(self, tables: set[str]) -> None:
+        if unknown := tables - self._tables.keys():
+            raise UnknownTable(min(unknown), sorted(self._tables))
+
+    def _request(self, what: str, body: bytes, type: str) -> Request:
+        packed = self._compress and len(body) >= WORTH
+        if packed:
+            # Level 1: more saves little, and costs several times as much.
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+        pieces = [body[start : start + PIECE] for start in range(0, len(body), PIECE)]
+        content = Content(pieces=pieces, type=type, encoding="gzip" if packed else None)
+        return Request(method="POST", path=f"{self._root}/{what}", body=content, partial=what == "push")
+
+    def _checked(self, reply: Reply, what: str) -> Reply:
+        """The reply, if it is one of success and this protocol's."""
+        if not speaks(reply.headers.get(HEADER)):
+            raise ProtocolError(_no_longer(self._root))
+        if reply.ok:
+            return reply
+        code, said = _code_of(reply), message_of(reply)
+        if reply.status == 410 and code == "resync":
+            raise ResyncRequired(f"{what}: {said}")
+        raise RequestRefused(f"{what}: {reply.status}: {said}", code=code)
+
+
+@attrs.frozen(eq=False)
+class _Line:
+    """A change in its place among those of a push, under names of the wire, and as text."""
+
+    place: int
+    change: Change
+    text: bytes
+
+
+def _answers(reply: Reply, batch: Sequence[_Line]) -> dict[int, Outcome]:
+    """What a reply says of each change, as far as it goes."""
+    outcomes: dict[int, Outcome] = {}
+    *lines, _ = reply.body.split(b"\n")
+    rest: Outcome = Unknown(reply.cut or _BROKEN)
+    places = iter(batch)
+    for text in lines:
+        try:
+            message = parse(text)
+            last = _last(message)
+            if last is not None:
+                rest = last
+                break
+            line = next(places, None)
+            if line is None:
+                break
+            if not isinstance(message, dict) or message.get("id") != line.change.id:
+                rest = Unknown("the reply is about another operation than the one in its place")
+                break
+        except Malformed as error:
+            rest = Unknown(f"the reply cannot be read: {error}")
+            break
+        try:
+            outcomes[line.place] = read_outcome(message, line.change)
+        except Malformed as error:
+            outcomes[line.place] = Unknown(f"the outcome cannot be read: {error}")
+    return outcomes | _rest(batch[len(outcomes) :], rest)
+
+
+def _last(message: Json) -> Outcome | None:
+    """What the last line of a reply says of the changes without an outcome; None if it is not the last."""
+    match message:
+        case {"end": {"outcomes": int()}}:
+            return Unknown("the remote ended without an outcome for it, and says nothing of it")
+        case {"error": {"code": str(code), "detail": str(detail), "rest": str(rest)}}:
+            if rest == "refused":
+                return Rejected(code, detail)
+            return Untried() if rest == "untried" else Unknown(f"{code}: {detail}")
+        case _:
+            return None
+
+
+def _rest(batch: Sequence[_Line], rest: Outcome) -> dict[int, Outcome]:
+    """The outcomes of the changes that have none of their own: only the first of them can be the refused one."""
+    found = dict.fromkeys((line.place for line in batch), rest)
+    if isinstance(rest, Rejected):
+        found |= dict.fromkeys((line.place for line in batch[1:]), Untried())
+    return found
+
+
+def _refused(reply: Reply, root: str) -> Outcome:
+    """What a reply that is no success says of all changes of a batch. None of them was done, if it is of 4xx."""
+    said = message_of(reply)
+    if not speaks(reply.headers.get(HEADER)) and (reply.ok or reply.status in (404, 405)):
+        return Unknown(_no_longer(root)) if reply.ok else NotSent(_no_longer(root))
+    if reply.status == 413:
+        return Rejected("too_large", said)
+    if reply.status == 403:
+        return Denied(said)
+    if 300 <= reply.status < 400:
+        target = reply.headers.get("location", "elsewhere")[:200]
+        text = f"the remote redirects this request to {target}; writes are not redirected"
+        return NotSent(text) if reply.status in (307, 308) else Unknown(text)
+    return (
+        NotSent(f"{reply.status}: {said}")
+        if 400 <= reply.status < 500
+        else Unknown(f"{reply.status}: {said}")
+    )
+
+
+def _code_of(reply: Reply) -> str:
+    code = (object_of(reply.body) or {}).get("code")
+    return code if isinstance(code, str) else str(reply.status)
+
+
+def _no_longer(root: str) -> str:
+    return (
+        f"{root} does not speak tidesync's protocol (any more): close this and open it again with protocol="
+        '"auto", which finds out what it speaks'
+    )
