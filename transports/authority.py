@@ -207,6 +207,10 @@ class Authority:
             if table not in meta.trails:
                 attrs.evolve(meta, trails={**meta.trails, table: meta.sequence}).write(transaction)
 
+    def is_closed(self, table: str) -> bool:
+        """Whether the table holds nothing but its declared columns."""
+        return table in self._rules.closed
+
     def view(self, name: str, principal: Principal = ANYBODY) -> View:
         """What the principal sees of a table, under the names that are kept; `RequestRefused` if none of it."""
         view = self._views.of(principal, name)
