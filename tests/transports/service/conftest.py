@@ -11,11 +11,12 @@ from tidesync.objects import Table
 from tidesync.schema import TableSchema
 from tidesync.transports.service import create_app
 
+Host: TypeAlias = Callable[[Any], Serving]
 Serve: TypeAlias = Callable[..., Serving]
 
 
 @pytest.fixture
-def host() -> Generator[Callable[[Any], Serving]]:
+def host() -> Generator[Host]:
     """Serve any ASGI application until the test ends."""
     running: list[Serving] = []
 
@@ -29,7 +30,7 @@ def host() -> Generator[Callable[[Any], Serving]]:
 
 
 @pytest.fixture
-def serve(host: Callable[[Any], Serving]) -> Serve:
+def serve(host: Host) -> Serve:
     """`serve(store, tables, **options of create_app)`: a service with `.url` and `.http`, until the test ends."""
 
     def start(store: Store, tables: Iterable[TableSchema | Table[Any]], **options: Any) -> Serving:
