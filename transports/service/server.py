@@ -211,7 +211,10 @@ def _listen(host: str, port: int) -> socket.socket:
         (family, _, _, _, where), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        return socket.create_server((where[0], where[1]), family=family, backlog=2048)
+        listening = socket.create_server((where[0], where[1]), family=family, backlog=2048)
+        # asyncio does it for sockets of its own making only; else each reply waits for a delayed acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(f"cannot listen on {host}, port {port}: {reason}") from error
