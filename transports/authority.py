@@ -85,7 +85,7 @@ class Authority:
         if schema not in ("open", "closed"):
             raise ConfigurationError(f"schema is 'open' or 'closed', not {schema!r:.60}")
         self.store, self.clock, self.remembers = store, clock, remembers
-        self.max_changes, self.record_limit = max_changes, record_limit
+        self.max_changes, self.record_limit, self.schema = max_changes, record_limit, schema
         given = _declared(tables)
         declared = {name: each.schema if isinstance(each, Table) else each for name, each in given.items()}
         self.tables = {name: each.at_the_remote() for name, each in declared.items()}

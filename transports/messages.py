@@ -24,6 +24,7 @@ from tidesync.contracts.transport import (
     PullRequest,
     Rejected,
     Undeleted,
+    Unknown,
     Untried,
     Version,
 )
@@ -199,6 +200,8 @@ def outcome_json(change_id: str, outcome: Outcome, sent: Record | None = None) -
             return message | {"outcome": "undeleted", "record": record}
         case Untried():
             return message | {"outcome": "untried"}
+        case Unknown(reason):
+            return message | {"outcome": "unknown", "message": reason}
         case _:
             raise ValueError(f"no remote tells {type(outcome).__name__}")
 
@@ -223,6 +226,8 @@ def read_outcome(message: Json, change: Change) -> Outcome:
             return Undeleted(_record(members, change.record_id))
         case "untried":
             return Untried()
+        case "unknown":
+            return Unknown(members.text("message"))
         case other:
             raise Malformed("outcome", f"there is no outcome {shown(other)}")
 

@@ -7,6 +7,7 @@ in its place, whose id it repeats; a batch stops at what cannot be given a place
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
@@ -15,8 +16,8 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from tidesync.contracts.transport import PullRequest, Rejected
-from tidesync.errors import InvalidQuery, RequestRefused, ResyncRequired, StoreError
+from tidesync.contracts.transport import Outcome, PullRequest, Rejected, TransportCapabilities, Unknown
+from tidesync.errors import ConfigurationError, InvalidQuery, RequestRefused, ResyncRequired, StoreError
 from tidesync.query import Query, fields_in
 from tidesync.records import SYSTEM_FIELDS, Json
 from tidesync.transports.commits import Write
@@ -46,10 +47,13 @@ PIECE: Final = 1 << 16
 Item: TypeAlias = tuple[str, Write | Rejected]
 
 
+_log = logging.getLogger(__name__)
+
+
 async def welcome(service: Service, request: Request, principal: Principal) -> Response:
     """What this service can do for the principal."""
     del request
-    limits, found = service.limits, service.authority.capabilities()
+    limits, found = service.limits, await _capabilities(service)
     tables = frozenset(filter(principal.sees, service.authority.tables))
     found = attrs.evolve(
         found,
@@ -60,6 +64,14 @@ async def welcome(service: Service, request: Request, principal: Principal) -> R
         page_limit=min(found.page_limit, limits.page),
     )
     return JSONResponse(welcome_json(Welcome(capabilities=found, line=_line_limit(service))))
+
+
+async def _capabilities(service: Service) -> TransportCapabilities:
+    """What the authority can do, which it knows as soon as it is open."""
+    try:
+        return service.authority.capabilities()
+    except ConfigurationError:
+        return await service.read(service.authority.capabilities)
 
 
 def _line_limit(service: Service) -> int:
@@ -77,13 +89,11 @@ async def push(service: Service, request: Request, principal: Principal) -> Resp
         async for piece in stream_body(request, service.limits, service.limits.batch_body):
             await batch.take(piece)
         await batch.end()
-    except (Problem, StoreError) as error:
-        # As long as nothing was decided, the status may say it.
+    except Problem as problem:
         if not batch.lines:
             raise
-        # What was not given to the store yet is certainly not done.
-        told = (error.code, "untried") if isinstance(error, Problem) else ("store", "unknown")
-        batch.stopped = _error(told[0], str(error), told[1])
+        # The body broke off: what was not given to the store yet is certainly not done.
+        batch.stopped = _error(problem.code, problem.detail, "untried")
     return _streamed(batch.reply())
 
 
@@ -105,7 +115,7 @@ class Batch:
         self.stopped: bytes | None = None
 
     async def take(self, piece: bytes) -> None:
-        """Read what came, and commit it where it is enough. Raises `StoreError`."""
+        """Read what came, and commit it where it is enough."""
         if self.stopped is not None:  # read to the end all the same: who still sends would not read the reply
             return
         *lines, self.rest = (self.rest + piece).split(b"\n")
@@ -116,12 +126,14 @@ class Batch:
 
     async def line(self, line: bytes) -> None:
         """Read one change, unless the batch has stopped."""
-        if self.stopped is not None or not line.strip():
+        if self.stopped is not None:
             return
-        if self.count >= self.service.limits.batch:
-            await self.stop("too_many", f"a batch has {self.service.limits.batch} changes at most", "untried")
-        elif len(line) > self.line_limit:
+        if len(line) > self.line_limit:
             await self.stop("too_large", f"a line has more than {self.line_limit} bytes", "refused")
+        elif not line.strip():
+            return
+        elif self.count >= self.service.limits.batch:
+            await self.stop("too_many", f"a batch has {self.service.limits.batch} changes at most", "untried")
         else:
             item = self.read(line)
             if isinstance(item, Malformed):
@@ -145,24 +157,49 @@ class Batch:
         return change.id, Write(change, self.principal)
 
     async def commit(self) -> None:
-        """Decide what has come. Raises `StoreError`."""
+        """Decide what has come; where that fails, the batch stops. Raises `Problem` and `StoreError`."""
         items, self.items, self.size = self.items, [], 0
         writes = [item for _, item in items if isinstance(item, Write)]
-        outcomes = iter(await self.service.commit(writes) if writes else ())
+        try:
+            outcomes = iter(await self.decided(writes))
+        except Problem as problem:  # nothing was written
+            if not self.lines:
+                raise
+            self.stopped = _error(problem.code, problem.detail, "untried")
+            return
+        except StoreError as error:
+            # As long as nothing was decided, the status may say it.
+            if not self.lines:
+                raise
+            outcomes = iter([Unknown(f"the remote's store failed: {error}")] * len(writes))
+            self.stopped = _error("store", "the store failed", "untried")
         for id, item in items:
             if isinstance(item, Write):
                 self.lines.append(to_line(outcome_json(id, next(outcomes), item.change.record)))
             else:
                 self.lines.append(to_line(outcome_json(id, item)))
 
+    async def decided(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """The outcomes of the writes; one that makes the service fail is in doubt, and stops no other."""
+        try:
+            return await self.service.commit(writes) if writes else ()
+        except (Problem, StoreError):
+            raise
+        except Exception as error:
+            half = len(writes) // 2
+            if half:
+                return [*await self.decided(writes[:half]), *await self.decided(writes[half:])]
+            _log.exception("a change of %s failed: %s", writes[0].change.table, type(error).__name__)
+            return [Unknown("the service failed: its log tells more")]
+
     async def stop(self, code: str, detail: str, rest: str) -> None:
         """Decide what came before, and nothing behind: `rest` says what becomes of it."""
         if self.items:
             await self.commit()
-        self.stopped = _error(code, detail, rest)
+        self.stopped = self.stopped or _error(code, detail, rest)
 
     async def end(self) -> None:
-        """The body has ended: read what is left of it, and decide it. Raises `StoreError`."""
+        """The body has ended: read what is left of it, and decide it."""
         await self.line(self.rest)
         if self.items:
             await self.commit()
@@ -205,7 +242,7 @@ def _check_names(service: Service, wanted: PullRequest, principal: Principal) ->
     schema = service.table(wanted.query.table, principal)
     names = _names_in(wanted.query) | set(wanted.fields or ())
     odd = names & HIDDEN
-    if schema.columns and getattr(service.authority, "schema", "closed") == "closed":
+    if schema.columns and service.authority.schema == "closed":
         odd |= names - schema.by_name.keys() - {"id", *SYSTEM_FIELDS}
     if odd:
         raise Problem(400, "unknown_field", f"{schema.name} has no field {min(odd)!a:.80}")
@@ -269,8 +306,8 @@ def _for_this_remote(endpoint: Endpoint) -> Endpoint:
     """The endpoint, which does nothing for whom another remote is meant."""
 
     async def answer(service: Service, request: Request, principal: Principal) -> Response:
-        meant, identity = request.headers.get(REMOTE), service.authority.capabilities().identity
-        if meant is not None and meant != quote(identity, safe=""):
+        meant = request.headers.get(REMOTE)
+        if meant is not None and meant != quote((await _capabilities(service)).identity, safe=""):
             raise Problem(
                 421, "another_remote", "this is not the remote that the request is for: open it anew"
             )
