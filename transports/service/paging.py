@@ -12,7 +12,7 @@ import json
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn, TypeAlias, cast
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 from tidesync.predicate import BOOLEAN, NULL, NUMBER, STRUCTURE, TEXT, decimal_of, kind_of
 from tidesync.query import And, Compare, CompareOp, Expr, Field, In, Not, Or, Order, Value
@@ -106,13 +106,13 @@ def _read(token: str, spelt: str) -> tuple[list[Json], str]:
         _refuse("no such token was given out")
     try:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        said = cast("Json", json.loads(raw.decode("utf-8"), parse_constant=_refuse))
+        said: Any = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
     except (binascii.Error, ValueError, RecursionError):
         _refuse("it is damaged")
     if urlsafe_b64encode(raw).decode("ascii").rstrip("=") != token:
         _refuse("it is damaged")
     match said:
-        case [1, str(order), list() as values, str(id)] if id:
+        case [1, str(order), values, str(id)] if id and isinstance(values, list):
             if order != spelt:
                 _refuse("it belongs to another order")
             given = cast("list[Json]", values)
