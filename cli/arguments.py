@@ -13,13 +13,14 @@ _DEMO: Final = """\
 Two devices with SQLite stores and one remote go through a day: offline edits, collapse, order, push, pull,
 a conflict, a device killed in the middle of a push, a purge. At the end all three are compared.
 
-Without --url the remote is built in. With --url it is a server of the Azure Mobile Apps (2.0) or Datasync
-(3.0) protocol that has two tables, both with soft delete:
+The remote is tidesync's own service, which runs on this machine for as long as the demo, on a port that is free.
+With --url it is a server of the Azure Mobile Apps (2.0) or Datasync (3.0) protocol, or of tidesync's own, that has two
+tables, both with soft delete:
 
   todolist   title (text)
   todotask   text (text), list_id (text), complete (boolean)
 
-The demo adds about 310 records, whose ids begin with "demo-" and a random word, and leaves them there.
+There the demo adds about 310 records, whose ids begin with "demo-" and a random word, and leaves them.
 """
 _DEMO_END: Final = "Exit status: 0 all agree, 1 they differ, 2 the demo could not run, 130 interrupted."
 _STATUS: Final = """\
@@ -55,14 +56,18 @@ _STATES: Final = ("pending", "attempted", "failed", "conflict", "parked")
 def add_demo(commands: Commands) -> None:
     """`tidesync demo`."""
     demo = _command(
-        commands, "demo", "two devices and a remote, offline and back, in under 20 seconds", _DEMO, _DEMO_END
+        commands, "demo", "two devices and a service, offline and back, in under 20 seconds", _DEMO, _DEMO_END
     )
-    demo.add_argument("--url", help="a server, as http://127.0.0.1:8080; without it the remote is built in")
+    remote = demo.add_mutually_exclusive_group()
+    remote.add_argument("--url", help="a server that is there, as http://127.0.0.1:8080")
+    remote.add_argument(
+        "--loopback", action="store_true", help="no service: a remote in the process of each device"
+    )
     demo.add_argument(
         "--protocol",
-        choices=("auto", "2.0", "3.0"),
+        choices=("auto", "tidesync", "2.0", "3.0"),
         default="auto",
-        help="what the server speaks (default: auto)",
+        help="what is spoken with the server (default: auto, which finds out)",
     )
     demo.add_argument(
         "--keep", type=Path, metavar="DIR", help="put the files in this new or empty folder, and keep them"
@@ -131,7 +136,7 @@ def _command(commands: Commands, name: str, brief: str, said: str, end: str) -> 
 def _run_demo(given: argparse.Namespace) -> int:
     from tidesync.cli.demo import demo
 
-    return demo(given.url, given.protocol, given.keep)
+    return demo(given.url, given.protocol, given.keep, loopback=given.loopback)
 
 
 def _run_status(given: argparse.Namespace) -> int:

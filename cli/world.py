@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -15,15 +15,15 @@ from tidesync.records import Record
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.authority import Authority
 from tidesync.transports.loopback import LoopbackTransport
-from tidesync.transports.principal import Principal, conflicts
+from tidesync.transports.principal import BeforeWrite, Principal, conflicts
 
-Protocol: TypeAlias = Literal["auto", "2.0", "3.0"]
+Protocol: TypeAlias = Literal["auto", "tidesync", "2.0", "3.0"]
 Wrap: TypeAlias = Callable[[Transport], Transport]
 
 PAGE: Final = 50
 """Records in one page of a pull, so that bars move in steps."""
 EXCHANGE: Final = 25
-"""Operations that the built-in remote takes in one exchange, for the same reason."""
+"""Operations that the demo's own remote takes in one exchange, for the same reason."""
 
 
 @attrs.define
@@ -52,25 +52,30 @@ TABLES: Final[tuple[Table[Any], ...]] = (LISTS, TASKS)
 
 
 def _titled(old: Record | None, new: Record | None, principal: Principal) -> Rejected | None:
-    """The built-in remote's own rule: a list has a title."""
+    """The rule of the demo's own remote: a list has a title."""
     del principal
     if new is not None and new.get("title") == "" and not conflicts(old, new):
         return Rejected("title_missing", "a list needs a title")
     return None
 
 
+RULES: Final[Mapping[str, BeforeWrite]] = {LISTS.name: _titled}
+"""What the demo's own remote asks before it writes, by table."""
+
+
 @attrs.frozen
 class Place:
     """One run of the demo: a folder for its files, and a word that all its ids begin with.
 
-    `url` None is the built-in remote, a SQLite file in the folder. A server may hold other records: the ids
-    tell which belong to this run.
+    `url` None is a remote in the process of each device, over one SQLite file in the folder. `own`: the remote is the
+    demo's, and keeps its rules. A server may hold other records: the ids tell which belong to this run.
     """
 
     folder: Path
     run: str
     url: str | None = None
     protocol: Protocol = "auto"
+    own: bool = True
 
     def id(self, name: str) -> str:
         """The id of this run's record of this name."""
@@ -85,24 +90,17 @@ class Place:
         column = records.table.c.id
         return records.where(column >= f"{self.run}-", column < f"{self.run}.")
 
-    @property
-    def remote(self) -> str:
-        """What the remote is called in print."""
-        return self.url or "remote.db (built in)"
-
 
 @contextmanager
 def reach(place: Place) -> Generator[Transport]:
-    """A way to the remote. Several processes may reach the built-in one: its state is all in its file."""
+    """A way to the remote. Several processes may share the one of a file: its state is all in it."""
     if place.url is not None:
         from tidesync.transports.http import HttpTransport
 
         yield HttpTransport(place.url, protocol=place.protocol)
         return
     store = SQLiteStore(place.folder / "remote.db")
-    schemas = [each.schema for each in TABLES]
-    rules = {LISTS.name: _titled}
-    with Authority(store, schemas, foreign_keys=True, max_changes=EXCHANGE, before_write=rules) as remote:
+    with Authority(store, TABLES, foreign_keys=True, max_changes=EXCHANGE, before_write=RULES) as remote:
         yield LoopbackTransport(remote)
 
 
