@@ -3,7 +3,7 @@
 import gzip
 import logging
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -211,6 +211,11 @@ async def authorized_async(request: Request) -> Principal | None:
     return authorized(request)
 
 
+def later(request: Request) -> Awaitable[Principal | None]:
+    """A function that answers with something to await."""
+    return authorized_async(request)
+
+
 class Authorized:
     """An object that is called."""
 
@@ -220,7 +225,7 @@ class Authorized:
 
 
 @pytest.mark.parametrize(
-    "authorize", [authorized, authorized_async, Authorized(), lambda r: authorized_async(r)]
+    "authorize", [authorized, authorized_async, Authorized(), later, partial(authorized_async)]
 )
 def test_authorize_may_be_any_callable(serve: Serve, authorize: Any) -> None:
     """What it answers is the principal; None is 401, and says how to do better."""
