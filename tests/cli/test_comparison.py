@@ -79,7 +79,7 @@ def test_a_device_that_was_tampered_with_is_found(
 ) -> None:
     """Exit status 1, with the record, the field and all three values."""
     monkeypatch.setattr(ending, "compare", tampered({"text": "Buy nothing"}))
-    status = main(["demo"])
+    status = main(["demo", "--loopback"])
     printed = capsys.readouterr().out
     said = [line.split("  ") for line in printed.splitlines() if line.startswith("milk ")]
 
@@ -96,7 +96,7 @@ def test_an_operation_left_in_a_queue_is_no_agreement(
     """Equal records are not enough: nothing may be on its way."""
     verdict = ending.verdict
     monkeypatch.setattr(ending, "verdict", lambda story, states, queued: verdict(story, states, {"phone": 2}))
-    status = main(["demo"])
+    status = main(["demo", "--loopback"])
 
     assert status == 1
     assert "The phone still has 2 operation(s) queued." in capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_a_promise_that_does_not_hold_is_no_success(
     monkeypatch.setattr(ending, "effects", lambda *_: {"demo-1-ticket-1": "once", "demo-1-ticket-2": "twice"})
     monkeypatch.setattr(ending, "_short", str)
     monkeypatch.setattr(ending, "_versions", lambda *_: {"demo-1-ticket-1": "1", "demo-1-ticket-2": "2"})
-    status = main(["demo"])
+    status = main(["demo", "--loopback"])
 
     assert status == 1
     assert (

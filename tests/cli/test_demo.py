@@ -1,10 +1,13 @@
-"""`tidesync demo` against the remote that is built in."""
+"""`tidesync demo` over its own service, and against a remote in the process of each device."""
 
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,13 +29,42 @@ MERGED = [
     ("complete", "no", "yes", "no", "yes", "phone"),
     ("list_id", "errands", "archive", "birthday", "archive", "both"),
 ]
+WAYS = [(), ("--loopback",)]
 WRITABLE = "from tidesync.cli import demo, ending, story\n"
+OFFLINE = """
+from tidesync.errors import NotReachable
+from tidesync.cli.world import TASKS
+edit = story.edit_offline
+def offline(told, phone, laptop):
+    try:
+        phone.remote(TASKS).where().count()
+    except NotReachable:
+        told.show.say("nobody answers")
+    edit(told, phone, laptop)
+story.edit_offline = offline
+"""
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module", params=[(), ("--loopback",)], ids=["service", "loopback"])
+def told(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> subprocess.CompletedProcess[str]:
     """One run of the whole story."""
-    return tidesync("demo", folder=tmp_path_factory.mktemp("demo"))
+    return tidesync("demo", *request.param, folder=tmp_path_factory.mktemp("demo"))
+
+
+def assert_gone(printed: str) -> None:
+    """Every service that the demo told of has ended, and been waited for where the demo still could."""
+    found = re.search(r"served at http://127\.0\.0\.1:(\d+), process", printed)
+    assert found is not None
+    end = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", int(found[1])), 1).close()
+        except ConnectionRefusedError:
+            return
+        assert time.monotonic() < end, "the service still runs"
+        time.sleep(0.05)
 
 
 def rows(printed: str) -> list[tuple[str, ...]]:
@@ -107,7 +139,7 @@ def test_away_from_a_terminal_it_prints_plain_lines_of_80_columns(
 
 def test_an_output_that_knows_ascii_only_gets_ascii() -> None:
     """Boxes and bars have a plain form."""
-    told = tidesync("demo", encoding="ascii")
+    told = tidesync("demo", "--loopback", encoding="ascii")
 
     assert (0, "") == (told.returncode, told.stderr)
     assert told.stdout.isascii()
@@ -116,7 +148,7 @@ def test_an_output_that_knows_ascii_only_gets_ascii() -> None:
 def test_on_a_terminal_the_bars_move() -> None:
     """Each page of a pull moves its bar."""
     ours, theirs = pytest.importorskip("pty").openpty()
-    code = "import sys; from tidesync.cli import main; sys.exit(main(['demo']))"
+    code = "import sys; from tidesync.cli import main; sys.exit(main(['demo', '--loopback']))"
     printed = b""
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(None)
@@ -137,29 +169,95 @@ def test_on_a_terminal_the_bars_move() -> None:
     assert {50, 100, 150, 200, 250, 300, 303} <= set(steps)
 
 
-def test_the_temporary_folder_is_gone_afterwards(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_the_temporary_folder_is_gone_afterwards(way: Sequence[str], tmp_path: Path) -> None:
     """Nothing stays behind unless asked for."""
-    tidesync("demo", folder=tmp_path)
+    tidesync("demo", *way, folder=tmp_path)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_keep_leaves_the_three_files(tmp_path: Path) -> None:
-    """--keep names a folder whose files can be looked at."""
+@pytest.mark.parametrize("way", WAYS)
+def test_keep_leaves_the_files(way: Sequence[str], tmp_path: Path) -> None:
+    """--keep names a folder whose files can be looked at: all closed, no log of SQLite beside them."""
     folder = tmp_path / "new" / "kept"
-    told = tidesync("demo", "--keep", str(folder))
+    told = tidesync("demo", *way, "--keep", str(folder))
 
     assert told.returncode == 0
-    assert sorted(path.name for path in folder.iterdir()) == ["laptop.db", "phone.db", "remote.db"]
+    log = [] if way else ["remote.log"]
+    assert sorted(path.name for path in folder.iterdir()) == ["laptop.db", "phone.db", "remote.db", *log]
 
 
-def test_ctrl_c_ends_it_in_one_line(tmp_path: Path) -> None:
-    """No traceback, and nothing stays behind."""
+@pytest.mark.parametrize("protocol", ["2.0", "3.0"])
+def test_the_service_is_also_spoken_with_as_others_speak(protocol: str) -> None:
+    """The same story, refusal and all, over either protocol that is not tidesync's own."""
+    told = tidesync("demo", "--protocol", protocol)
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert headings(told.stdout) == STEPS
+
+
+def test_the_service_is_stopped_while_the_devices_are_offline() -> None:
+    """Offline is not only said: nothing answers before the edits are made."""
+    told = tidesync("demo", before=WRITABLE + OFFLINE)
+    said = told.stdout.partition("Parents before children")[0]
+
+    assert (0, "") == (told.returncode, told.stderr)
+    assert re.search("stopped for now.*nobody answers.*started again", said, re.DOTALL)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ctrl_c_ends_it_in_one_line(way: Sequence[str], tmp_path: Path) -> None:
+    """No traceback, and nothing stays behind: no file, and no service."""
     interrupt = "import signal\nstory.merge = lambda *_: signal.raise_signal(signal.SIGINT)"
-    told = tidesync("demo", folder=tmp_path, before=WRITABLE + interrupt)
+    told = tidesync("demo", *way, folder=tmp_path, before=WRITABLE + interrupt)
 
     assert (130, "tidesync: interrupted") == (told.returncode, told.stderr.strip())
     assert list(tmp_path.iterdir()) == []
+    if not way:
+        assert_gone(told.stdout)
+
+
+def test_the_service_ends_with_a_demo_that_is_killed(tmp_path: Path) -> None:
+    """Nobody can stop it then, so it notices by itself."""
+    kill = "import os, signal\nstory.merge = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    told = tidesync(
+        "demo",
+        "--keep",
+        str(tmp_path / "kept"),
+        before="import sys\nsys.stdout.reconfigure(line_buffering=True)\n" + WRITABLE + kill,
+    )
+
+    assert -signal.SIGKILL == told.returncode
+    assert_gone(told.stdout)
+
+
+def test_a_service_that_does_not_start_is_told_in_one_line() -> None:
+    """With the last line that it said."""
+    fail = "from tidesync.cli import remote\nremote.sys.executable = 'false'\n"
+    told = tidesync("demo", before=fail)
+
+    assert 2 == told.returncode
+    assert "the service did not start" in told.stderr
+    assert 1 == len(told.stderr.splitlines())
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_without_the_service_s_extra_there_is_another_way(package: str) -> None:
+    """One line names the extra, and --loopback; which needs neither."""
+    told = tidesync("demo", before=f"sys.modules[{package!r}] = None")
+
+    assert (2, "") == (told.returncode, told.stdout)
+    assert "pip install 'tidesync[service]'" in told.stderr
+    assert "--loopback" in told.stderr
+    assert 1 == len(told.stderr.splitlines())
+
+
+def test_loopback_needs_no_service() -> None:
+    """Nor anything of its extra, nor a network."""
+    without = "sys.modules['starlette'] = sys.modules['uvicorn'] = sys.modules['httpx'] = None"
+
+    assert 0 == tidesync("demo", "--loopback", before=without).returncode
 
 
 def test_ctrl_c_leaves_no_device_process_behind(tmp_path: Path) -> None:
@@ -176,7 +274,7 @@ class Interrupted(subprocess.Popen):
         return super().poll()
 subprocess.Popen = Interrupted
 """
-    told = tidesync("demo", before=WRITABLE + interrupt)
+    told = tidesync("demo", "--loopback", before=WRITABLE + interrupt)
 
     assert (130, "tidesync: interrupted") == (told.returncode, told.stderr.strip())
     with pytest.raises(ProcessLookupError):
