@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from tests.peers.remote import COLUMNS, Deviations, Way
-from tests.peers.server_process import Peer, ServerProcess
-from tests.peers.serving import EDITS
+from tests.peers.server_process import EDITS, Peer, ServerProcess
 from tidesync.records import Json, Record
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.layout import DELETED, SEQUENCE, read_meta
 
-MANY = {"item": 80, "strict": 2, "list": 6, "task": 6, "label": 2}
+MANY = {"item": 80, "typed": 40, "strict": 2, "list": 6, "task": 6, "label": 2}
 """Tables of each kind of one server."""
+TYPED = {
+    "text": "string", "note": "string", "priority": "integer", "score": "float", "complete": "boolean",
+    "due": "datetime",
+}  # fmt: skip
 _MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -126,9 +129,9 @@ def node_tables(many: Mapping[str, int] = MANY) -> dict[str, object]:
 
 
 def service_tables(many: Mapping[str, int] = MANY) -> dict[str, Mapping[str, str]]:
-    """So many tables of each kind: all take any column, but the strict ones."""
+    """So many tables of each kind: all but the typed and the strict ones take any column."""
     return {
-        f"{kind}{number}": COLUMNS[kind] if kind == "strict" else {}
+        f"{kind}{number}": {"typed": TYPED, "strict": COLUMNS["strict"]}.get(kind, {})
         for kind, count in many.items()
         for number in range(count)
     }

@@ -13,7 +13,6 @@ from typing import Any, Self
 from tests.peers.installation import CLIENT
 
 ANSWER_SECONDS = 30.0
-Columns = dict[str, str]
 Record = dict[str, Any]
 
 
@@ -26,15 +25,14 @@ class JsError(Exception):
 
 
 class JsClient:
-    """One client in a process of its own, killed at the end of the `with` block.
+    """A process that drives one client at a time, killed at the end of the `with` block.
 
-    With a `path` it has a store, and tables that work offline: see `client/driver.js` for the commands.
-    Dates are `datetime`s, and a query is a dict. A command that takes too long is `TimeoutError`, and the end of
-    the process.
+    The command "open" begins a new client; `client/driver.js` tells of the others. Dates are `datetime`s, and a
+    query is a dict. A command that takes too long is `TimeoutError`, and the end of the process.
     """
 
-    def __init__(self, packages: Path, url: str, path: Path | None = None) -> None:
-        self._packages, self.url, self.path = packages, url, path
+    def __init__(self, packages: Path) -> None:
+        self._packages = packages
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -49,11 +47,6 @@ class JsClient:
         )
         self._reader = threading.Thread(target=self._read, name="js-client")
         self._reader.start()
-        try:
-            self("open", url=self.url, path=None if self.path is None else str(self.path))
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -30,6 +30,10 @@ COLUMNS = {
         "text": "string", "note": "string", "complete": "boolean", "priority": "number", "score": "number",
         "due": "date", "tags": "string",
     },
+    "typed": {
+        "text": "string", "note": "string", "complete": "boolean", "priority": "number", "score": "number",
+        "due": "date",
+    },
     "strict": {"text": "string"},
     "label": {"text": "string"},
     "list": {"title": "string"},
@@ -123,6 +127,12 @@ class Remote:
     @property
     def items(self) -> Table[dict[str, Any]]:
         return self._declared("items", lambda: table(self.name("item"), ITEM, references={}))
+
+    @property
+    def typed(self) -> Table[dict[str, Any]]:
+        """A table whose columns are declared at the server too."""
+        columns = {name: kind for name, kind in ITEM.items() if name != "tags"}
+        return self._declared("typed", lambda: table(self.name("typed"), columns, references={}))
 
     @property
     def newest_items(self) -> Table[dict[str, Any]]:

@@ -14,6 +14,8 @@ from tests.peers.installation import SERVER
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+EDITS = "edits of the tests"
+"""The table of a service's file that counts how often each row was written."""
 
 
 class ServerProcess:

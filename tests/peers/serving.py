@@ -17,13 +17,12 @@ from contextlib import closing
 
 import uvicorn
 
+from tests.peers.server_process import EDITS
 from tidesync.schema import Column, TableSchema
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.authority import Authority
 from tidesync.transports.service import create_app
 from tidesync.values import ColumnType
-
-EDITS = "edits of the tests"
 
 
 def count_edits(path: str, tables: list[str]) -> None:

@@ -18,6 +18,7 @@ let client, context, store;
 
 const commands = {
     async open({url, path}) {
+        if (store) await store.close();
         client = new MobileServiceClient(url);
         context = client.getSyncContext();
         if (path) {
@@ -69,9 +70,6 @@ const commands = {
             client: met.getClientRecord(),
             server: met.getServerRecord(),
         }));
-    },
-    async close() {
-        if (store) await store.close();
     },
 };
 

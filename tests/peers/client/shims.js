@@ -10,6 +10,11 @@ global.XMLHttpRequest.prototype.withCredentials = false;
 // With this it takes itself for Cordova, where it has a store.
 global.cordova = {version: '0.0.0'};
 
+// It takes dozens of turns for each record that it stores, each with a timer of a millisecond.
+const setTimer = global.setTimeout;
+global.setTimeout = (work, wait, ...values) =>
+    wait > 1 ? setTimer(work, wait, ...values) : setImmediate(work, ...values);
+
 // The plugin's database is Web SQL's with two methods more. websql gives rows for SELECT only.
 global.sqlitePlugin = {
     openDatabase({name}, done) {
