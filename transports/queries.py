@@ -34,7 +34,7 @@ from tidesync.transports.strict import Malformed, Members, shown, text, type_nam
 from tidesync.values import ColumnType
 
 DEPTH: Final = 32
-NODES: Final = 10_000
+NODES: Final = 50_000
 NAMES: Final = 1_000
 KEYS: Final = 100
 _QUERY: Final = ("table", "where", "order", "skip", "take", "fields", "total")

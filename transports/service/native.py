@@ -8,6 +8,7 @@ in its place, whose id it repeats; a batch stops at what cannot be given a place
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
@@ -47,7 +48,7 @@ PIECE: Final = 1 << 16
 Item: TypeAlias = tuple[str, Write | Rejected]
 
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger("tidesync.service")
 
 
 async def welcome(service: Service, request: Request, principal: Principal) -> Response:
@@ -185,11 +186,14 @@ class Batch:
             return await self.service.commit(writes) if writes else ()
         except (Problem, StoreError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is about one change
             half = len(writes) // 2
             if half:
                 return [*await self.decided(writes[:half]), *await self.decided(writes[half:])]
-            _log.exception("a change of %s failed: %s", writes[0].change.table, type(error).__name__)
+            # Its text may quote records.
+            places = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("a change of %s failed: %s\n%s", writes[0].change.table, type(error).__name__, places)
+            _log.debug("a change of %s failed", writes[0].change.table, exc_info=error)
             return [Unknown("the service failed: its log tells more")]
 
     async def stop(self, code: str, detail: str, rest: str) -> None:
