@@ -16,7 +16,7 @@ import attrs
 
 from tidesync.transports.service.problems import Problem
 
-_TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<tag>(?:[^"]|\\")*?)"[ \t]*(?=,|\Z)')
+_TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<tag>(?:\\"|[^"])*)"[ \t]*(?=,|\Z)')
 _BARE: Final = re.compile(r'[^\s,"*]+\Z')
 _DATE: Final = re.compile(
     r"(?:[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4}|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d)"
