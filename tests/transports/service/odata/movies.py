@@ -26,9 +26,10 @@ MOVIES = TableSchema(
         Column("ref", T.UUID),
         Column("poster", T.BYTES),
         Column("cast", T.JSON),
-        Column("_deleted", T.BOOLEAN),
     ),
 )
+STORED = TableSchema("movies", (*MOVIES.columns, Column("_deleted", T.BOOLEAN)))
+"""The same with the hidden field that an authority keeps."""
 TITLES = [
     "The Godfather", "the Matrix", "Alien's", "100% Wolf", "A_B", "Ünder", "", " padded ", "Parker's Order", "Heat",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.transports.service.odata.movies import MOVIES, ROWS, ids, parsed, query
+from tests.transports.service.odata.movies import ROWS, STORED, ids, parsed, query
 from tidesync.contracts.store import Store
 from tidesync.predicate import matcher
 from tidesync.query import And, Compare, Field, In, Not, Or, Value
@@ -16,7 +16,7 @@ from tidesync.schema import Column, TableSchema
 from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.service.limits import Limits
-from tidesync.transports.service.odata import parse_filter
+from tidesync.transports.service.odata import FilterError, parse_filter
 from tidesync.values import ColumnType
 
 Row = dict[str, Any]
@@ -31,7 +31,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Store]]:
         SQLiteStore(tmp_path_factory.mktemp("movies") / "x.db", synchronous="normal"),
     ]
     for store in stores:
-        store.open([MOVIES])
+        store.open([STORED])
         with store.transaction(write=True) as transaction:
             transaction.put("movies", ROWS)
     yield stores
@@ -227,7 +227,7 @@ def test_indexof_is_a_search(op: str, number: int, part: str, stores: list[Store
 
     text = f"indexof(title,{part}) {op} {number}"
     if (op, number) in {("eq", 1), ("ne", 1), ("le", 1), ("gt", 1), ("lt", -1), ("ge", -1)}:
-        with pytest.raises(Exception, match="not supported here"):
+        with pytest.raises(FilterError, match="not supported here"):
             parsed(text)
         return
     expected = ids(row for row in ROWS if wanted(index(row), number))
