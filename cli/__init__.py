@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         parser.print_help()
         return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):  # ids hold any letter, and a terminal may not know it
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status: int = given.run(given)
         sys.stdout.flush()

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -25,6 +25,12 @@ from tidesync.errors import UsageError
 from tidesync.overview import Detail, Overview, Queued, detail, discard, overview, retry
 from tidesync.records import encode_copy
 from tidesync.stores.sqlite import SQLiteStore
+
+_STANDING: Final[Mapping[str, str]] = {
+    "attempted": "may be at the remote: a push finds out",
+    "conflict": "changed at the remote too",
+}
+"""Why an operation waits, where the remote gave no reason."""
 
 
 @attrs.frozen(kw_only=True)
@@ -126,7 +132,7 @@ def _table(operations: Iterable[Queued]) -> Generator[str]:
 def _why(operation: Queued) -> str | None:
     if operation.code is not None:
         return f"{operation.code}: {operation.message}"
-    return "changed at the remote too" if operation.standing == "conflict" else None
+    return _STANDING.get(operation.standing)
 
 
 def _shown(each: Queued, kept: Detail, *, content: bool) -> Generator[str]:
