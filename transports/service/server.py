@@ -207,6 +207,8 @@ def prepare(
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if type(port) is not int or not 0 <= port <= 65_535:
+        raise ConfigurationError(f"port is a whole number from 0 to 65535, not {port!r:.60}")
     try:
         (family, _, _, _, where), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
