@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from tidesync import __version__
-from tidesync.cli.arguments import add_demo, add_queue, add_status
+from tidesync.cli.arguments import add_demo, add_queue, add_serve, add_status
 from tidesync.errors import (
     MissingExtra,
     NotReachable,
@@ -47,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         parser.print_help()
         return 2
-    if isinstance(sys.stdout, io.TextIOWrapper):  # ids hold any letter, and a terminal may not know it
-        sys.stdout.reconfigure(errors="backslashreplace")
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:  # ids hold any letter, and a terminal may not know it
+        reconfigure(errors="backslashreplace")
     try:
         status: int = given.run(given)
         sys.stdout.flush()
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tidesync {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     add_demo(commands)
+    add_serve(commands)
     add_status(commands)
     add_queue(commands)
     return parser

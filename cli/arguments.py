@@ -50,6 +50,20 @@ _QUEUE_END: Final = """\
 Exit status: 0 done, 1 nothing matched, or something was refused, 2 there is no such store, or the command is wrong.
 --json prints one object; its keys are in the documentation of tidesync.cli.queue, and are added to in time.
 """
+_SERVE: Final = """\
+A remote for clients of tidesync, Datasync (3.0) and Azure Mobile Apps (2.0), on one SQLite file.
+
+  tidesync serve --table notes --db notes.db            a table that takes any fields
+  tidesync serve notes:tables --db notes.db             tables that a module declares, closed to other fields
+  tidesync serve notes:app                              what create_app() made, with a store of its own
+
+Without a token it serves this machine alone. SIGTERM and Ctrl-C finish what was accepted, and end it. Each request is
+one line of JSON on standard error. TLS, and a name in the world, are a reverse proxy's business.
+"""
+_SERVE_END: Final = """\
+Exit status: 0 stopped, 2 it could not serve. A token file has a TOKEN, or NAME TOKEN, in each line, each token of 16
+characters or more; the environment variable TIDESYNC_TOKEN may hold one more.
+"""
 _STATES: Final = ("pending", "attempted", "failed", "conflict", "parked")
 
 
@@ -111,6 +125,36 @@ def add_queue(commands: Commands) -> None:
     discarding.add_argument("--yes", action="store_true", help="do not ask")
 
 
+def add_serve(commands: Commands) -> None:
+    """`tidesync serve`."""
+    serve = _command(
+        commands, "serve", "a remote that clients sync with, on one SQLite file", _SERVE, _SERVE_END
+    )
+    serve.add_argument("target", nargs="?", metavar="MODULE:NAME", help="an application, a table, or tables")
+    serve.add_argument(
+        "--table", action="append", default=[], metavar="NAME", help="a table of any fields; may be repeated"
+    )
+    serve.add_argument("--db", type=Path, metavar="FILE", help="the SQLite file; made if it is not there")
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: 8080)")
+    serve.add_argument("--token-file", type=Path, metavar="FILE", help="the tokens of those who are let in")
+    serve.add_argument(
+        "--anybody", action="store_true", help="let in everybody, also from other machines, without a token"
+    )
+    serve.add_argument(
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="an origin whose pages may ask; repeatable",
+    )
+    serve.add_argument(
+        "--proxy-headers", action="store_true", help="believe a proxy on this machine who asks, and how"
+    )
+    serve.add_argument("--quiet", action="store_true", help="no line for each request")
+    serve.set_defaults(run=_run_serve)
+
+
 def _add_filters(parser: argparse.ArgumentParser) -> None:
     """Before or behind the action; so a default here would undo what was given there."""
     absent: Any = argparse.SUPPRESS
@@ -137,6 +181,23 @@ def _run_demo(given: argparse.Namespace) -> int:
     from tidesync.cli.demo import demo
 
     return demo(given.url, given.protocol, given.keep, loopback=given.loopback)
+
+
+def _run_serve(given: argparse.Namespace) -> int:
+    from tidesync.cli.serve import serve
+
+    return serve(
+        given.target,
+        given.table,
+        db=given.db,
+        host=given.host,
+        port=given.port,
+        token_file=given.token_file,
+        cors=given.cors,
+        anybody=given.anybody,
+        proxy_headers=given.proxy_headers,
+        quiet=given.quiet,
+    )
 
 
 def _run_status(given: argparse.Namespace) -> int:

@@ -15,14 +15,14 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from tidesync.cli.columns import Cell, columns, exact, moment, plain, size
 from tidesync.errors import StoreCorrupt, UnknownTable
-from tidesync.overview import Overview, Queued, Standing, overview
+from tidesync.overview import Overview, Standing, overview
 from tidesync.rows import META
 from tidesync.stores.sqlite import Mode, SQLiteStore
 
@@ -70,18 +70,14 @@ def _check_kind(file: Path, store: SQLiteStore) -> None:
         ) from error
 
 
-def _counts(operations: Iterable[Queued]) -> dict[str, int]:
-    found = Counter(each.standing for each in operations)
-    return {standing: found[standing] for standing in STANDINGS}
-
-
 def _by_table(found: Overview) -> dict[str, dict[str, int]]:
     aside = Counter(each.table for each in found.quarantine)
-    names = sorted({*found.tables, *aside, *(each.table for each in found.operations)})
+    queued = Counter((each.table, each.standing) for each in found.operations)
+    names = sorted({*found.tables, *aside, *(table for table, _ in queued)})
     return {
         name: {
             "records": found.tables.get(name, 0),
-            **_counts(each for each in found.operations if each.table == name),
+            **{standing: queued[name, standing] for standing in STANDINGS},
             "quarantined": aside[name],
         }
         for name in names
@@ -93,11 +89,12 @@ def _oldest(found: Overview) -> float | None:
 
 
 def _document(found: Overview) -> dict[str, Any]:
-    lease = found.lease
+    lease, queued = found.lease, Counter(each.standing for each in found.operations)
+    standings = {standing: queued[standing] for standing in STANDINGS}
     return {
         "remote": found.remote,
         "lease": None if lease is None else {"process": lease.process, "until": exact(lease.until)},
-        "queue": {**_counts(found.operations), "oldest": exact(_oldest(found))},
+        "queue": {**standings, "oldest": exact(_oldest(found))},
         "tables": _by_table(found),
         "pulls": [
             {"table": each.table, "name": each.name, "complete": each.complete, "pulled": each.pulled}
