@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from benchmarks import http, local, memory, sync
+from benchmarks import http, local, memory, service, sync
 from benchmarks.measure import Result
 
 LINEAR = 1.3
@@ -15,7 +15,7 @@ LINEAR = 1.3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="how many records or pending operations")
-    parser.add_argument("--only", default="", help="local, sync, http or memory")
+    parser.add_argument("--only", default="", help="local, sync, http, service or memory")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     by_name: dict[str, list[Result]] = {}
@@ -50,6 +50,8 @@ def _results(sizes: list[int], only: str) -> Iterator[Result]:
         yield sync.push_behind_parked(sizes[0], 10_000)
     if only in ("", "http"):
         yield from http.requests()
+    if only in ("", "service"):
+        yield from service.results()
 
 
 def _linearity(by_name: dict[str, list[Result]]) -> int:
