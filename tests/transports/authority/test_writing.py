@@ -69,6 +69,14 @@ def test_times_are_canonical_and_never_go_backwards(make: MakeAuthority, time: T
     )
 
 
+def test_times_are_whole_milliseconds(authority: Authority, time: Time) -> None:
+    """What a wire with three decimals cannot carry is cut off, so that no time is later than the clock was."""
+    time.seconds += 0.1239996
+    _ = applied(authority, insert("a"))
+    told = (held(authority, "a")["created_at"], held(authority, "a")["updated_at"], pull(authority).clock)
+    assert ("1970-01-12T13:46:40.123000Z",) * 3 == told
+
+
 def test_each_change_has_a_version_of_its_own(authority: Authority) -> None:
     """No version comes twice, not even for the same content."""
     changes = [insert("a", text="x"), update("a", text="x"), delete("a"), change("undelete", "a")]
