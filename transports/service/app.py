@@ -24,7 +24,7 @@ from tidesync.transports.authority import Authority
 from tidesync.transports.principal import BeforeWrite
 from tidesync.transports.service import native, rest
 from tidesync.transports.service.access import Authorize
-from tidesync.transports.service.edge import Edge, Gzip
+from tidesync.transports.service.edge import Edge, Gzip, Hosts
 from tidesync.transports.service.guard import Guard, Guarded
 from tidesync.transports.service.limits import Limits
 from tidesync.transports.service.log import Entry
@@ -70,6 +70,7 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
     identity: str | None = None,
     remembers: float | None = MONTH,
     cors: Sequence[str] | None = None,
+    hosts: Sequence[str] | None = None,
 ) -> App:
     """An ASGI application that serves the tables from the store.
 
@@ -77,6 +78,8 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
     may refuse, amend or merge a write; `schema` "closed" takes declared columns alone, where a table has any;
     `foreign_keys`: references are enforced. `identity` names this remote, `remembers` is for how many seconds
     operation ids are known (None: for ever). `cors`: the origins whose pages may ask, as "https://example.org".
+    `hosts`: the names without port that it answers to (None: any); a service that asks nobody who they are, and
+    can be reached from a browser, names its own, else a page under a name that leads here (DNS rebinding) reads it.
     `GET /health` answers whoever asks that the service runs, and touches nothing. Nothing is opened yet.
     Raises `ConfigurationError`.
     """
@@ -109,6 +112,8 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
             await anyio.to_thread.run_sync(service.close)
 
     middleware = [Middleware(Edge, patience=allowed.patience)]
+    if hosts is not None:
+        middleware.append(Middleware(Hosts, hosts=_texts("hosts", hosts, "localhost")))
     if cors is not None:
         middleware.append(
             Middleware(
@@ -162,20 +167,25 @@ async def _unserved(_: Request, error: Exception) -> Response:
     return Problem(404, "not_found", "nothing is served at this address").reply()
 
 
-def _origins(cors: Sequence[str]) -> list[str]:
-    given: Any = cors
+def _texts(option: str, values: Sequence[str], example: str) -> list[str]:
+    given: Any = values
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise ConfigurationError('cors is a list of origins, such as ["https://example.org"]')
-    for origin in cors:
-        if origin != "*" and not _is_origin(origin):
+        raise ConfigurationError(f'{option} is a list of text, such as ["{example}"], not {given!r:.60}')
+    for value in values:
+        text: Any = value
+        if not isinstance(text, str):
+            raise ConfigurationError(
+                f'{option} is a list of text, such as ["{example}"], not of {text!r:.60}'
+            )
+    return list(values)
+
+
+def _origins(cors: Sequence[str]) -> list[str]:
+    origins = _texts("cors", cors, "https://example.org")
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != "*" and (not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}"):
             raise ConfigurationError(
                 f'cors: {origin!r:.80} is no origin: scheme, host and port, as "https://example.org"'
             )
-    return list(cors)
-
-
-def _is_origin(origin: object) -> bool:
-    if not isinstance(origin, str):
-        return False
-    parts = urlsplit(origin)
-    return parts.netloc != "" and origin == f"{parts.scheme}://{parts.netloc}"
+    return origins

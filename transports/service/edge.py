@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import anyio
@@ -11,6 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidesync.transports.service.log import Entry
+from tidesync.transports.service.problems import Problem
 
 PART: Final = 1 << 16
 """Bytes of a reply that are handed to the server at once: what a client has `Limits.patience` to make room for."""
@@ -23,6 +25,7 @@ _HEADERS: Final = (
     # What a record holds is never run as a script or page, whatever it looks like.
     ("X-Content-Type-Options", "nosniff"),
 )
+_PORT: Final = re.compile(r":[0-9]*\Z")
 _REFUSED: Final = re.compile(r"\s*q=0(\.0*)?\s*\Z")
 
 
@@ -85,6 +88,23 @@ class _Reply:
             await self._send(message)
         if scope.cancelled_caught:
             raise TooSlow
+
+
+class Hosts:
+    """Answers under these names alone: a page of another site cannot give itself one of them."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self.app, self.hosts = app, frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; 421 under another name."""
+        if scope["type"] == "http":
+            host = _PORT.sub("", Headers(scope=scope).get("host", "").lower())
+            if host not in self.hosts:
+                problem = Problem(421, "unknown_host", "this service has another name")
+                await problem.reply()(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 class Gzip(GZipMiddleware):

@@ -46,7 +46,8 @@ def _endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"cors": "https://example.org"}, "cors is a list"),
         ({"cors": ["example.org"]}, "is no origin"),
         ({"cors": ["https://example.org/"]}, "is no origin"),
-        ({"cors": [b"https://example.org"]}, "is no origin"),
+        ({"cors": [b"https://example.org"]}, "cors is a list of text"),
+        ({"hosts": "localhost"}, "hosts is a list"),
     ],
 )
 def test_an_argument_that_cannot_be_is_named(options: dict[str, Any], said: str) -> None:
@@ -431,6 +432,25 @@ def test_origins_that_are_named_may_ask_and_see_what_they_need(serve: Serve) -> 
             "/who", headers={**PREFLIGHT, "Origin": "https://evil.example.org"}
         ).status_code
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8080", 200),
+        ("[::1]:8080", 200),
+        ("evil.example.org", 421),
+        ("localhost.evil.example.org:8080", 421),
+        ("evil.example.org:localhost", 421),
+        ("", 421),
+    ],
+)
+def test_it_answers_to_its_own_names_alone(serve: Serve, name: str, status: int) -> None:
+    """A page whose name was made to lead here is not what it looks like to the browser."""
+    served = serve(MemoryStore(), [TODO], hosts=["localhost", "[::1]"])
+
+    assert status == served.http.get("/who", headers={"Host": name}).status_code
 
 
 def test_a_mounted_application_keeps_to_its_own_life(host: Host) -> None:
