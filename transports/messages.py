@@ -197,7 +197,7 @@ def outcome_json(change_id: str, outcome: Outcome, sent: Record | None = None) -
         case Rejected(code, reason):
             return message | {"outcome": "rejected", "code": code, "message": reason}
         case Undeleted(record):
-            return message | {"outcome": "undeleted", "record": record}
+            return message | {"outcome": "undeleted"} | copy_json_of(record)
         case Untried():
             return message | {"outcome": "untried"}
         case Unknown(reason):
@@ -317,16 +317,16 @@ def read_page(messages: Iterable[Json]) -> Page:
     left = iter(messages)
     for message in left:
         match message:
-            case {"record": dict(record)}:
-                records.append(record)
+            case {"record": dict()}:
+                records.append(message["record"])
             case {"tombstone": str(id), "version": None | str() as version}:
                 tombstones[id] = Tombstone(version)
             case {"departed": str(id)}:
                 departed.append(id)
-            case {"end": dict() as end}:
+            case {"end": dict()}:
                 if next(left, None) is not None:
                     raise Malformed("end", "more follows the end")
-                return _ended(Members(end, "end"), records, tombstones, departed, junk)
+                return _ended(Members(message["end"], "end"), records, tombstones, departed, junk)
             case _:
                 junk.append(Junk(_raw(message), "it is no record, tombstone or departed id"))
     raise Malformed("end", "the page has no end")

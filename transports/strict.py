@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn, cast
 
 from tidesync.errors import InvalidRecord
@@ -45,7 +45,7 @@ def parse(raw: bytes) -> Json:
     except RecursionError as error:
         raise Malformed("", "it is nested too deeply") from error
     except ValueError as error:
-        raise Malformed("", f"it is not JSON: {error}") from error
+        raise Malformed("", _reason(error)) from error
     return value
 
 
@@ -59,8 +59,15 @@ def parse_lines(raw: bytes) -> list[Json]:
     except RecursionError as error:
         raise Malformed("", "it is nested too deeply") from error
     except ValueError as error:
-        raise Malformed("", f"it is not JSON: {error}") from error
+        raise Malformed("", _reason(error)) from error
     return values
+
+
+def _reason(error: ValueError) -> str:
+    """Why a text is not JSON; of a number that is too long, Python would tell how its limit is raised."""
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"it is not JSON: {error}"
+    return "an integer has too many digits"
 
 
 def to_line(value: Json) -> bytes:
@@ -72,22 +79,20 @@ def to_line(value: Json) -> bytes:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
-def type_name(value: object) -> str:
+def type_name(value: Json) -> str:
     """What JSON calls a value, for messages."""
-    names = {
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "text",
-        list: "an array",
-        dict: "an object",
-    }
-    return "null" if value is None else names.get(type(value), type(value).__name__)
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if value is None:
+        return "null"
+    return "text" if isinstance(value, str) else "an array" if isinstance(value, list) else "an object"
 
 
-def shown(value: object) -> str:
+def shown(value: Json) -> str:
     """A value that was read, cut to fit a message."""
-    if isinstance(value, list | dict):
+    if value is not None and not isinstance(value, str | int | float):
         return type_name(value)
     text = ascii(value[:SHOWN] if isinstance(value, str) else value)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
@@ -99,11 +104,11 @@ class Members:
     Raises `Malformed`; with `known`, also where it has other members.
     """
 
-    def __init__(self, value: Json, path: str = "", known: Collection[str] | None = None) -> None:
+    def __init__(self, value: Json, path: str = "", known: frozenset[str] | None = None) -> None:
         if not isinstance(value, dict):
             raise Malformed(path, f"it is {type_name(value)}, and must be an object")
-        if known is not None and not value.keys() <= set(known):
-            odd = min(value.keys() - set(known))
+        if known is not None and not value.keys() <= known:
+            odd = min(value.keys() - known)
             raise Malformed(self._join(path, shown(odd)), "there is no such member")
         self.value, self.path = value, path
 
