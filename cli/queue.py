@@ -26,6 +26,8 @@ from tidesync.overview import Detail, Overview, Queued, detail, discard, overvie
 from tidesync.records import encode_copy
 from tidesync.stores.sqlite import SQLiteStore
 
+SHOWN: Final = 20
+"""Operations that are named in a sentence."""
 _STANDING: Final[Mapping[str, str]] = {
     "attempted": "may be at the remote: a push finds out",
     "conflict": "changed at the remote too",
@@ -228,7 +230,9 @@ def _report(
         refused = [{**_document(each), "why": why} for each, why in stayed]
         _print_json(file, done=[_document(each) for each in went], refused=refused, missing=missing)
     elif went:
-        print(f"{done}: {', '.join(_called(each) for each in went)}.")
+        shown = ", ".join(_called(each) for each in went[:SHOWN])
+        more = f" and {len(went) - SHOWN} more" if len(went) > SHOWN else ""
+        print(f"{done}: {shown}{more}.")
     elif not stayed and not missing:
         print("There was nothing to do.")
     for each, why in stayed:

@@ -345,6 +345,19 @@ def test_a_wrong_command_ends_with_its_usage(
     assert before == operations(path)
 
 
+def test_of_many_operations_only_some_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the others counted; --json names all."""
+    for arguments in (["--yes"], ["--yes", "--json"]):
+        with SyncContext(SQLiteStore(tmp_path / "app.db"), None, TABLES) as ctx:
+            ctx[TASKS].insert_many(TodoTask(f"task-{number}", "x") for number in range(25))
+        told = Told(capsys, str(tmp_path / "app.db"), "discard", "--all", *arguments)
+        if "--json" in arguments:
+            assert 25 == len(told.json["done"])
+        else:
+            assert "task-19 and 5 more.\n" in told.out
+            assert "task-20" not in told.out
+
+
 def test_a_queue_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And is no failure."""
     with SyncContext(SQLiteStore(tmp_path / "app.db"), None, TABLES):
