@@ -284,7 +284,10 @@ def _text(value: object, what: str) -> str:
 def decode_float(value: object) -> float:
     """A float; JSON may spell it as an integer."""
     if type(value) is float or type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise Misfit("no float holds this integer") from error
     raise Misfit("the column holds floats")
 
 

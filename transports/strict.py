@@ -67,7 +67,7 @@ def _reason(error: ValueError) -> str:
     """Why a text is not JSON; of a number that is too long, Python would tell how its limit is raised."""
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return f"it is not JSON: {error}"
-    return "an integer has too many digits"
+    return "it is not JSON for machines: an integer has too many digits"
 
 
 def to_line(value: Json) -> bytes:

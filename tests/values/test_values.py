@@ -175,6 +175,7 @@ def test_what_a_column_cannot_hold(type: ColumnType, value: object, reason: str)
         (ColumnType.UUID, "0190A6F2-7C1E-7A3B-8F00-1234567890AB", "0190a6f2-7c1e-7a3b-8f00-1234567890ab"),
         (ColumnType.UUID, "{0190a6f27c1e7a3b8f001234567890ab}", "{0190a6f27c1e7a3b8f001234567890ab}"),
         (ColumnType.FLOAT, 5, 5.0),
+        pytest.param(ColumnType.FLOAT, 10**309, 10**309, id="too-large-a-float"),
         (ColumnType.BYTES, "AP8", "AP8"),
         (ColumnType.INTEGER, 5.0, 5.0),
     ],
