@@ -316,9 +316,10 @@ def read_page(messages: Iterable[Json]) -> Page:
     junk: list[Junk] = []
     left = iter(messages)
     for message in left:
-        match message:
+        told = message if isinstance(message, dict) else {}
+        match told:
             case {"record": dict()}:
-                records.append(message["record"])
+                records.append(told["record"])
             case {"tombstone": str(id), "version": None | str() as version}:
                 tombstones[id] = Tombstone(version)
             case {"departed": str(id)}:
@@ -326,7 +327,7 @@ def read_page(messages: Iterable[Json]) -> Page:
             case {"end": dict()}:
                 if next(left, None) is not None:
                     raise Malformed("end", "more follows the end")
-                return _ended(Members(message["end"], "end"), records, tombstones, departed, junk)
+                return _ended(Members(told["end"], "end"), records, tombstones, departed, junk)
             case _:
                 junk.append(Junk(_raw(message), "it is no record, tombstone or departed id"))
     raise Malformed("end", "the page has no end")
