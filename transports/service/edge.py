@@ -77,16 +77,22 @@ class _Reply:
         for start in range(0, len(body) - PART, PART):
             part = bytes(body[start : start + PART])
             await self._deliver({"type": "http.response.body", "body": part, "more_body": True})
-            self.entry.size += len(part)
+            self._count(part)
         rest = body if len(body) <= PART else body[(len(body) - 1) // PART * PART :]
         await self._deliver({"type": "http.response.body", "body": bytes(rest), "more_body": more})
-        self.entry.size += len(rest)
+        self._count(rest)
         self.entry.done = not more
 
+    def _count(self, part: bytes) -> None:
+        if self.entry.method != "HEAD":  # its body is dropped by the server
+            self.entry.size += len(part)
+
     async def _deliver(self, message: Message) -> None:
-        with anyio.move_on_after(self.patience) as scope:
+        delivered = False
+        with anyio.move_on_after(self.patience):
             await self._send(message)
-        if scope.cancelled_caught:
+            delivered = True
+        if not delivered:
             raise TooSlow
 
 

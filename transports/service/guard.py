@@ -24,7 +24,8 @@ from tidesync.transports.service.problems import Problem
 from tidesync.transports.service.served import Endpoint, Service
 
 _log: Final = logging.getLogger("tidesync.service")
-_PRINCIPALS: Final = 10_000
+PRINCIPALS: Final = 10_000
+"""Names whose rates are known at once."""
 
 
 class Rate:
@@ -42,7 +43,7 @@ class Rate:
         passes = tokens >= 1
         self.buckets[name] = (tokens - passes, now)
         self.buckets.move_to_end(name)
-        if len(self.buckets) > _PRINCIPALS:
+        if len(self.buckets) > PRINCIPALS:
             _ = self.buckets.popitem(last=False)
         return 0.0 if passes else (1 - tokens) / self.rate
 

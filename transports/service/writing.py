@@ -108,9 +108,9 @@ class Writer:
             outcomes = self._commit([write for job in jobs for write in job.writes])
         except (StoreBusy, StoreClosed) as error:  # that is no caller's fault, and waiting again helps nobody
             _tell([_Settled(job, error) for job in jobs])
-        except Exception as error:  # noqa: BLE001  # each caller gets its own
+        except BaseException as error:  # noqa: BLE001  # each caller gets its own, whatever user code raised
             if len(jobs) == 1:
-                _tell([_Settled(jobs[0], error)])
+                _tell([_Settled(jobs[0], _raisable(error))])
                 return
             half = len(jobs) // 2
             self._settle(jobs[:half])
@@ -121,6 +121,15 @@ class Writer:
                 settled.append(_Settled(job, outcomes[at : at + len(job.writes)]))
                 at += len(job.writes)
             _tell(settled)
+
+
+def _raisable(error: BaseException) -> Exception:
+    """The error, or one for it where an event loop would not pass it on, or would end."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"a commit ended with {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 def _tell(settled: Sequence[_Settled]) -> None:

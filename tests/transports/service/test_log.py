@@ -84,6 +84,14 @@ def test_a_reply_that_was_cut_says_so(serve: Serve, caplog: pytest.LogCaptureFix
     assert (200, 5, True) == (line["status"], line["bytes"], line["cut"])
 
 
+def test_a_reply_to_head_has_no_bytes(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """Though its header tells how many there would be."""
+    served = serve(MemoryStore(), [TODO])
+    served.http.head("/whole?size=100")
+
+    assert [("HEAD", 0)] == [(line["method"], line["bytes"]) for line in told(served, caplog)]
+
+
 def test_health_is_logged_as_any_other(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever does not want it filters by its route."""
     served = serve(MemoryStore(), [TODO])

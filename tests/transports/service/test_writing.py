@@ -105,6 +105,21 @@ def test_when_every_caller_fails_each_has_its_own_failure() -> None:
     assert 1 + 15 == len(desk.asked)
 
 
+@pytest.mark.parametrize("error", [StopIteration(), SystemExit(1), KeyboardInterrupt()])
+def test_whatever_user_code_raises_somebody_is_told(error: BaseException) -> None:
+    """Some exceptions no event loop passes on: the caller would wait for ever, or the service end."""
+
+    def fail(given: Sequence[Write]) -> list[Outcome]:
+        raise error
+
+    writer = Writer(fail)
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        asyncio.run(writer.commit(writes("a")))
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        asyncio.run(writer.commit(writes("b")))
+    writer.close()
+
+
 def test_a_busy_store_is_nobody_s_fault_and_is_not_asked_again() -> None:
     """Each attempt waits as long as the store does for the lock: together once, not each."""
     desk = Desk()
