@@ -1,0 +1,263 @@
+"""Junk for a service, one request after another: `python -m tests.attacks.service.fuzz folder seed count`.
+
+After each: no status of 500 or above, nothing of the program's inside in the reply, and where the reply is a refusal,
+nothing was written. A table that no request may name stays as it was.
+"""
+
+from __future__ import annotations
+
+import collections
+import http.client
+import io
+import logging
+import re
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+
+from tests.attacks.service.grammar import Grammar, Request
+from tests.transports.service.rest.support import FILMS
+from tests.transports.service.support import Serving
+from tidesync import PushFailed, SyncContext, table
+from tidesync.contracts.store import Store
+from tidesync.query import Query
+from tidesync.records import Record
+from tidesync.schema import TableSchema
+from tidesync.stores.memory import MemoryStore
+from tidesync.stores.sqlite import SQLiteStore
+from tidesync.transports.http import HttpTransport
+from tidesync.transports.http.transport import Protocol
+from tidesync.transports.service import create_app
+
+NOTES = TableSchema("notes", (), {})
+VAULT = TableSchema("vault", (), {})
+TABLES = (FILMS, NOTES, VAULT)
+SECONDS = 20.0
+"""By when everything is answered."""
+_INSIDE = re.compile(
+    rb"Traceback|File \"|\.py\b|site-packages|sqlite|apsw|SELECT |INSERT INTO|DELETE FROM [\"f]"
+    rb"|no such (column|table|function)|syntax error|/tmp/|/work/|/home/|/root/|<class |object at 0x|set_int_max"
+    rb"|[A-Z][a-z]+Error\b|vault-secret"
+)
+"""What only the program could say: no request has it."""
+
+
+@attrs.frozen
+class Reply:
+    """What came back; status 0 if nothing did."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return next((value for each, value in self.headers if each.lower() == name), None)
+
+
+class Line:
+    """A connection that is made anew when it ends."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._socket: socket.socket | None = None
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def send(self, request: Request) -> Reply:
+        """The reply to one request. Raises TimeoutError where there is none in time."""
+        if request.raw is not None:
+            return self._send_raw(request.raw)
+        for again in (False, True):
+            fresh = self._socket is None
+            line = self._socket = self._socket or self._connect()
+            try:
+                # A refusal may come before all of it was sent.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    line.sendall(request.text())
+                reply = self._read(line, request.method)
+            except (http.client.HTTPException, ConnectionError):
+                self.close()
+                if fresh or again:
+                    return Reply(0, (), b"")
+                continue
+            if reply.status in (0, 400, 408, 413) or "close" in (reply.header("connection") or ""):
+                self.close()
+            return reply
+        raise AssertionError
+
+    def _connect(self) -> socket.socket:
+        line = socket.create_connection(("127.0.0.1", self.port), SECONDS)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return line
+
+    @staticmethod
+    def _read(line: socket.socket, method: str) -> Reply:
+        # http.client takes a reply to every other method for one with a body.
+        with http.client.HTTPResponse(line, method=method) as reply:
+            reply.begin()
+            return Reply(reply.status, reply.getheaders(), reply.read())
+
+    def _send_raw(self, raw: bytes) -> Reply:
+        with self._connect() as line:
+            with suppress(OSError):
+                line.sendall(raw)
+                line.shutdown(socket.SHUT_WR)
+            found = io.BytesIO()
+            try:
+                while part := line.recv(1 << 16):
+                    _ = found.write(part)
+            except ConnectionError:
+                pass
+        told = found.getvalue()
+        # Several requests may have been in it: the worst of the replies counts.
+        statuses = [int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3})", told)]
+        return Reply(max(statuses, default=0), (), told)
+
+
+def record(url: str) -> list[Request]:
+    """What our own client sends, in each of its protocols."""
+    found: list[Request] = []
+
+    def note(request: httpx.Request) -> None:
+        body = request.read()
+        skipped = ("host", "content-length", "transfer-encoding", "connection", "accept-encoding")
+        headers = [(name, value) for name, value in request.headers.items() if name not in skipped]
+        found.append(Request(request.method, request.url.raw_path, headers, body or None))
+
+    films, protocols = table("films", {"title": str, "year": int, "won": bool}), ("2.0", "3.0", "tidesync")
+    each: Protocol
+    for each in protocols:
+        with httpx.Client(event_hooks={"request": [note]}, trust_env=False) as client:
+            transport = HttpTransport(url, protocol=each, client=client)
+            with SyncContext(MemoryStore(), transport, [films]) as ctx:
+                for number in range(3):
+                    ctx[films].insert({"id": f"f{number}", "title": f"t{number}", "year": 2018, "won": True})
+                for step in range(3):
+                    with suppress(PushFailed):  # another protocol inserted them before
+                        ctx.push()
+                    if step == 0:
+                        ctx.pull(films, ctx[films].where(films.c.year > 2000), name="new", push="none")
+                        ctx.purge(films, force=True)
+                        ctx.pull(films, name="all", push="none")
+                        _ = ctx[films].update("f1", year=2019, title=f"by {each}")
+                        ctx[films].delete("f2")
+                    if step == 1:
+                        ctx[films].insert({"id": f"f-{each}", "title": "it's new", "year": 1, "won": False})
+                    ctx.pull(films, name="all", push="none")
+    return found
+
+
+class Fuzz:
+    """A service on a file, and what is known of it."""
+
+    def __init__(self, store: Store, serving: Serving, seed: int | str) -> None:
+        self.store, self.serving, self.seed = store, serving, seed
+        films = [
+            {"id": f"f{number}", "title": "A" * number, "year": 2000 + number, "won": True}
+            for number in range(5)
+        ]
+        for film in films:
+            assert serving.http.post("/tables/films", json=film).status_code == 201
+            assert (
+                serving.http.post("/tables/vault", json={**film, "title": "vault-secret"}).status_code == 201
+            )
+        self.grammar = Grammar(seed, record(serving.url))
+        self.vault = self.rows("vault")
+        self.line = Line(serving.port)
+        self.statuses: collections.Counter[int] = collections.Counter()
+        self.number = 0
+
+    def rows(self, name: str) -> list[Record]:
+        with self.store.transaction(write=False) as transaction:
+            return list(transaction.select(Query(name)))
+
+    def effects(self) -> int:
+        """How many writes took effect so far."""
+        with self.store.transaction(write=False) as transaction:
+            (meta,) = transaction.get("__authority", ["meta"])
+        assert meta is not None
+        return int(str(meta["sequence"]))
+
+    def step(self) -> None:
+        """One request. Raises AssertionError with all that is needed to send it again."""
+        self.number += 1
+        request = self.grammar.request()
+        before = self.effects()
+        try:
+            reply = self.line.send(request)
+        except TimeoutError:
+            reply = Reply(599, (), b"")
+        self.statuses[reply.status] += 1
+        if request.raw is None and b"vault" in request.target.lower().partition(b"?")[0]:
+            self.vault = self.rows("vault")
+        wrong = self.fault(request, reply, self.effects() - before)
+        if wrong:
+            text = request.text()
+            raise AssertionError(
+                f"seed {self.seed}, request {self.number}: {wrong}\n{text[:1500]!r} ({len(text)} bytes)\n"
+                f"{reply.status} {reply.headers}\n{reply.body[:1500]!r}"
+            )
+
+    def fault(self, request: Request, reply: Reply, effects: int) -> str | None:
+        """What is wrong with this reply; None if nothing is."""
+        if reply.status >= 500:
+            return "it failed"
+        if reply.status == 0 and request.raw is None:
+            return "there is no answer"
+        if reply.header("x-injected") is not None or (request.raw and b"\r\nX-Injected:" in reply.body):
+            return "a header was injected"
+        if (said := _INSIDE.search(reply.body)) and said[0] not in request.text():
+            return f"it tells {said[0]!r}"
+        if effects and reply.status >= 300:
+            return "it was refused, and something was written"
+        if effects and request.method in ("GET", "HEAD", "OPTIONS", "TRACE") and request.raw is None:
+            return "it was a read, and something was written"
+        if effects > max(1, reply.body.count(b'"applied"')) and request.raw is None:
+            return f"it had {effects} effects, and told of fewer"
+        return None
+
+    def end(self) -> None:
+        """The service is there, and the table that nobody was to touch is as it was."""
+        self.line.close()
+        assert self.serving.http.get("/health").status_code == 200
+        assert self.serving.http.post("/tables/films", json={"id": "last", "title": "x"}).status_code == 201
+        assert self.serving.http.get("/tables/films/last").json()["title"] == "x"
+        assert self.vault == self.rows("vault")
+
+
+@contextmanager
+def fuzzed(folder: Path, seed: int | str, **options: Any) -> Iterator[Fuzz]:
+    """A service with some films, ready for junk."""
+    store = SQLiteStore(folder / "films.db", synchronous="normal")
+    serving = Serving(create_app(store, TABLES, **options))
+    fuzz = None
+    try:
+        fuzz = Fuzz(store, serving, seed)
+        yield fuzz
+    finally:
+        if fuzz is not None:
+            fuzz.line.close()
+        serving.stop()
+
+
+def main(folder: str, seed: str, count: str) -> None:
+    logging.disable(logging.CRITICAL)
+    with fuzzed(Path(folder), int(seed)) as fuzz:
+        for _ in range(int(count)):
+            fuzz.step()
+        fuzz.end()
+        told = ", ".join(f"{status}: {times}" for status, times in sorted(fuzz.statuses.items()))
+        print(f"{count} requests, {fuzz.effects()} writes; {told}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
