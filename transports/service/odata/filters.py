@@ -161,7 +161,7 @@ class _Parser:
     def _operator(self, word: Token) -> bool:
         strength = _STRENGTH.get(word.text) if word.kind == "name" else None
         if strength is not None:
-            self._reduce(strength, word.text)
+            self._reduce(strength)
             if word.text == "in":
                 self._members(word)
                 return False
@@ -206,15 +206,9 @@ class _Parser:
 
     # -- operators meet their operands
 
-    def _reduce(self, strength: int, word: str = "") -> None:
-        """Apply what binds as strongly as the operator that comes, or more strongly.
-
-        Of `a or b or c` nothing is applied until the last `or` has its operand: they become one node.
-        """
-        while self._waiting:
-            top = self._waiting[-1]
-            if top.strength < max(strength, 1) or (top.word == word and word in ("and", "or")):
-                return
+    def _reduce(self, strength: int) -> None:
+        """Apply what binds as strongly as the operator that comes, or more strongly; brackets stay."""
+        while self._waiting and self._waiting[-1].strength >= max(strength, 1):
             self._apply(self._waiting.pop())
 
     def _apply(self, top: _Waiting) -> None:
@@ -227,17 +221,10 @@ class _Parser:
         if compare is not None:
             self._push(terms.comparison(compare, left, right, top.at), top.at)
         elif top.strength <= 2:
-            self._push(self._joined(top.word, left, right), top.at)
+            self._push(terms.joined(top.word, [left, right]), top.at)
         else:
             op = cast("ArithmeticOp", top.word)
             self._push(terms.arithmetic(op, left, right, top.at, whole=self._whole), top.at)
-
-    def _joined(self, word: str, *last: Term) -> Term:
-        operands = list(reversed(last))
-        while self._waiting and self._waiting[-1].word == word:
-            self._waiting.pop()
-            operands.append(self._terms.pop())
-        return terms.joined(word, operands[::-1])
 
     def _push(self, term: Term, at: int | None = None) -> None:
         if term.depth > self._most:

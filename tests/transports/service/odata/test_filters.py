@@ -273,6 +273,8 @@ NUMBERS: list[tuple[str, Says]] = [
     ("round(duration div 60.0) eq 2", lambda r: half_away(Fraction(r["duration"], 60)) == 2),
     ("round(score) eq -2", lambda r: r["score"] is not None and half_away(Fraction(r["score"])) == -2),
     ("floor(price) eq 7", lambda r: r["price"] == "7.50"),
+    ("price gt 1 and 0.1M add 0.2 eq 0.3", lambda r: r["price"] is not None and Decimal(r["price"]) > 1),
+    ("score mul 0.1M eq 0.175M", lambda r: r["score"] == 1.75),
     ("price add 0.05M eq 7.55", lambda r: r["price"] == "7.50"),
     ("price mul 2 ge 40", lambda r: r["price"] is not None and Decimal(r["price"]) >= 20),
     ("score lt price", lambda r: None not in (r["score"], r["price"]) and r["score"] < float(r["price"])),
