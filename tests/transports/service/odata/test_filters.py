@@ -308,6 +308,28 @@ def test_a_division_of_integers(text: str, real: Any, whole: Any, stores: list[S
                 assert expected == ids(transaction.select(query(where)))
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("not " * 30 + "(year eq 1970)", 1),
+        ("-" * 30 + "year eq 1970", 1),
+        ("year eq 1970" + " add 1 sub 1" * 15, 1),
+        ("tolower(" * 30 + "title" + ")" * 30 + " eq 'heat'", 2),
+        ("(year eq 1970 or (deleted and " * 15 + "true" + "))" * 15, 4),
+        (" or ".join(["bestPictureWinner"] * 390), 8),
+        (" and ".join(["(year eq 1970 or year eq 1971)"] * 230), 2),
+        ("id in (" + ",".join(f"'m{number:02}'" for number in range(1_000)) + ")", 30),
+    ],
+)
+def test_the_largest_filters_can_be_asked(text: str, count: int, stores: list[Store]) -> None:
+    """What the limits let through, both stores can answer."""
+    where = parsed(text)
+    assert count == len(ids(filter(matcher(where), ROWS)))
+    for store in stores:
+        with store.transaction(write=False) as transaction:
+            assert count == transaction.count(query(where))
+
+
 def test_the_tree_of_a_filter() -> None:
     """Names are local, constants canonical and of their column's type, and a chain is one node. [N10]"""
     year, best = Field("year", ColumnType.INTEGER), Field("best", ColumnType.BOOLEAN)
