@@ -90,6 +90,9 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
     allowed: Any = Limits() if limits is None else limits
     if not isinstance(allowed, Limits):
         raise ConfigurationError(f"limits are Limits(...), not {allowed!r:.60}")
+    span: Any = remembers
+    if span is not None and (isinstance(span, bool) or not isinstance(span, int | float) or not span >= 0):
+        raise ConfigurationError(f"remembers is a number of seconds, or None for ever, not {span!r:.60}")
     authority = Authority(
         store,
         tables,
@@ -102,39 +105,40 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
         schema=schema,
     )
     service = Service(authority, allowed)
-
-    @asynccontextmanager
-    async def life(_: App) -> AsyncGenerator[None]:
-        await anyio.to_thread.run_sync(service.open)
-        try:
-            yield
-        finally:
-            await anyio.to_thread.run_sync(service.close)
-
-    middleware = [Middleware(Edge, patience=allowed.patience)]
-    if hosts is not None:
-        middleware.append(Middleware(Hosts, hosts=_texts("hosts", hosts, "localhost")))
-    if cors is not None:
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=_origins(cors),
-                allow_methods=_METHODS,
-                allow_headers=["*"],
-                expose_headers=_EXPOSED,
-            )
-        )
-    middleware.append(Middleware(Gzip, minimum_size=_LEAST, compresslevel=_LEVEL))
     app = App(
         routes=_routes(Guard(service, authorize)),
-        middleware=middleware,
+        middleware=_layers(allowed, hosts, cors),
         exception_handlers={HTTPException: _unserved},
-        lifespan=life,
+        lifespan=_life,
     )
-    # "/tables/todoitem/" is another address than "/tables/todoitem", and 404.
+    # What an address with a slash at its end is, its endpoint says: nobody is sent to another one.
     app.router.redirect_slashes = False
     app.service, app.authorize = service, authorize
     return app
+
+
+@asynccontextmanager
+async def _life(app: App) -> AsyncGenerator[None]:
+    await anyio.to_thread.run_sync(app.open)
+    try:
+        yield
+    finally:
+        await anyio.to_thread.run_sync(app.close)
+
+
+def _layers(limits: Limits, hosts: Sequence[str] | None, cors: Sequence[str] | None) -> list[Middleware]:
+    """From the outside in."""
+    layers = [Middleware(Edge, patience=limits.patience)]
+    if hosts is not None:
+        layers.append(Middleware(Hosts, hosts=_texts("hosts", hosts, "localhost")))
+    if cors is not None:
+        options: dict[str, Any] = {
+            "allow_methods": _METHODS,
+            "allow_headers": ["*"],
+            "expose_headers": _EXPOSED,
+        }
+        layers.append(Middleware(CORSMiddleware, allow_origins=_origins(cors), **options))
+    return [*layers, Middleware(Gzip, minimum_size=_LEAST, compresslevel=_LEVEL)]
 
 
 def _routes(guard: Guard) -> list[Route]:

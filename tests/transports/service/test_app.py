@@ -41,6 +41,8 @@ def _endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"authorize": "token"}, "authorize is a function"),
         ({"limits": 5}, "limits are Limits"),
         ({"schema": "ajar"}, "schema is"),
+        ({"remembers": "month"}, "remembers is a number"),
+        ({"remembers": float("nan")}, "remembers is a number"),
         ({"before_write": {"nothing": print}}, "nothing"),
         ({"cors": "https://example.org"}, "cors is a list"),
         ({"cors": ["example.org"]}, "is no origin"),
