@@ -45,6 +45,7 @@ PART: Final = 200
 PART_BYTES: Final = 1 << 18
 """A batch is committed whenever so many changes, or so many bytes of them, have come."""
 PIECE: Final = 1 << 16
+_DOUBT: Final = Unknown("the service failed: its log tells more")
 Item: TypeAlias = tuple[str, Write | Rejected]
 
 
@@ -172,7 +173,8 @@ class Batch:
             # As long as nothing was decided, the status may say it.
             if not self.lines:
                 raise
-            outcomes = iter([Unknown(f"the remote's store failed: {error}")] * len(writes))
+            _log.error("a part of a batch failed: %s: %s", type(error).__name__, error)
+            outcomes = iter([_DOUBT] * len(writes))
             self.stopped = _error("store", "the store failed", "untried")
         for id, item in items:
             if isinstance(item, Write):
@@ -189,12 +191,19 @@ class Batch:
         except Exception as error:  # noqa: BLE001  # whatever it is, it is about one change
             half = len(writes) // 2
             if half:
-                return [*await self.decided(writes[:half]), *await self.decided(writes[half:])]
+                return [*await self.apart(writes[:half]), *await self.apart(writes[half:])]
             # Its text may quote records.
             places = "".join(traceback.format_tb(error.__traceback__))
             _log.error("a change of %s failed: %s\n%s", writes[0].change.table, type(error).__name__, places)
             _log.debug("a change of %s failed", writes[0].change.table, exc_info=error)
-            return [Unknown("the service failed: its log tells more")]
+            return [_DOUBT]
+
+    async def apart(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """As `decided`, beside others that may be in effect already: what fails now is in doubt."""
+        try:
+            return await self.decided(writes)
+        except (Problem, StoreError):
+            return [_DOUBT] * len(writes)
 
     async def stop(self, code: str, detail: str, rest: str) -> None:
         """Decide what came before, and nothing behind: `rest` says what becomes of it."""

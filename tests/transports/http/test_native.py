@@ -319,7 +319,7 @@ NOTHING_DONE = {"Retry-After": "7"}
     ],
 )
 def test_what_a_reply_proves_is_what_every_change_is_told(answer: Any, expected: Any) -> None:
-    """Only what shows that nothing was done says so; nothing is raised. [H04]"""
+    """Only what shows that nothing was done says so; nothing is raised."""
     server = NativeServer()
     way = native(server)
     server.answers = [answer]

@@ -313,6 +313,20 @@ def test_one_change_that_makes_the_service_fail_is_in_doubt_alone(serve: Serve) 
     assert list("abcefh") == sorted(record["id"] for record in held(service))
 
 
+def test_a_store_that_fails_while_the_culprit_is_sought_leaves_doubts(service: Serving) -> None:
+    """Some of the part are in effect by then, so that neither a status nor "untried" may say otherwise."""
+
+    def fail(writes: Sequence[Write]) -> Exception | None:
+        if len(writes) == 4:
+            return ZeroDivisionError()
+        return StoreBusy("busy") if has("c")(writes) else None
+
+    _ = Failing(service, fail)
+    found = push(service, *map(insert, "abcd"))
+    assert ["applied", "applied", "unknown", "unknown", "end"] == told(found)
+    assert ["a", "b"] == [record["id"] for record in held(service)]
+
+
 def test_a_client_that_leaves_in_the_middle_loses_no_part_that_came(
     service: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
