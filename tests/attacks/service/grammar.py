@@ -67,12 +67,15 @@ class Grammar(Junk):
     def writing(self) -> Request:
         method = self.pick(("POST", "POST", "PATCH", "PUT", "DELETE"))
         path = f"/tables/{self.pick(words.TABLES if self.one_in(8) else words.TABLES[:2])}".encode()
+        record = self.record()
         if method != "POST" or self.one_in(4):
             path += b"/" + self.spelt(self.id())
+            if not self.one_in(4):
+                _ = record.pop("id", None)
         type = self.pick(words.TYPES) if self.one_in(3) else "application/json"
         operation = self.pick(("add", "replace", "remove", "move", self.text()))
         patch = [{"op": operation, "path": "/" + self.name(), "value": self.value()}]
-        body = self.body(patch if type.endswith("patch+json") and self.one_in(2) else self.record())
+        body = self.body(patch if type.endswith("patch+json") and self.one_in(2) else record)
         pairs = [] if self.one_in(2) else self.parameters()[:1]
         headers = [*self.headers(), ("Content-Type", type)]
         return Request(method, self.target(path, pairs), headers, None if method == "DELETE" else body)

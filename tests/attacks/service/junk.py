@@ -41,7 +41,7 @@ class Junk:
     def spelt(self, text: str) -> bytes:
         """Text in an address, more or less as it has to be."""
         raw = text.encode("utf-8", "surrogatepass")
-        match self.chance.randrange(8):
+        match self.chance.randrange(20):
             case 0:
                 return quote_from_bytes(raw, safe="/").encode()
             case 1:
@@ -208,8 +208,9 @@ class Junk:
             return [("ZUMO-API-VERSION", self.pick(("2.0.0", "3.0.0")))]
         made: Pairs = []
         if not self.one_in(4):
-            known = ("2.0.0", "3.0.0", "2.0", "3.0", "1", "2.0.0, 3.0.0")
-            made.append(("ZUMO-API-VERSION", self.pick((*known, self.line()))))
+            known = ("2.0.0", "3.0.0", "2.0", "3.0")
+            odd = self.one_in(6)
+            made.append(("ZUMO-API-VERSION", self.pick(("1", "2.0.0, 3.0.0", self.line()) if odd else known)))
         for name in ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"):
             if self.one_in(6):
                 made.append((name, self.pick((*words.TAGS, self.line()))))
