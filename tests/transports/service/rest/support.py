@@ -90,13 +90,20 @@ class Client:
         found = self.items(reply)
         while (link := self.next(reply)) is not None:
             reply = self.follow(link)
-            found += self.items(reply)
+            page = self.items(reply)
+            assert page[-1] not in found, link
+            found += page
         return found
 
 
 def address(id: str) -> str:
     """The path of a film."""
     return f"films/{urllib.parse.quote(id, safe='')}"
+
+
+def content(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the client owns of a row, without columns that have no value."""
+    return {name: value for name, value in row.items() if name not in SYSTEM and value is not None}
 
 
 def authority_of(served: Serving) -> Authority:
@@ -109,12 +116,20 @@ def keep(served: Serving, id: str, *, deleted: bool = False, table: str = "films
     """Put a record, past the service, and delete it again if it is to be deleted; its version."""
     authority = authority_of(served)
     record: dict[str, Json] = {"id": id, **fields}
-    change = Change(
-        id=f"insert {id}", table=table, record_id=id, kind="insert", record=record, fields=tuple(record)
-    )
-    changes = [change]
+    changes = [
+        Change(
+            id=f"insert {table} {id}",
+            table=table,
+            record_id=id,
+            kind="insert",
+            record=record,
+            fields=tuple(record),
+        )
+    ]
     if deleted:
-        changes.append(Change(id=f"delete {id}", table=table, record_id=id, kind="delete", record=None))
+        changes.append(
+            Change(id=f"delete {table} {id}", table=table, record_id=id, kind="delete", record=None)
+        )
     outcome = authority.push(changes)[-1]
     assert isinstance(outcome, Applied), outcome
     return str(outcome.version)

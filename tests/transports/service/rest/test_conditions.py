@@ -42,7 +42,9 @@ def test_clients_read_the_version_out_of_the_tag(version: str) -> None:
     assert version == _unescaped(entity_tag(version))
 
 
-@given(st.lists(st.tuples(st.booleans(), PRINTABLE.filter(lambda tag: not set(tag) & set('\\"'))), min_size=1))
+@given(
+    st.lists(st.tuples(st.booleans(), PRINTABLE.filter(lambda tag: not set(tag) & set('\\"'))), min_size=1)
+)
 def test_a_list_of_tags_is_all_of_them(tags: list[tuple[bool, str]]) -> None:
     """Commas inside a tag are its own."""
     text = ", ".join(f'W/"{tag}"' if weak else f'"{tag}"' for weak, tag in tags)
@@ -56,14 +58,27 @@ def test_a_list_of_tags_is_all_of_them(tags: list[tuple[bool, str]]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "position"),
-    [("", 0), ("  ", 0), ("1.a", 0), ('"1.a', 0), ('"1.a" "1.b"', 0), ('"1.a", 1.b', 7), ('w/"1.a"', 0), ('*, "a"', 0)],
+    [
+        ("", 0),
+        ("  ", 0),
+        ("1.a", 0),
+        ('"1.a', 0),
+        ('"1.a" "1.b"', 0),
+        ('"1.a", 1.b', 7),
+        ('w/"1.a"', 0),
+        ('*, "a"', 0),
+    ],
 )
 def test_malformed_tags_are_refused(text: str, position: int) -> None:
     """A condition that cannot be read must not be taken for none: 400, and where."""
     with pytest.raises(Problem) as caught:
         _ = parse_tags("If-Match", text)
 
-    assert (400, "malformed_header", position) == (caught.value.status, caught.value.code, caught.value.position)
+    assert (400, "malformed_header", position) == (
+        caught.value.status,
+        caught.value.code,
+        caught.value.position,
+    )
 
 
 def test_one_tag_may_stand_bare() -> None:
@@ -116,7 +131,7 @@ def test_a_date_given_twice_is_ignored() -> None:
     assert Conditions() == conditions
 
 
-@given(st.datetimes(datetime(1971, 1, 1), datetime(9998, 12, 31)))
+@given(st.datetimes(datetime(1971, 1, 1), datetime(9998, 12, 31)))  # noqa: DTZ001  # their zone is added
 def test_a_date_survives_without_its_part_of_a_second(moment: datetime) -> None:
     """Headers know seconds: what was sent as Last-Modified never makes a client's copy look old."""
     text = moment.isoformat(timespec="microseconds") + "Z"
@@ -164,7 +179,8 @@ def test_conditions_in_the_order_of_the_rfc(
 ) -> None:
     """RFC 9110 13.2.2, for a read, a write, and an insert where nothing is. [O02] [O05]"""
     parts = {
-        name: parse_tags("If-Match", value) if isinstance(value, str) else value for name, value in given.items()
+        name: parse_tags("If-Match", value) if isinstance(value, str) else value
+        for name, value in given.items()
     }
     read, write = Conditions(**parts, reading=True), Conditions(**parts)  # type: ignore[arg-type]
 
