@@ -15,7 +15,8 @@ from tidesync.records import new_id
 from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.http import HttpTransport
-from tidesync.transports.service import Limits
+from tidesync.transports.service import Limits, Principal
+from tidesync.transports.service.access import bearer
 
 
 @attrs.define
@@ -87,7 +88,13 @@ def device(service: Serving) -> Iterator[Device]:
 
     def open_one(network: Lossy | None = None, *, url: str = service.url, **options: Any) -> SyncContext:
         client = httpx.Client(transport=network or Lossy())
-        way = HttpTransport(url, client=client, protocol=options.pop("protocol", "auto"))
+        way = HttpTransport(
+            url,
+            client=client,
+            protocol=options.pop("protocol", "auto"),
+            auth=options.pop("auth", None),
+            retries=0,
+        )
         store = options.pop("store", None) or MemoryStore()
         ctx = SyncContext(store, way, TABLES, policy=merge_fields("local"), **options)
         opened.append((ctx.open(), client))
@@ -245,6 +252,52 @@ def test_a_remote_table_is_read_and_written_directly(device: Device) -> None:
     online.delete("b/1")
     assert online.get("b/1") is None
     assert Book("b/1", "y", None, 3) == online.undelete("b/1")
+
+
+def test_each_device_sees_what_its_token_shows(device: Device, serve: Serve) -> None:
+    """A view is all there is for its principal; without a token that is known nothing is sent or lost."""
+    ann, bob = "the-token-of-ann", "the-token-of-bob"
+    who = {"ann": "a", "bob": "b"}
+    lets_in = bearer(
+        {
+            token: Principal(name, {"shelf": None, "book": (BOOKS.c.shelf_id == who[name])})
+            for token, name in ((ann, "ann"), (bob, "bob"))
+        }
+    )
+    service = serve(MemoryStore(), TABLES, authorize=lets_in)
+    one, two, none = (device(url=service.url, auth=token) for token in (ann, bob, "an-unknown-token"))
+    one[BOOKS].insert_many([Book("mine", "x", "a"), Book("theirs", "x", "b")])
+    with pytest.raises(PushFailed, match="that you may see"):
+        one.push()
+    two.pull(BOOKS, name="all")
+    assert (0, 1) == (two[BOOKS].count(), one.pending_operations)
+    one[BOOKS].update("theirs", shelf_id="a")
+    assert one.push(retry_failed=True).ok
+    one.pull(BOOKS, name="all")
+    two[BOOKS].insert(Book("mine", "y", "b"))
+    with pytest.raises(PushFailed, match="that you may see"):
+        two.push()
+    none[BOOKS].insert(Book("c", "x", "a"))
+    with pytest.raises(PushFailed) as failed:
+        none.push()
+    assert ("authentication", 1) == (failed.value.report.status, none.pending_operations)
+    records = service.app.service.authority.records("book")
+    assert [("mine", "x"), ("theirs", "x")] == [(record["id"], record["mainTitle"]) for record in records]
+
+
+def test_a_service_that_is_too_busy_gets_its_changes_later(device: Device, serve: Serve) -> None:
+    """A refusal before anything is done says when to come again; the operations wait as they are."""
+    service = serve(MemoryStore(), TABLES, limits=Limits(rate=0.001, burst=2))
+    one = device(url=service.url, protocol="tidesync")
+    one[BOOKS].insert(Book("a"))
+    assert one.push().ok
+    one[BOOKS].insert(Book("b"))
+    with pytest.raises(PushFailed) as failed:
+        one.push()
+    report = failed.value.report
+    assert "network" == report.status
+    assert (report.retry_after or 0) > 60
+    assert ["pending"] == [operation.state for operation in one.operations()]
 
 
 def test_another_remote_at_the_same_address_gets_nothing(
