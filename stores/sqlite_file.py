@@ -170,8 +170,7 @@ def check_file(file: File) -> None:
 
 
 def _check_header(path: Path, *, new: bool) -> None:
-    with path.open("rb") as stream:
-        header = stream.read(_HEADER)
+    header = _first_bytes(path)
     if not header and not new:
         raise StoreCorrupt(f"{path}: is empty: not a tidesync database: choose another path")
     if not header or Path(f"{path}-journal").exists():
@@ -179,6 +178,20 @@ def _check_header(path: Path, *, new: bool) -> None:
     if len(header) < _HEADER or not header.startswith(_MAGIC):
         raise StoreCorrupt(f"{path}: not a tidesync database: choose another path")
     _check_marks(str(path), int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big"))
+
+
+def _first_bytes(path: Path) -> bytes:
+    # Closing a file lets go of every lock that the process has on it, also those of connections: SQLite's own
+    # layer knows of them, and waits with the closing.
+    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+    try:
+        file = apsw.VFSFile("", str(path.absolute()), flags)
+    except apsw.CantOpenError as error:
+        raise StoreUnavailable(f"{path}: cannot be opened: look at its permissions") from error
+    try:
+        return file.xRead(_HEADER, 0)
+    finally:
+        file.xClose()
 
 
 def _check_marks(path: str, application: int, version: int) -> None:

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tidesync.query import Query
 from tidesync.records import Record
 from tidesync.schema import TableSchema
 from tidesync.stores.sqlite import SQLiteStore
+from tidesync.stores.sqlite_file import check_file
 
 TABLE = worker.TABLE
 WORKER = str(Path(worker.__file__))
@@ -206,3 +208,21 @@ def test_a_fork_inside_a_transaction_leaves_it_to_the_parent(tmp_path: Path) -> 
         transaction.put(TABLE.name, [{"id": "2"}])
     store.close()
     assert ["1", "2"] == [row["id"] for row in rows_of(path)]
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux lists the locks of a process")
+def test_a_second_store_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    """Opening a file that this process already writes keeps its locks: others still wait their turn."""
+
+    def locks() -> int:
+        return sum(
+            line.split()[4] == str(os.getpid()) for line in Path("/proc/locks").read_text().splitlines()
+        )
+
+    with closing(SQLiteStore(tmp_path / "a.db")) as first, closing(SQLiteStore(tmp_path / "a.db")) as second:
+        first.open([])
+        with first.transaction(write=True):
+            held = locks()
+            check_file(second.file)
+            assert held > 0
+            assert held <= locks()
