@@ -1,6 +1,7 @@
 """HttpTransport on tidesync's own protocol: what it sends, and what it makes of every reply."""
 
 import gzip
+import time
 from typing import Any
 
 import attrs
@@ -342,6 +343,25 @@ def test_a_batch_is_sent_again_once_with_a_fresh_token() -> None:
     assert server.asked[1].content == server.asked[2].content
     server.answers = [reply(401), reply(401)]
     assert [Denied] == kinds(way.push([insert("b")]))
+
+
+def test_a_batch_that_goes_too_slowly_is_given_up() -> None:
+    """An exchange takes a bounded time, however slow the network: what was sent is in doubt."""
+    server = NativeServer()
+
+    class Slow(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            for _ in request.stream:  # type: ignore[union-attr]
+                time.sleep(0.02)
+            return server(httpx.Request(request.method, request.url, headers=request.headers))
+
+    way = HttpTransport(
+        "http://127.0.0.1", protocol="tidesync", timeout=0.1, client=httpx.Client(transport=Slow())
+    )
+    _ = way.open([TODO])
+    outcomes = way.push([insert(f"r{n}", text="x" * 10_000) for n in range(90)])
+    assert {Unknown("the request went too slowly")} == set(outcomes)
+    assert [] == server.batches
 
 
 def test_an_auth_flow_may_send_a_batch_twice() -> None:
