@@ -149,6 +149,7 @@ def _here(host: str) -> Sequence[str]:
 
 def _log_to_stderr(*, quiet: bool) -> None:
     logging.basicConfig(level=logging.WARNING, format="tidesync: %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are of what strangers send
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     access_log.addHandler(handler)

@@ -64,8 +64,20 @@ class Patient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; the time runs while no request is under way."""
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except (
+            h11.LocalProtocolError
+        ):  # what came cannot be answered any more, as after a reply that has begun
+            self.transport.abort()
         self._expect_request()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP: say so, if nothing else was said yet, and never let the application answer it."""
+        if self._under_way():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        super().send_400_response(msg)
 
     def on_response_complete(self) -> None:
         """The reply is written, but perhaps not taken."""

@@ -233,6 +233,50 @@ def test_a_request_that_is_cut_writes_nothing(serve: Serve) -> None:
     assert ["a"] == [record["id"] for record in served.http.get("/tables/todoitem").json()]
 
 
+CHUNKED = b"POST /tables/todoitem HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x00\x01\x02\r\n\r\n", b"400"),
+        (b"GET /who HTTP/1.1\r\n\r\n", b"400"),  # no Host
+        (CHUNKED + b"{no end", b"400"),
+        (b"HEAD /long?size=10 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nodd\r\n", b"400"),
+        (b"GET /long?size=9000000 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nodd\r\n", b"400"),
+        (b"GET /who HTTP/1.1\r\nHost: a\r\n\r\n\x00garbage\r\n\r\n", b"200"),
+    ],
+)
+def test_what_is_not_http_is_400_and_nothing_fails(
+    serve: Serve, caplog: pytest.LogCaptureFixture, sent: bytes, status: bytes
+) -> None:
+    """Wherever it begins to be none: what a stranger sends is no error of the service."""
+    served = serve(MemoryStore(), [TODO])
+    with connected(served) as line:
+        line.sendall(sent)
+        line.shutdown(socket.SHUT_WR)
+        answer = rest_of(line)
+    alive = served.http.get("/who").status_code
+    served.stop()
+
+    assert (status, 200) == (answer[9:12], alive)
+    assert [] == [each.getMessage() for each in caplog.records if each.levelname in ("ERROR", "CRITICAL")]
+
+
+def test_what_breaks_while_the_reply_goes_out_cuts_it(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """Two replies to one request would be read as one; and it is no error of the service either."""
+    served = serve(MemoryStore(), [TODO])
+    with connected(served, room=4096) as line:
+        line.sendall(b"GET /long?size=50000000 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        begun = line.recv(12)
+        line.sendall(b"odd\r\n")
+        rest = rest_of(line)
+    served.stop()
+
+    assert (b"HTTP/1.1 200", False) == (begun, b"HTTP/1.1 400" in rest)
+    assert [] == [each.getMessage() for each in caplog.records if each.levelname in ("ERROR", "CRITICAL")]
+
+
 def test_the_port_is_the_one_that_the_system_chose(serve: Serve) -> None:
     """Told once connections are accepted."""
     served = serve(MemoryStore(), [TODO])
