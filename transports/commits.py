@@ -31,6 +31,7 @@ from tidesync.records import (
 )
 from tidesync.transports.layout import DELETED, HIDDEN
 from tidesync.transports.principal import ANYBODY, Principal
+from tidesync.transports.views import View
 from tidesync.values import copy_json
 
 Condition: TypeAlias = Callable[[Copy], bool]
@@ -57,28 +58,24 @@ class Write:
     witness: Witness | None = None
 
 
-@attrs.frozen
+@attrs.define
 class Effect:
-    """A readable write: the fields it writes and removes, and the mark by which it is known again."""
+    """A readable write: the fields it writes and removes, and the mark by which it is known again.
+
+    `view` is what its principal sees of the table. `key` is what the operation is remembered under: the same for
+    nobody else, since ids hold no line break.
+    """
 
     write: Write
+    change: Change
+    view: View
+    key: str
     values: Record
     removed: frozenset[str]
     fingerprint: str
 
-    @property
-    def change(self) -> Change:
-        """What is asked."""
-        return self.write.change
 
-    @property
-    def key(self) -> str:
-        """Under what the operation is remembered: the same for nobody else, since ids hold no line break."""
-        name, id = self.write.principal.name, self.write.change.id
-        return f"{name}\n{id}" if name else id
-
-
-def read_write(write: Write, limit: int) -> Effect | Rejected:
+def read_write(write: Write, limit: int, view: View) -> Effect | Rejected:
     """The effect that a write asks for, or why it can have none, whatever the remote holds.
 
     An insert writes all of its record, an update the fields it names; a named field that is not in the record
@@ -108,7 +105,10 @@ def read_write(write: Write, limit: int) -> Effect | Rejected:
     text = json.dumps(what, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
     if len(text) > limit:
         return Rejected("too_large", f"the change has {len(text)} bytes of JSON, and {limit} is the limit")
-    return Effect(write, values, removed, hashlib.blake2b(text, digest_size=16).hexdigest())
+    name = write.principal.name
+    key = f"{name}\n{change.id}" if name else change.id
+    mark = hashlib.blake2b(text, digest_size=16).hexdigest()
+    return Effect(write, change, view, key, values, removed, mark)
 
 
 def _sent(change: Change) -> Record:

@@ -49,9 +49,10 @@ class Rules:
     def read(self, write: Write) -> Effect | Rejected:
         """The effect that a write asks for, or why it can have none, whatever the remote holds."""
         table = write.change.table
-        if self.views.of(write.principal, table) is None:
+        view = self.views.of(write.principal, table)
+        if view is None:
             return Rejected("unknown_table", f"there is no table {table!r:.80} here")
-        effect = read_write(write, self.limit)
+        effect = read_write(write, self.limit, view)
         if not isinstance(effect, Effect) or table not in self.closed:
             return effect
         takes = self.closed[table]
@@ -63,7 +64,7 @@ class Rules:
         """The effect of a record that the rule answered; what it leaves as it was need not fit."""
         record = {"id": effect.change.record_id, **answer}
         change = attrs.evolve(effect.change, kind="insert", record=record)
-        amended = read_write(attrs.evolve(effect.write, change=change), self.limit)
+        amended = read_write(attrs.evolve(effect.write, change=change), self.limit, effect.view)
         takes = self.closed.get(change.table)
         if not isinstance(amended, Effect):
             return amended

@@ -34,7 +34,6 @@ from tidesync.transports.layout import (
     moment,
     read_meta,
 )
-from tidesync.transports.principal import Principal
 from tidesync.transports.rules import FORBIDDEN, Rules
 from tidesync.transports.trails import TRAILS, trail
 from tidesync.transports.views import ALL, View
@@ -83,7 +82,7 @@ class Work:
                 return Rejected("operation_reused", f"operation {change.id!r} was applied with other content")
             return Applied(version_of(seen))
         row = self.row(change.table, change.record_id)
-        held = self.view(write.principal, change.table).row(row)
+        held = effect.view.row(row)
         if write.witness is not None:
             write.witness(held)
         wanted = write.condition is None or write.condition(copy_of(held))
@@ -159,14 +158,13 @@ class Work:
 
         Of the references in it those `written` count.
         """
-        principal, table = effect.write.principal, effect.change.table
         # A number alone could come again for other content, on a store that was restored from a backup.
         version = f"{self.sequence + 1}.{effect.fingerprint[:8]}"
         created = self.clock if held is None else held["created_at"]
         kept = content if content is not None else content_in(held or {})
         new: Record = {**kept, "version": version, "created_at": created, "updated_at": self.clock}
         new |= {SEQUENCE: self.sequence + 1, DELETED: content is None}
-        if content is not None and self.view(principal, table).row(new) is None:
+        if content is not None and effect.view.row(new) is None:
             return FORBIDDEN
         refused = None
         if self.rules.referrers is not None:
@@ -190,12 +188,6 @@ class Work:
             self.remembered[effect.key] = {**known, "at": self.clock}
             self.unremembered.append(self.remembered[effect.key])
         return Applied(version, copy_of(new))
-
-    def view(self, principal: Principal, table: str) -> View:
-        """What the principal sees of a table that exists for them."""
-        view = self.rules.views.of(principal, table)
-        assert view is not None
-        return view
 
     def row(self, table: str, id: str) -> Record | None:
         """The row as the changes before left it."""
