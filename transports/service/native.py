@@ -41,7 +41,7 @@ from tidesync.transports.service.served import Endpoint, Service
 from tidesync.transports.strict import Malformed, parse, to_line
 from tidesync.transports.welcome import Welcome, welcome_json
 
-PART: Final = 200
+PART: Final = 250
 PART_BYTES: Final = 1 << 18
 """A batch is committed whenever so many changes, or so many bytes of them, have come."""
 PIECE: Final = 1 << 16
