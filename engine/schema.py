@@ -46,7 +46,7 @@ class TableSchema:
 
     `columns` never holds `id`, nor system fields that a class declares. `references` maps a column to the
     table whose records it names; an empty mapping says that no column does; None says nothing, and any text
-    equal to the id of a queued record is then taken to name it. `indexes` are tuples of column names.
+    equal to the id of a queued record is then taken to name it. `indexes` are tuples of names, of columns and system fields.
     """
 
     name: str
@@ -72,6 +72,8 @@ class TableSchema:
             if not index:
                 raise ConfigurationError(f"{self.name}: an index names at least one column")
             for field in index:
+                if field in SYSTEM_FIELDS:
+                    continue
                 self._check_column("indexes", field)
                 if self.by_name[field].type is ColumnType.JSON:
                     raise ConfigurationError(f"{self.name}.{field} is JSON, which cannot be indexed")
@@ -129,7 +131,7 @@ class TableSchema:
             self.name,
             tuple(Column(column.wire, column.type, column.wire, column.nullable) for column in self.columns),
             None if self.references is None else {wire[name]: to for name, to in self.references.items()},
-            tuple(tuple(wire[name] for name in index) for index in self.indexes),
+            tuple(tuple(wire.get(name, name) for name in index) for index in self.indexes),
             self.concurrency,
         )
 

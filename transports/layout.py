@@ -46,7 +46,8 @@ def stored(schema: TableSchema, *, foreign_keys: bool) -> TableSchema:
     columns = [attrs.evolve(column, wire=column.name) for column in schema.columns]
     columns += [Column(SEQUENCE, ColumnType.INTEGER), Column(DELETED, ColumnType.BOOLEAN)]
     references = (schema.references or {}) if foreign_keys else {}
-    needed = [(SEQUENCE,), *((name, DELETED, SEQUENCE) for name in references)]
+    # Clients of plain REST follow updated_at.
+    needed = [(SEQUENCE,), ("updated_at",), *((name, DELETED, SEQUENCE) for name in references)]
     indexes = dict.fromkeys((*needed, *schema.indexes))
     return TableSchema(schema.name, tuple(columns), schema.references, tuple(indexes))
 

@@ -114,7 +114,8 @@ def condition(position: Position, dialect: Dialect) -> tuple[str | None, Order]:
     if not position.seen:
         return low, order
     others = " and ".join(f"id ne {text_literal(id)}" for id in position.seen)
-    return f"updatedAt ge {behind} or ({low} and {others})", order
+    # The bound that all rows keep stands alone, so that an index of the remote can begin there.
+    return f"{low} and (updatedAt ge {behind} or ({others}))", order
 
 
 def advance(
