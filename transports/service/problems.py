@@ -42,6 +42,4 @@ class Problem(Exception):
         }
         if self.position is not None:
             body["position"] = self.position
-        return JSONResponse(
-            body, self.status, headers=self.headers, media_type="application/problem+json"
-        )
+        return JSONResponse(body, self.status, headers=self.headers, media_type="application/problem+json")
