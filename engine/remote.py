@@ -136,7 +136,8 @@ class RemoteTable(Generic[T]):
             page = self._perform(PullPage(request))
             matches = matcher(None if page.exact else query.where)
             records.extend(record for record in page.records if matches(record))
-            total = page.total if page.total is not None else total
+            # A later page may count only what it has not told yet.
+            total = page.total if total is None else total
             if not page.more:
                 return records, total
             if trail.returns(page.cursor):

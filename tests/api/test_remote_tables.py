@@ -89,7 +89,7 @@ def test_reading_with_conditions(ctx: SyncContext, world: World, wire: Wire) -> 
 
 
 def test_many_pages_are_one_answer(world: World) -> None:
-    """The pages of a listing are put together, in order."""
+    """The pages of a listing are put together, in order; a count is of all of them."""
     for index in range(30):
         world.remote.write("note", f"n{index:02}", stars=-index)
     wire = world.wire()
@@ -99,6 +99,7 @@ def test_many_pages_are_one_answer(world: World) -> None:
     there = ctx.remote(NOTES).where().order_by(NOTES.c.stars)
     assert [f"n{index:02}" for index in reversed(range(30))] == [each["id"] for each in there]
     assert 5 == len(wire.pulls)
+    assert 30 == there.count()
 
 
 @pytest.mark.parametrize(
