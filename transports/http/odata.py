@@ -206,9 +206,11 @@ class _Translator:
         if op not in ("eq", "ne"):
             return _NOTHING
         if (op == "eq") is not negate:
-            # The 2.0 server gives back as true whatever is not false: "not false" finds what reads as true.
+            # The Node.js server gives back as true whatever is not false: "not false" finds what reads as true.
+            # It leaves out nulls by itself, and others do not.
             loose = value and self.dialect == "2.0"
-            return self._leaf(wire, f"{wire} ne false" if loose else f"{wire} eq {str(value).lower()}")
+            text = f"{wire} ne false and {wire} ne null" if loose else f"{wire} eq {str(value).lower()}"
+            return self._leaf(wire, text)
         if self.dialect == "2.0":
             return _NOTHING
         return Part(f"{wire} ne {str(value).lower()} or {wire} eq null", True, frozenset((wire,)))

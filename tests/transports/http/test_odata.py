@@ -148,7 +148,7 @@ TEXT, DONE, RANK, COUNT = (Field(name, TYPES[name]) for name in ("text", "comple
     [
         (C("eq", TEXT, Value("it's")), ("text eq 'it''s'", True), ("text eq 'it''s'", False)),
         (C("gt", TEXT, Value("b")), ("text gt 'b'", True), (None, False)),
-        (DONE, ("complete ne false", True), ("complete eq true", True)),
+        (DONE, ("complete ne false and complete ne null", True), ("complete eq true", True)),
         (Not(DONE), (None, False), ("complete ne true or complete eq null", True)),
         (C("le", RANK, Value(-2.5)), ("priority le -2.5", True), ("priority le -2.5", True)),
         (C("lt", Value(3), COUNT), ("count gt 3", True), ("count gt 3", True)),
@@ -161,7 +161,8 @@ TEXT, DONE, RANK, COUNT = (Field(name, TYPES[name]) for name in ("text", "comple
         (C("eq", Field("nobody"), Value(1)), (None, False), (None, False)),
         (C("eq", Field("version", T.STRING), Value("AAA=")), (None, False), (None, False)),
         (C("eq", Field("created_on"), Value("x")), ("createdOn eq 'x'", True), ("createdOn eq 'x'", False)),
-        (And((DONE, C("ne", TEXT, Value("a")))), ("complete ne false", False), ("complete eq true", False)),
+        (And((DONE, C("ne", TEXT, Value("a")))),
+         ("complete ne false and complete ne null", False), ("complete eq true", False)),
         (Or((DONE, C("ne", TEXT, Value("a")))), (None, False), (None, False)),
         (And(()), (None, True), (None, True)),
         (Or(()), ("id eq ''", True), ("id eq ''", True)),
@@ -184,7 +185,7 @@ def test_an_or_waits_until_its_columns_are_known() -> None:
     form = Form(TODO, "2.0")
     assert (None, {"complete", "count"}) == (split(where, form).text, set(split(where, form).wants))
     form.note({"complete": None, "count": 2})
-    assert "(complete ne false) or (count eq 1)" == split(where, form).text
+    assert "(complete ne false and complete ne null) or (count eq 1)" == split(where, form).text
 
 
 def test_a_condition_that_does_not_fit_an_address_is_not_sent() -> None:
