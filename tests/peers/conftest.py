@@ -150,7 +150,7 @@ def _remote(server: ServerProcess, way: Way, folder: Path, number: Callable[[str
             names[kind] = f"{kind}{number(kind)}"
         return names[kind]
 
-    door = NodeBackDoor(server) if isinstance(server, Peer) else ServiceBackDoor(server)
+    door = NodeBackDoor(server) if isinstance(server, Peer) else ServiceBackDoor(server, way)
     with WireProxy(server.url) as wire:
         remote = Remote(server.url, wire, door, door.deviations, way, folder, name)
         try:

@@ -19,7 +19,7 @@ TYPED = {
     "text": "string", "note": "string", "priority": "integer", "score": "float", "complete": "boolean",
     "due": "datetime",
 }  # fmt: skip
-_MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 class NodeBackDoor:
@@ -60,19 +60,18 @@ class NodeBackDoor:
 class ServiceBackDoor:
     """The keeper of tidesync's service, whose rows are in a store."""
 
-    deviations = Deviations(body_limit=1 << 20)
-
-    def __init__(self, service: ServerProcess) -> None:
-        self._path = service.db_path
+    def __init__(self, service: ServerProcess, way: Way) -> None:
+        self._path, self._way = service.db_path, way
+        # Whoever speaks 2.0 keeps to the numbers of its servers.
+        self.deviations = Deviations(
+            body_limit=1 << 20, safe_integer=2**53 if way.said == "2.0" else 2**63 - 1
+        )
         self.start, self.kill = service.start, service.kill
 
     def seed(self, table: str, rows: Sequence[Mapping[str, object]], moments: Sequence[str]) -> None:
-        changed = [
-            {
-                **{name: _stored(value) for name, value in row.items()},
-                "created_at": _stored(moment),
-                DELETED: False,
-            }
+        changed: list[Record] = [
+            {name: self._sent(value) for name, value in row.items()}
+            | {"created_at": _kept(moment), DELETED: False}
             for row, moment in zip(rows, moments, strict=True)
         ]
         self._write(table, changed, moments)
@@ -91,11 +90,17 @@ class ServiceBackDoor:
             meta = read_meta(transaction)
             numbers = range(meta.sequence + 1, meta.sequence + 1 + len(rows))
             stamped = [
-                {**row, "updated_at": _stored(moment), "version": f"{number}.seeded", SEQUENCE: number}
+                {**row, "updated_at": _kept(moment), "version": f"{number}.seeded", SEQUENCE: number}
                 for row, moment, number in zip(rows, moments, numbers, strict=True)
             ]
             transaction.put(table, stamped)
             attrs.evolve(meta, sequence=numbers[-1]).write(transaction)
+
+    def _sent(self, value: object) -> Json:
+        """A value as devices send it, which is how a table that knows no columns keeps it."""
+        assert value is None or isinstance(value, str | int | float)
+        moment = isinstance(value, str) and _MOMENT.fullmatch(value)
+        return _kept(str(value)) if moment and self._way.batched else value
 
     @contextlib.contextmanager
     def _store(self) -> Iterator[SQLiteStore]:
@@ -107,12 +112,9 @@ class ServiceBackDoor:
             store.close()
 
 
-def _stored(value: object) -> Json:
-    """A value as the service keeps it: moments as fine as they can be."""
-    if isinstance(value, str) and _MILLISECONDS.fullmatch(value):
-        return value[:-1] + "000Z"
-    assert value is None or isinstance(value, str | int | float)
-    return value
+def _kept(moment: str) -> str:
+    """A moment of milliseconds as the service keeps its own."""
+    return moment[:-1] + "000Z"
 
 
 def node_tables(many: Mapping[str, int] = MANY) -> dict[str, object]:

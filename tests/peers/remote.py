@@ -43,7 +43,7 @@ COLUMNS = {
 
 @attrs.frozen
 class Deviations:
-    """What a server does otherwise than it says, as far as a scenario can see it.
+    """What a server does otherwise than it says, or a protocol than others, as far as a scenario can see it.
 
     `unknown_column` is the status that a column which the strict table has not got is answered with;
     `body_limit` the bytes of a request body; `safe_integer` the largest number kept whole; `second_decimals`
@@ -62,8 +62,8 @@ class Way:
     """How devices speak with a server: `protocol` is their option, `said` the same where "auto" would find it out.
 
     `asks`: requests before the first one that does something; `finds_out`: so many with "auto".
-    `whole`: an update carries all of the record. `batched`: a push is one request, in which changes go in their
-    order, and an insert over a tombstone is one change.
+    `whole`: an update carries all of the record. `batched`: a push is one request, in which independent changes
+    go in their order, and an insert that names the tombstone is one change.
     """
 
     protocol: str
@@ -208,10 +208,10 @@ class Remote:
                 return {str(row["id"]): row for row in found}
 
     def alive(self, table: Table[Any], *columns: str) -> dict[str, Any]:
-        """One column of each live row by id, or tuples of several."""
+        """One column of each live row by id, or tuples of several; None where it has no value."""
         rows = {id: row for id, row in self.rows(table).items() if not row.get("deleted")}
         return {
-            id: row[columns[0]] if len(columns) == 1 else tuple(row[name] for name in columns)
+            id: row.get(columns[0]) if len(columns) == 1 else tuple(row.get(name) for name in columns)
             for id, row in rows.items()
         }
 

@@ -107,7 +107,7 @@ def meet(device: SyncContext, remote: Remote, way: Way) -> None:
 
 def here(device: SyncContext, remote: Remote) -> Values | None:
     record = device[remote.items].get("a")
-    return None if record is None else (record["text"], record["note"], record["priority"])
+    return None if record is None else (record.get("text"), record.get("note"), record.get("priority"))
 
 
 def there(remote: Remote) -> Values | None:

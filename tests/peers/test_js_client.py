@@ -448,8 +448,9 @@ QUERIES: dict[str, tuple[str, list[Any], list[str]]] = {
 BEYOND: dict[str, tuple[str, list[Any], list[str]]] = {
     "remainder": ("function() { return this.priority % 7 === 3; }", [], ids(3, 10, 17)),
     "length": ("function() { return this.text.length === 8; }", [], ids(2, 7, 12, 17)),
-    "a part": ("function() { return this.text.indexOf('milk') === 4; }", [], ids(2, 7, 12, 17)),
-    "substring": ("function() { return this.text.substring(4) === 'milk'; }", [], ids(2, 7, 12, 17)),
+    "a part": ("function() { return this.text.indexOf('milk') > -1 && this.priority < 8; }", [], ids(0, 2, 5, 7)),
+    "a beginning": ("function() { return this.text.indexOf('buy') === 0; }", [], ids(2, 7, 12, 17)),
+    "substring": ("function() { return this.text.substring(0, 3) === 'buy'; }", [], ids(2, 7, 12, 17)),
     "year and day": (
         "function() { return this.due.getFullYear() === 2026 && this.due.getDate() === 5; }", [], ids(4),
     ),
