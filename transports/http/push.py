@@ -192,7 +192,8 @@ class _Sending:
         if reply.status == 410:
             return Applied(None, Tombstone(None))
         if reply.status == 404:
-            if object_of(reply.body) is not None and not self.wire.whole_updates:
+            said = object_of(reply.body)
+            if said is not None and said.get("code") != "unknown_table" and not self.wire.whole_updates:
                 return Applied(None, Tombstone(None))
             # No word of the table's own: perhaps there is no such table, and nothing was deleted.
             copy = self.fetch()

@@ -183,6 +183,14 @@ def test_a_404_that_is_not_the_tables_own_is_looked_into(server: FakeServer) -> 
         assert "<" not in outcome.message
 
 
+def test_a_404_that_names_the_table_is_no_word_of_the_record() -> None:
+    """A service that says in JSON that it has no such table has deleted nothing."""
+    body = {"code": "unknown_table", "error": "there is no table 'todoitem' here"}
+    outcome = push_one(transport(lambda request: reply(404, body)), delete("a", version(1)))
+    assert isinstance(outcome, Rejected)
+    assert "404" == outcome.code
+
+
 def test_an_update_of_what_is_gone_is_a_conflict(server: FakeServer, way: HttpTransport) -> None:
     """404 for an update means missing or deleted: the copy is nothing, or the tombstone with its version."""
     assert Conflicted(None) == push_one(way, update("a", version(1), text="x"))
