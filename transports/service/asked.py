@@ -78,7 +78,7 @@ class Asked:
         """The JSON that was sent. Raises `Problem`."""
         _ = self.media_type(*(taken or (JSON,)))
         limits = self.service.limits
-        return read_json(await read_body(self.request, limits, limits.body), limits)
+        return read_json(await read_body(self.request, limits, limits.body))
 
     @property
     def base(self) -> str:

@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 from starlette.requests import Request
 
-from tidesync.records import Json
+from tidesync.records import RECORD_DEPTH, Json
 from tidesync.transports.service.limits import Limits
 from tidesync.transports.service.problems import Problem
 
@@ -122,20 +122,24 @@ class _Refused(Exception):
         super().__init__(detail)
 
 
-def read_json(raw: bytes, limits: Limits) -> Json:
+NESTED: Final = RECORD_DEPTH + 2
+"""How deep JSON may nest: a record may be in an operation of a JSON Patch, which is in a list."""
+
+
+def read_json(raw: bytes, nested: int = NESTED) -> Json:
     """The JSON value that is all of `raw`, and means the same to everyone who reads it.
 
     That is stricter than Python: UTF-8 alone, no NaN or infinities (also none that a number rounds to), no key
     twice in one object, no lone surrogates, no integer of more than 310 digits, and no more than
-    `limits.depth` levels of lists and objects. Raises `Problem` 400, with the position where there is one.
+    `nested` levels of lists and objects. Raises `Problem` 400, with the position where there is one.
     """
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         position = len(raw[: error.start].decode())
         raise Problem(400, "malformed_json", "the body is not UTF-8", position=position) from error
-    if raw.count(b"[") + raw.count(b"{") > limits.depth:
-        _check_depth(text, limits.depth)
+    if raw.count(b"[") + raw.count(b"{") > nested:
+        _check_depth(text, nested)
     if b"\\u" in raw:
         _check_surrogates(text)
     try:

@@ -34,7 +34,7 @@ class Limits:
 
     `body`: bytes of one record's request, decompressed; `batch_body`: of a batch; `batch`: changes in one batch.
     `page`: records in a reply; `page_default`: where the client does not say. `filter`: characters of a filter or
-    order; `depth`: how deep an expression or JSON may nest. `concurrent`: requests under way (more are 503);
+    order; `depth`: how deep an expression may nest. `concurrent`: requests under way (more are 503);
     `rate`: requests a second by principal, None for any number, `burst`: how many at once. `patience`: seconds
     for a body to arrive, and for a client to take a part of the reply. A value that cannot be is a
     `ConfigurationError`.

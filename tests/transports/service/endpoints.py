@@ -36,7 +36,7 @@ def insert(id: str, **fields: Any) -> Change:
 
 async def write(service: Service, request: Request, principal: Principal) -> Response:
     """Insert the record that the body is."""
-    record = read_json(await read_body(request, service.limits, service.limits.body), service.limits)
+    record = read_json(await read_body(request, service.limits, service.limits.body))
     assert isinstance(record, dict)
     (outcome,) = await service.commit([Write(insert(**record), principal)])
     return JSONResponse({"applied": isinstance(outcome, Applied)}, 201)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 
 from tidesync.records import Json, same
-from tidesync.transports.service.bodies import read_body, read_json, stream_body
+from tidesync.transports.service.bodies import NESTED, read_body, read_json, stream_body
 from tidesync.transports.service.limits import Limits
 from tidesync.transports.service.problems import Problem
 
@@ -215,13 +215,13 @@ def test_a_client_that_leaves_is_told_apart() -> None:
 # ---- JSON
 
 
-def parsed(text: str | bytes, limits: Limits = LIMITS) -> Json:
-    return read_json(text.encode() if isinstance(text, str) else text, limits)
+def parsed(text: str | bytes, nested: int = NESTED) -> Json:
+    return read_json(text.encode() if isinstance(text, str) else text, nested)
 
 
-def wrong(text: str | bytes, limits: Limits = LIMITS) -> tuple[int | None, str]:
+def wrong(text: str | bytes, nested: int = NESTED) -> tuple[int | None, str]:
     with pytest.raises(Problem) as caught:
-        parsed(text, limits)
+        parsed(text, nested)
     assert (400, "malformed_json") == (caught.value.status, caught.value.code)
     return caught.value.position, caught.value.detail
 
@@ -291,10 +291,8 @@ def test_other_encodings_are_refused(raw: bytes) -> None:
 
 def test_nesting_is_limited_and_brackets_in_text_are_text() -> None:
     """However wide a value is, its depth counts."""
-    limits = Limits(depth=3)
-
-    assert [[["[[[[[[[["]], [], [], []] == parsed('[[["[[[[[[[["]], [], [], []]', limits)
-    assert 3 == wrong("[[[[]]]]", limits)[0]
+    assert [[["[[[[[[[["]], [], [], []] == parsed('[[["[[[[[[[["]], [], [], []]', 3)
+    assert 3 == wrong("[[[[]]]]", 3)[0]
     assert 1 << 16 > (wrong("[" * 1_000_000)[0] or 0)
 
 

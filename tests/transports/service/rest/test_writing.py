@@ -16,6 +16,7 @@ from tests.transports.service.rest.support import (
     version_at,
 )
 from tests.transports.service.support import Serving
+from tidesync.records import RECORD_DEPTH
 from tidesync.transports.service.conditions import entity_tag, http_date
 
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
@@ -51,6 +52,17 @@ def test_clients_of_numbered_tables_send_no_id(two: Client, none: object) -> Non
 
     assert 201 == reply.status_code
     assert GUID.match(reply.json()["id"])
+
+
+@pytest.mark.parametrize(("levels", "status"), [(RECORD_DEPTH, 201), (RECORD_DEPTH + 1, 400)])
+def test_a_record_nests_as_deep_as_on_a_device(three: Client, levels: int, status: int) -> None:
+    """What a device keeps can be sent; what it would refuse is 400 here too. [O01]"""
+    value: list[object] = []
+    for _ in range(levels - 1):
+        value = [value]
+    reply = three("POST", "films", {**FILM, "id": f"deep {levels}", "tags": value})
+
+    assert status == reply.status_code
 
 
 @pytest.mark.parametrize("deleted", [False, True])
