@@ -192,7 +192,7 @@ def test_links_lead_through_a_mount(host: Host) -> None:
         (b'{"title":"\xff"}', {}, 400),
         (b"[" * 100_000, {}, 413),
         (b'{"title":"' + b"x" * 5000 + b'"}', {}, 413),
-        (gzip.compress(b'{"title":"' + b"x" * 50_000 + b'"}'), {"Content-Encoding": "gzip"}, 413),
+        (gzip.compress(b'{"title":"' + b"x" * 50_000 + b'"}', mtime=0), {"Content-Encoding": "gzip"}, 413),
         (b"{}", {"Content-Encoding": "br"}, 415),
         (b"{}", {"Content-Type": "text/plain"}, 415),
         (b"{}", {"Content-Type": "application/json+problem"}, 415),
