@@ -61,7 +61,7 @@ class ServiceBackDoor:
     """The keeper of tidesync's service, whose rows are in a store."""
 
     def __init__(self, service: ServerProcess, way: Way) -> None:
-        self._path, self._way = service.db_path, way
+        self._path = service.db_path
         # Whoever speaks 2.0 keeps to the numbers of its servers.
         self.deviations = Deviations(
             body_limit=1 << 20, safe_integer=2**53 if way.said == "2.0" else 2**63 - 1
@@ -70,7 +70,7 @@ class ServiceBackDoor:
 
     def seed(self, table: str, rows: Sequence[Mapping[str, object]], moments: Sequence[str]) -> None:
         changed: list[Record] = [
-            {name: self._sent(value) for name, value in row.items()}
+            {name: _kept(value) for name, value in row.items()}
             | {"created_at": _kept(moment), DELETED: False}
             for row, moment in zip(rows, moments, strict=True)
         ]
@@ -96,12 +96,6 @@ class ServiceBackDoor:
             transaction.put(table, stamped)
             attrs.evolve(meta, sequence=numbers[-1]).write(transaction)
 
-    def _sent(self, value: object) -> Json:
-        """A value as devices send it, which is how a table that knows no columns keeps it."""
-        assert value is None or isinstance(value, str | int | float)
-        moment = isinstance(value, str) and _MOMENT.fullmatch(value)
-        return _kept(str(value)) if moment and self._way.batched else value
-
     @contextlib.contextmanager
     def _store(self) -> Iterator[SQLiteStore]:
         store = SQLiteStore(self._path, synchronous="normal", mode="rw")
@@ -112,9 +106,10 @@ class ServiceBackDoor:
             store.close()
 
 
-def _kept(moment: str) -> str:
-    """A moment of milliseconds as the service keeps its own."""
-    return moment[:-1] + "000Z"
+def _kept(value: object) -> Json:
+    """A value as the service keeps its own: moments with microseconds."""
+    assert value is None or isinstance(value, str | int | float)
+    return value[:-1] + "000Z" if isinstance(value, str) and _MOMENT.fullmatch(value) else value
 
 
 def node_tables(many: Mapping[str, int] = MANY) -> dict[str, object]:

@@ -3,7 +3,7 @@
 A number is exact for a DECIMAL column and a float or an integer for any other; a date, a time, a moment or a
 guid becomes the canonical form of `tidesync.values`; text stands for any of these where the column holds them.
 A moment without a zone is in UTC; digits beyond microseconds are cut off, as they are where records come in.
-An undeclared field holds a date as some client spelt it: a moment meets it as the wire spells one.
+An undeclared field holds a date as some client spelt it: see `spellings`, and for functions as the wire spells one.
 """
 
 from __future__ import annotations

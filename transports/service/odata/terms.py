@@ -33,6 +33,7 @@ from tidesync.query import (
     Value,
 )
 from tidesync.transports.http.values import SAFE_INT
+from tidesync.transports.service.odata import spellings
 from tidesync.transports.service.odata.literals import OWN_TYPES, Constant
 from tidesync.transports.service.odata.searches import Search, compared
 from tidesync.transports.service.odata.tokens import FilterError
@@ -158,6 +159,11 @@ def comparison(op: CompareOp, left: Term, right: Term, at: int) -> Term:
         if left.search is None:
             left, right, op = right, left, _TURNED[op]
         return Term(_searched(op, left, right), _BOOLEAN, left.at, depth + 5, divided=divided)
+    if left.type is _ANY and right.constant is not None and right.constant.kind == "moment":
+        expr = spellings.compared(op, left.expr, str(right.constant.value))
+        return Term(expr, _BOOLEAN, left.at, left.depth + spellings.DEPTH, divided=divided)
+    if right.type is _ANY and left.constant is not None and left.constant.kind == "moment":
+        return comparison(_TURNED[op], right, left, at)
     a, b = _met(left, right)
     if op not in ("eq", "ne") and ColumnType.BYTES in (left.type, right.type):
         raise FilterError("bytes have no order: only eq and ne", at)
@@ -173,6 +179,9 @@ def membership(item: Term, constants: list[Constant], at: int) -> Term:
     if item.type is _DECIMAL and not isinstance(item.expr, Field):
         equal = tuple(Compare("eq", item.expr, value) for value in values)
         return Term(Or(equal), _BOOLEAN, item.at, item.depth + 2)
+    if item.type is _ANY:
+        moments = (str(each.value) for each in constants if each.kind == "moment")
+        values += [Value(text, _ANY) for moment in moments for text in spellings.spellings(moment)]
     return Term(In(item.expr, tuple(value.value for value in values)), _BOOLEAN, item.at, item.depth + 1)
 
 
