@@ -1,7 +1,8 @@
 """Two services on one SQLite file, both written through at once.
 
-`python -m tests.attacks.service.two folder seed seconds`. Besides the clients that a killed service has, three add to one number through either process, each on what it read,
-and one sends every batch through both at the same time. Followers change the process between pages.
+`python -m tests.attacks.service.two folder seed seconds`. Besides the clients that a killed service has, three add to
+one number through either process, each on what it read, and one sends every batch through both at the same time.
+Followers change the process between pages.
 """
 
 from __future__ import annotations
