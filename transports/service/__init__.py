@@ -7,7 +7,7 @@ try:
 except ImportError as error:
     raise MissingExtra("starlette", "service") from error
 
-from tidesync.transports.principal import ANYBODY, BeforeWrite, Principal
+from tidesync.transports.principal import ANYBODY, BeforeWrite, Principal, conflicts
 from tidesync.transports.service.access import Authorize, bearer
 from tidesync.transports.service.app import App, create_app
 from tidesync.transports.service.limits import Limits
@@ -22,6 +22,7 @@ __all__ = [
     "Principal",
     "Problem",
     "bearer",
+    "conflicts",
     "create_app",
 ]
 
