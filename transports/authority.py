@@ -237,12 +237,14 @@ class Authority:
         Each is decided on what the ones before it left. What is applied is durable, where the store is, once
         this returns.
         """
-        taken = [self._rules.read(write) for write in writes]
+        # These may be set while it is open.
+        rules = attrs.evolve(self._rules, limit=self.record_limit, remembers=self.remembers)
+        taken = [rules.read(write) for write in writes]
         effects = [effect for effect in taken if isinstance(effect, Effect)]
         if not effects:
             return [outcome for outcome in taken if not isinstance(outcome, Effect)]
         with self.store.transaction(write=True) as transaction:
-            work = Work(transaction, self._rules, self.clock())
+            work = Work(transaction, rules, self.clock())
             work.load(effects)
             outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
             work.finish()
