@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from tests.peers.doors import MANY, NodeBackDoor, ServiceBackDoor, node_tables, service_tables
-from tests.peers.installation import SERVER, install, missing_tools
+from tests.peers.installation import CLIENT, SERVER, install, missing_tools
+from tests.peers.js_client import Js, JsClient
 from tests.peers.remote import Remote, Way
 from tests.peers.server_process import Peer, ServerProcess, Service
 from tests.peers.tables import HEADERS
@@ -157,3 +158,15 @@ def _remote(server: ServerProcess, way: Way, folder: Path, number: Callable[[str
             yield remote
         finally:
             remote.close()
+
+
+@pytest.fixture(scope="session")
+def process(peer_packages: Path) -> Iterator[JsClient]:
+    """One process for all tests: each opens a client of its own in it."""
+    with JsClient(install(CLIENT)) as running:
+        yield running
+
+
+@pytest.fixture
+def js(process: JsClient, remote: Remote) -> Js:
+    return Js(process, remote)
