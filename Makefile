@@ -54,8 +54,9 @@ format: install ## let ruff fix what it safely can, and format: all, or PATHS="e
 bench: install ## run the benchmarks
 	@$(PYTHON) -m benchmarks $(ARGS)
 
-soak: install ## search for long: the law on every history of five edits, then five million simulated lives
-	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py
+soak: install ## search for long: the law on every history of five edits, attacks on the service, simulated lives
+	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py
+	@$(PYTHON) -m tests.attacks.service.soak
 	@$(PYTHON) -m tests.simulation soak $(ARGS)
 
 clean: ## remove the environment, builds and caches

@@ -40,6 +40,8 @@ VAULT = TableSchema("vault", (), {})
 TABLES = (FILMS, NOTES, VAULT)
 SECONDS = 20.0
 """By when everything is answered."""
+MOMENT = 0.05
+"""How long an unfinished request is left open."""
 _INSIDE = re.compile(
     rb"Traceback|File \"|\.py\b|site-packages|sqlite|apsw|SELECT |INSERT INTO|DELETE FROM [\"f]"
     rb"|no such (column|table|function)|syntax error|/tmp/|/work/|/home/|/root/|<class |object at 0x|set_int_max"
@@ -110,13 +112,22 @@ class Line:
         with self._connect() as line:
             with suppress(OSError):
                 line.sendall(raw)
-                line.shutdown(socket.SHUT_WR)
             found = io.BytesIO()
-            try:
-                while part := line.recv(1 << 16):
-                    _ = found.write(part)
-            except ConnectionError:
-                pass
+            # What has no end is waited for a moment only. An end of what is sent is the end of the connection: the
+            # server takes it so.
+            for patience in (MOMENT, SECONDS):
+                line.settimeout(patience)
+                try:
+                    while part := line.recv(1 << 16):
+                        _ = found.write(part)
+                    break
+                except ConnectionError:
+                    break
+                except TimeoutError:
+                    if patience == SECONDS:
+                        raise
+                    with suppress(OSError):
+                        line.shutdown(socket.SHUT_WR)
         told = found.getvalue()
         # Several requests may have been in it: the worst of the replies counts.
         statuses = [int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3})", told)]
