@@ -18,8 +18,9 @@ _NAME_IN_FILE = re.compile(r"`([\w/]+\.py)` `(\w+)`")
 
 
 def _file(path: str) -> Path:
-    """A path as the pages write it: from the root, or from the engine."""
-    return ROOT / path if (ROOT / path).exists() else ROOT / "engine" / path
+    """A path as the pages write it: from the root, the engine, or the transports."""
+    places = [ROOT / path, ROOT / "engine" / path, ROOT / "transports" / path]
+    return next((place for place in places if place.exists()), places[0])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -39,7 +40,7 @@ def test_relative_links_lead_to_a_file_and_a_heading(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_files_that_are_named_exist(page: Path) -> None:
-    """A path in code font that is one of a folder or a module is there, from the root or from engine/."""
+    """A path in code font that is one of a folder or a module is there, from the root, engine/ or transports/."""
     named = set(_FILE.findall(prose(page)))
 
     assert {path for path in named if not _file(path).exists()} == set()
@@ -52,16 +53,17 @@ def test_names_beside_a_file_are_defined_in_it(page: Path) -> None:
     missing = {
         (path, wanted)
         for path, wanted in pairs
-        if not re.search(rf"^ *(?:def|class) {wanted}\b", _file(path).read_text("utf-8"), re.MULTILINE)
+        if not re.search(rf"^ *(?:(?:async )?def|class) {wanted}\b", _file(path).read_text("utf-8"), re.MULTILINE)
     }
 
     assert missing == set()
 
 
-def test_every_module_of_the_engine_has_its_place_in_the_architecture() -> None:
-    """ARCHITECTURE.md names every module of engine/."""
+@pytest.mark.parametrize("room", ["engine", "transports"])
+def test_every_module_has_its_place_in_the_architecture(room: str) -> None:
+    """ARCHITECTURE.md names every module of engine/ and transports/."""
     named = set(_FILE.findall(prose(ROOT / "ARCHITECTURE.md")))
-    modules = {path.relative_to(ROOT / "engine").as_posix() for path in (ROOT / "engine").rglob("*.py")}
+    modules = {path.relative_to(ROOT / room).as_posix() for path in (ROOT / room).rglob("*.py")}
 
     assert {each for each in modules if not each.endswith("__init__.py")} - named == set()
 
