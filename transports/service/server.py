@@ -153,7 +153,10 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until it is stopped; everything that was accepted is finished then."""
-        super().run([self.listening] if sockets is None else sockets)
+        try:
+            super().run([self.listening] if sockets is None else sockets)
+        finally:
+            self.listening.close()  # also where it could not start: nobody waits for an answer then
 
 
 def run(
