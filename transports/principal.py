@@ -52,7 +52,9 @@ class Principal:
     `views` None: every table, whole. Else by table name the condition that every read, write, cursor and count
     is confined to (None: the whole table); a table that is not named does not exist for them. `name` tells
     principals apart: operation ids are remembered, and rates are counted, under it. Conditions are written with
-    the names of the declared table, whatever they are on the wire; tables may stand for their names.
+    the names of the declared table, whatever they are on the wire; tables may stand for their names. Keep one
+    object for each principal: its views are compiled once. Raises `ConfigurationError` for a view that is no
+    condition, and a name that is no text.
     """
 
     name: str = attrs.field(validator=_check_name)

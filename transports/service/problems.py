@@ -13,7 +13,7 @@ from tidesync.records import Json
 class Problem(Exception):
     """A request that is not done; it becomes a reply with this status.
 
-    `code` is for programs, `detail` for people. `position` counts characters into the text that was wrong,
+    `status` is one of HTTP's, from 400. `code` is for programs, `detail` for people. `position` counts characters into the text that was wrong,
     from 0. `headers` go with the reply.
     """
 
