@@ -53,7 +53,9 @@ def test_names_beside_a_file_are_defined_in_it(page: Path) -> None:
     missing = {
         (path, wanted)
         for path, wanted in pairs
-        if not re.search(rf"^ *(?:(?:async )?def|class) {wanted}\b", _file(path).read_text("utf-8"), re.MULTILINE)
+        if not re.search(
+            rf"^ *(?:(?:async )?def|class) {wanted}\b", _file(path).read_text("utf-8"), re.MULTILINE
+        )
     }
 
     assert missing == set()

@@ -13,8 +13,8 @@ from tidesync.records import Json
 class Problem(Exception):
     """A request that is not done; it becomes a reply with this status.
 
-    `status` is one of HTTP's, from 400. `code` is for programs, `detail` for people. `position` counts characters into the text that was wrong,
-    from 0. `headers` go with the reply.
+    `status` is one of HTTP's, from 400. `code` is for programs, `detail` for people. `position` counts characters
+    into the text that was wrong, from 0. `headers` go with the reply.
     """
 
     def __init__(
