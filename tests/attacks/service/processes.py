@@ -72,8 +72,8 @@ class Service:
     def kill(self) -> None:
         """SIGKILL; it must have been alive."""
         process, self._process = self._process, None
-        assert process is not None
-        assert process.poll() is None, f"the service ended by itself:\n{self.log.read_text()}"
+        if process is None or process.poll() is not None:
+            raise AssertionError(f"the service ended by itself:\n{self.log.read_text()}")
         process.send_signal(signal.SIGKILL)
         _ = process.communicate()
 
