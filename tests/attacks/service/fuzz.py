@@ -26,20 +26,25 @@ from tests.transports.service.rest.support import FILMS
 from tests.transports.service.support import Serving
 from tidesync import PushFailed, SyncContext, table
 from tidesync.contracts.store import Store
-from tidesync.query import Query
+from tidesync.contracts.transport import Absent, Applied, Change
+from tidesync.query import Not, Query, equals
 from tidesync.records import Record
 from tidesync.schema import TableSchema
 from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.http import HttpTransport
 from tidesync.transports.http.transport import Protocol
+from tidesync.transports.principal import ANYBODY, Principal
 from tidesync.transports.service import create_app
+from tidesync.values import ColumnType
 
 NOTES = TableSchema("notes", (), {})
 VAULT = TableSchema("vault", (), {})
 TABLES = (FILMS, NOTES, VAULT)
 SECONDS = 20.0
 """By when everything is answered."""
+SECRET = "vault-secret"
+"""What nobody is to read."""
 MOMENT = 0.05
 """How long an unfinished request is left open."""
 _INSIDE = re.compile(
@@ -172,21 +177,30 @@ class Fuzz:
 
     def __init__(self, store: Store, serving: Serving, seed: int | str) -> None:
         self.store, self.serving, self.seed = store, serving, seed
-        films = [
-            {"id": f"f{number}", "title": "A" * number, "year": 2000 + number, "won": True}
-            for number in range(5)
-        ]
-        for film in films:
-            self.insert("films", film)
-            self.insert("vault", {**film, "title": "vault-secret"})
+        for number in range(5):
+            film = {"id": f"f{number}", "title": "A" * number, "year": 2000 + number, "won": True}
+            self.put("films", film)
+            self.put("vault", {**film, "title": SECRET})
         self.grammar = Grammar(seed, record(serving.url))
         self.vault = self.rows("vault")
         self.line = Line(serving.port)
         self.statuses: collections.Counter[int] = collections.Counter()
         self.number = 0
 
-    def insert(self, name: str, record: dict[str, Any]) -> None:
-        _ = self.serving.http.post(f"/tables/{name}", json=record).raise_for_status()
+    def put(self, name: str, record: dict[str, Any]) -> None:
+        """Insert a record without a request."""
+        change = Change(
+            id=f"{name}-{record['id']}",
+            table=name,
+            record_id=record["id"],
+            kind="insert",
+            record=record,
+            fields=tuple(record),
+            expected=Absent(),
+        )
+        (outcome,) = self.serving.app.service.authority.push([change])
+        if not isinstance(outcome, Applied):
+            raise AssertionError(f"{record} is {outcome}")
 
     def rows(self, name: str) -> list[Record]:
         with self.store.transaction(write=False) as transaction:
@@ -238,7 +252,7 @@ class Fuzz:
     def end(self) -> None:
         """The service is there, and the table that nobody was to touch is as it was."""
         self.line.close()
-        self.insert("films", {"id": "last", "title": "x"})
+        _ = self.serving.http.post("/tables/films", json={"id": "last", "title": "x"}).raise_for_status()
         if self.serving.http.get("/tables/films/last").json()["title"] != "x":
             raise AssertionError("what was written last is not there")
         if self.vault != self.rows("vault"):
@@ -246,10 +260,10 @@ class Fuzz:
 
 
 @contextmanager
-def fuzzed(folder: Path, seed: int | str, **options: Any) -> Iterator[Fuzz]:
-    """A service with some films, ready for junk."""
+def fuzzed(folder: Path, seed: int | str, principal: Principal = ANYBODY) -> Iterator[Fuzz]:
+    """A service with some films, ready for junk from the principal."""
     store = SQLiteStore(folder / "films.db", synchronous="normal")
-    serving = Serving(create_app(store, TABLES, **options))
+    serving = Serving(create_app(store, TABLES, authorize=lambda _: principal))
     fuzz = None
     try:
         fuzz = Fuzz(store, serving, seed)
@@ -260,14 +274,36 @@ def fuzzed(folder: Path, seed: int | str, **options: Any) -> Iterator[Fuzz]:
         serving.stop()
 
 
+CONFINED = Principal(
+    "bob",
+    {
+        "films": Not(equals("owner", "alice", ColumnType.STRING)),
+        "notes": equals("owner", None, ColumnType.ANY),
+    },
+)
+"""Sees the films that are not Alice's, notes of nobody, and no vault."""
+
+
+def hide(fuzz: Fuzz) -> None:
+    """Put records where `CONFINED` does not see them, under ids that junk has."""
+    for id in ("f9", "null", "0", "x", "NaN"):
+        fuzz.put("films", {"id": id, "title": SECRET, "owner": "alice", "year": 2000})
+        fuzz.put("notes", {"id": id, "title": SECRET, "owner": SECRET, "x": SECRET})
+
+
 def main(folder: str, seed: str, count: str) -> None:
     logging.disable(logging.CRITICAL)
-    with fuzzed(Path(folder), int(seed)) as fuzz:
-        for _ in range(int(count)):
-            fuzz.step()
-        fuzz.end()
-        told = ", ".join(f"{status}: {times}" for status, times in sorted(fuzz.statuses.items()))
-        print(f"{count} requests, {fuzz.effects()} writes; {told}")
+    for name, principal in (("anybody", ANYBODY), ("confined", CONFINED)):
+        place = Path(folder) / name
+        place.mkdir()
+        with fuzzed(place, int(seed), principal) as fuzz:
+            if principal is CONFINED:
+                hide(fuzz)
+            for _ in range(int(count)):
+                fuzz.step()
+            fuzz.end()
+            told = ", ".join(f"{status}: {times}" for status, times in sorted(fuzz.statuses.items()))
+            print(f"{name}: {count} requests, {fuzz.effects()} writes; {told}")
 
 
 if __name__ == "__main__":

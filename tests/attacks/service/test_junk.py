@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.attacks.service import words
-from tests.attacks.service.fuzz import Fuzz, fuzzed
+from tests.attacks.service.fuzz import CONFINED, SECRET, Fuzz, fuzzed, hide
 from tests.attacks.service.grammar import Request
 
 SEED = 20261120
@@ -40,6 +40,19 @@ def test_junk_never_fails(fuzz: Fuzz) -> None:
     """Requests from grammars, and such as our client sends with something changed, in every protocol: none is 500."""
     for _ in range(3000):
         fuzz.step()
+
+
+def test_junk_tells_nothing_of_hidden_records(tmp_path: Path) -> None:
+    """From somebody who sees a part only: what is hidden is in no reply, and stays as it is."""
+    with fuzzed(tmp_path, SEED, CONFINED) as fuzz:
+        hide(fuzz)
+        hidden = [row for name in ("films", "notes") for row in fuzz.rows(name) if row["title"] == SECRET]
+        for _ in range(1500):
+            fuzz.step()
+        fuzz.end()
+
+        left = [row for name in ("films", "notes") for row in fuzz.rows(name) if row.get("title") == SECRET]
+        assert hidden == left
 
 
 FILM = b'{"id":"cut","title":"x"}'
