@@ -149,6 +149,9 @@ def add_serve(commands: Commands) -> None:
         help="an origin whose pages may ask; repeatable",
     )
     serve.add_argument(
+        "--keep", type=float, metavar="DAYS", help="forget what was deleted longer ago (default: nothing)"
+    )
+    serve.add_argument(
         "--proxy-headers", action="store_true", help="believe a proxy on this machine who asks, and how"
     )
     serve.add_argument("--quiet", action="store_true", help="no line for each request")
@@ -194,6 +197,7 @@ def _run_serve(given: argparse.Namespace) -> int:
         port=given.port,
         token_file=given.token_file,
         cors=given.cors,
+        keep=given.keep,
         anybody=given.anybody,
         proxy_headers=given.proxy_headers,
         quiet=given.quiet,

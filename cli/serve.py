@@ -18,6 +18,7 @@ from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.service import App, Authorize, Principal, bearer, create_app
 from tidesync.transports.service.log import access_log
 from tidesync.transports.service.server import run
+from tidesync.transports.service.upkeep import DAY
 
 TOKEN: Final = "TIDESYNC_TOKEN"  # noqa: S105  # the variable's name
 Tables: TypeAlias = Sequence[TableSchema | Table[Any]]
@@ -32,6 +33,7 @@ def serve(  # noqa: PLR0913  # each is an option of the command
     port: int,
     token_file: Path | None,
     cors: Sequence[str],
+    keep: float | None,
     anybody: bool,
     proxy_headers: bool,
     quiet: bool,
@@ -39,10 +41,10 @@ def serve(  # noqa: PLR0913  # each is an option of the command
     """Serve until SIGTERM or SIGINT, and finish what was accepted; 0. Raises `TidesyncError` where it cannot."""
     found = _found(target, names)
     if isinstance(found, App):
-        if db is not None or token_file is not None or cors:
+        if db is not None or token_file is not None or cors or keep is not None:
             raise ConfigurationError(
-                f"{target} is an application, with a store and rules of its own: --db, --token-file and --cors are"
-                " for tables"
+                f"{target} is an application, with a store and rules of its own: --db, --token-file, --cors and"
+                " --keep are for tables"
             )
         app = found
     else:
@@ -54,6 +56,7 @@ def serve(  # noqa: PLR0913  # each is an option of the command
             found,
             authorize=authorize,
             cors=cors or None,
+            keep=None if keep is None else keep * DAY,
             hosts=_here(host) if authorize is None and not anybody else None,
         )
     _check_openness(app, host, anybody=anybody)

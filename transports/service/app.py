@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,6 +31,7 @@ from tidesync.transports.service.limits import Limits
 from tidesync.transports.service.log import Entry
 from tidesync.transports.service.problems import Problem
 from tidesync.transports.service.served import Endpoint, Service
+from tidesync.transports.service.upkeep import check_keep, compact_daily
 
 MONTH: Final = 30 * 86_400.0
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -53,6 +55,14 @@ class App(Starlette):
         """Open the store, if it is not. Blocks. Raises `StoreError`."""
         self.service.open()
 
+    def compact(self, keep: float) -> int:
+        """Forget what was deleted more than `keep` seconds ago; see `Authority.compact`. Blocks. Returns how many went.
+
+        Clients that have not pulled since then start again. Raises `StoreError`.
+        """
+        self.service.open()
+        return self.service.authority.compact(keep)
+
     def close(self) -> None:
         """Finish the writes that were accepted, and close the store; idempotent. Blocks; then every answer is 503."""
         self.service.close()
@@ -69,6 +79,7 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
     foreign_keys: bool = False,
     identity: str | None = None,
     remembers: float | None = MONTH,
+    keep: float | None = None,
     cors: Sequence[str] | None = None,
     hosts: Sequence[str] | None = None,
 ) -> App:
@@ -77,7 +88,9 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
     `authorize` tells who asks (None: everybody may do everything); `bearer` makes one from tokens. `before_write`
     may refuse, amend or merge a write; `schema` "closed" takes declared columns alone, where a table has any;
     `foreign_keys`: references are enforced. `identity` names this remote, `remembers` is for how many seconds
-    operation ids are known (None: for ever). `cors`: the origins whose pages may ask, as "https://example.org".
+    operation ids are known (None: for ever), `keep` for how many deleted records are (None: for ever; a mounted
+    application forgets none by itself: see `App.compact`). `cors`: the origins whose pages may ask, as
+    "https://example.org".
     `hosts`: the names without port that it answers to (None: any); a service that asks nobody who they are, and
     can be reached from a browser, names its own, else a page under a name that leads here (DNS rebinding) reads it.
     `GET /health` answers whoever asks that the service runs, and touches nothing. Nothing is opened yet.
@@ -93,6 +106,7 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
     span: Any = remembers
     if span is not None and (isinstance(span, bool) or not isinstance(span, int | float) or not span >= 0):
         raise ConfigurationError(f"remembers is a number of seconds, or None for ever, not {span!r:.60}")
+    kept = check_keep(keep)
     authority = Authority(
         store,
         tables,
@@ -109,21 +123,12 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
         routes=_routes(Guard(service, authorize)),
         middleware=_layers(allowed, hosts, cors),
         exception_handlers={HTTPException: _unserved},
-        lifespan=_life,
+        lifespan=lambda _: _life(service, kept),
     )
     # What an address with a slash at its end is, its endpoint says: nobody is sent to another one.
     app.router.redirect_slashes = False
     app.service, app.authorize = service, authorize
     return app
-
-
-@asynccontextmanager
-async def _life(app: App) -> AsyncGenerator[None]:
-    await anyio.to_thread.run_sync(app.open)
-    try:
-        yield
-    finally:
-        await anyio.to_thread.run_sync(app.close)
 
 
 def _layers(limits: Limits, hosts: Sequence[str] | None, cors: Sequence[str] | None) -> list[Middleware]:
@@ -139,6 +144,19 @@ def _layers(limits: Limits, hosts: Sequence[str] | None, cors: Sequence[str] | N
         }
         layers.append(Middleware(CORSMiddleware, allow_origins=_origins(cors), **options))
     return [*layers, Middleware(Gzip, minimum_size=_LEAST, compresslevel=_LEVEL)]
+
+
+@asynccontextmanager
+async def _life(service: Service, keep: float | None) -> AsyncGenerator[None]:
+    await anyio.to_thread.run_sync(service.open)
+    try:
+        async with anyio.create_task_group() as tasks:
+            if keep is not None:
+                tasks.start_soon(compact_daily, service.authority, keep)
+            yield
+            tasks.cancel_scope.cancel()
+    finally:
+        await anyio.to_thread.run_sync(service.close)
 
 
 def _routes(guard: Guard) -> list[Route]:
