@@ -46,7 +46,8 @@ class TableSchema:
 
     `columns` never holds `id`, nor system fields that a class declares. `references` maps a column to the
     table whose records it names; an empty mapping says that no column does; None says nothing, and any text
-    equal to the id of a queued record is then taken to name it. `indexes` are tuples of names, of columns and system fields.
+    equal to the id of a queued record is then taken to name it. `indexes` are tuples of names of columns and
+    system fields.
     """
 
     name: str

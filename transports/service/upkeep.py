@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -21,7 +21,8 @@ def check_keep(keep: Any) -> float | None:
     number = isinstance(keep, int | float) and not isinstance(keep, bool)
     if keep is not None and not (number and 0 < keep < math.inf):
         raise ConfigurationError(f"keep is a number of seconds above 0, or None for ever, not {keep!r:.60}")
-    return keep
+    seconds: float | None = keep
+    return seconds
 
 
 async def compact_daily(authority: Authority, keep: float, pause: float = DAY) -> None:
