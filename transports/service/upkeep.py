@@ -16,13 +16,13 @@ DAY: Final = 86_400.0
 _log: Final = logging.getLogger("tidesync.service")
 
 
-def check_keep(keep: Any) -> float | None:
+def check_keep(keep: object) -> float | None:
     """The seconds for which deleted records are kept; None for ever. Raises `ConfigurationError`."""
-    number = isinstance(keep, int | float) and not isinstance(keep, bool)
-    if keep is not None and not (number and 0 < keep < math.inf):
+    if keep is None:
+        return None
+    if isinstance(keep, bool) or not isinstance(keep, int | float) or not 0 < keep < math.inf:
         raise ConfigurationError(f"keep is a number of seconds above 0, or None for ever, not {keep!r:.60}")
-    seconds: float | None = keep
-    return seconds
+    return keep
 
 
 async def compact_daily(authority: Authority, keep: float, pause: float = DAY) -> None:

@@ -3,16 +3,18 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import quote
 
 import attrs
 import httpx
 
-from tests.transports.http.support import TODO
-from tidesync.contracts.transport import Outcome
+from tests.transports.http.support import TODO, transport
+from tidesync.contracts.transport import Applied, Change, Outcome
 from tidesync.errors import RequestRefused, ResyncRequired
 from tidesync.stores.memory import MemoryStore
 from tidesync.transports.authority import Authority
+from tidesync.transports.http import HttpTransport
 from tidesync.transports.messages import (
     copy_json_of,
     outcome_json,
@@ -117,3 +119,23 @@ class NativeServer:
         if self.cut is None:
             return reply(200, body)
         return httpx.Response(200, headers=SPOKEN, stream=Breaking(body[: self.cut]))
+
+
+def native(server: Any, **options: Any) -> HttpTransport:
+    """A transport that speaks this protocol with a server, open; a read is tried once."""
+    options.setdefault("retries", 0)
+    return transport(server, protocol=options.pop("protocol", "tidesync"), **options)
+
+
+def anew(one: Change) -> Change:
+    """The change as an operation of its own."""
+    return attrs.evolve(one, id=f"{one.id}-again")
+
+
+def version_in(outcome: Outcome) -> str:
+    assert isinstance(outcome, Applied)
+    return str(outcome.version)
+
+
+def kinds(outcomes: Any) -> list[type[Outcome]]:
+    return [type(outcome) for outcome in outcomes]
