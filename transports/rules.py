@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -95,8 +96,16 @@ class Rules:
             if answer is None or isinstance(answer, dict | Rejected):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
                 return answer
             raise TypeError(f"it answers None, a record or Rejected, not {type(answer).__name__}")
-        except Exception:  # noqa: BLE001  # its sender is told nothing of it
-            _log.exception("before_write of table %s failed; nothing was written", table)
+        except Exception as error:  # noqa: BLE001  # its sender is told nothing of it
+            # Its text may quote a record.
+            places = "".join(traceback.format_tb(error.__traceback__))
+            _log.error(
+                "before_write of table %s failed, nothing was written: %s, whose text is logged at DEBUG\n%s",
+                table,
+                type(error).__name__,
+                places,
+            )
+            _log.debug("before_write of table %s failed", table, exc_info=error)
             return Unknown("the remote's rule for this table failed: nothing was changed")
 
 
