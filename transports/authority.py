@@ -37,6 +37,7 @@ from tidesync.transports.layout import (
     OWN_TABLES,
     SEQUENCE,
     Meta,
+    begin_epoch,
     copy_of,
     find_meta,
     moment,
@@ -91,7 +92,7 @@ class Authority:
         self.tables = {name: each.at_the_remote() for name, each in declared.items()}
         self.foreign_keys = foreign_keys
         self._identity = identity
-        self._opening = threading.Lock()
+        self._opening, self._begun = threading.Lock(), False
         self._views = Views(declared)
         referrers = self._referrers() if foreign_keys else None
         fits = {name: closed(each) for name, each in given.items()} if schema == "closed" else {}
@@ -123,20 +124,21 @@ class Authority:
         with self._opening:
             self.store.open([*kept, *OWN_TABLES])
             with self.store.transaction(write=True) as transaction:
-                meta = find_meta(transaction)
-                if meta is None:
-                    meta = Meta(self._identity or str(uuid.uuid4()))
-                    meta.write(transaction)
-            if self._identity not in (None, meta.identity):
-                raise ConfigurationError(
-                    f"the store is of remote {meta.identity!r}, not {self._identity!r}: use another store"
-                )
-            self._identity = meta.identity
+                meta = find_meta(transaction) or Meta(self._identity or str(uuid.uuid4()))
+                if self._identity not in (None, meta.identity):
+                    raise ConfigurationError(
+                        f"the store is of remote {meta.identity!r}, not {self._identity!r}: use another store"
+                    )
+                if not self._begun:
+                    begin_epoch(transaction, meta)
+            self._identity, self._begun = meta.identity, True
         return self
 
     def close(self) -> None:
         """Close the store; idempotent."""
-        self.store.close()
+        with self._opening:
+            self._begun = False
+            self.store.close()
 
     def __enter__(self) -> Authority:
         return self.open()

@@ -6,6 +6,8 @@ place in the order of commits, and `_deleted`. A deleted row keeps its last cont
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -15,7 +17,7 @@ import attrs
 from tidesync.contracts.store import StoreTransaction
 from tidesync.errors import StoreClosed, StoreTooNew
 from tidesync.query import equals
-from tidesync.records import SYSTEM_FIELDS, Copy, Record, Tombstone, version_of
+from tidesync.records import SYSTEM_FIELDS, Copy, Json, Record, Tombstone, version_of
 from tidesync.schema import Column, TableSchema
 from tidesync.transports.trails import TRAILS
 from tidesync.values import ColumnType
@@ -28,12 +30,16 @@ DEAD: Final = equals(DELETED, True, ColumnType.BOOLEAN)
 
 META: Final = "__authority"
 REMEMBERED: Final = "__remembered"
+EPOCHS: Final = "__epochs"
+"""A row is an epoch that ended, and the last number that was drawn in it."""
 OWN_TABLES: Final = (
     TableSchema(META, (), {}),
     TableSchema(REMEMBERED, (Column("at", ColumnType.DATETIME),), {}, (("at",),)),
+    TableSchema(EPOCHS, (), {}),
     TRAILS,
 )
 FORMAT: Final = 1
+_EPOCH: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
 def moment(seconds: float) -> str:
@@ -70,12 +76,14 @@ def content_in(row: Record) -> Record:
 class Meta:
     """The authority's counters, one row of its store: read and written in the transaction that uses them.
 
-    `sequence` is the last number drawn, `clock` the latest time written, `fences` by table the number of the
-    last tombstone that was forgotten. `trails` by table: the number after which all that was left is kept, for
-    tables that were followed through a view.
+    `epoch` is drawn at each opening, and says which history the numbers since then belong to: a store that was
+    restored from a backup goes on in another one. `sequence` is the last number drawn, `clock` the latest time
+    written, `fences` by table the number of the last tombstone that was forgotten. `trails` by table: the number
+    after which all that was left is kept, for tables that were followed through a view.
     """
 
     identity: str
+    epoch: str = ""
     sequence: int = 0
     clock: str = ""
     fences: Mapping[str, int] = attrs.field(factory=dict[str, int])
@@ -83,26 +91,28 @@ class Meta:
 
     def write(self, transaction: StoreTransaction) -> None:
         """Put the row."""
-        row: Record = {"id": "meta", "format": FORMAT, "identity": self.identity, "sequence": self.sequence}
-        row |= {"clock": self.clock, "fences": dict(self.fences), "trails": dict(self.trails)}
+        row: Record = {"id": "meta", "format": FORMAT, "identity": self.identity, "epoch": self.epoch}
+        row |= {"sequence": self.sequence, "clock": self.clock}
+        row |= {"fences": dict(self.fences), "trails": dict(self.trails)}
         transaction.put(META, [row])
 
 
 def find_meta(transaction: StoreTransaction) -> Meta | None:
     """The counters, None where the store has none yet; `StoreTooNew` for another format."""
     row = transaction.get(META, ["meta"])[0]
-    match row and {"trails": {}, **row}:
+    match row and {"trails": {}, "epoch": "", **row}:
         case None:
             return None
         case {
             "format": 1,
             "identity": str(who),
+            "epoch": str(epoch),
             "sequence": int(last),
             "clock": str(clock),
             "fences": dict(fences),
             "trails": dict(trails),
         }:
-            return Meta(who, last, clock, fences, trails)
+            return Meta(who, epoch, last, clock, fences, trails)
         case row:
             found = row.get("format")
             raise StoreTooNew(
@@ -110,6 +120,24 @@ def find_meta(transaction: StoreTransaction) -> Meta | None:
                 found if isinstance(found, int) else 0,
                 FORMAT,
             )
+
+
+def begin_epoch(transaction: StoreTransaction, meta: Meta) -> None:
+    """Write the counters in an epoch of their own, and how far the one before went."""
+    if meta.epoch:
+        transaction.put(EPOCHS, [{"id": meta.epoch, "last": meta.sequence}])
+    attrs.evolve(meta, epoch=uuid.uuid4().hex).write(transaction)
+
+
+def has_commit(transaction: StoreTransaction, meta: Meta, epoch: Json, number: int) -> bool:
+    """Whether the store's own history has the commit of this number, of this epoch."""
+    if number > meta.sequence or not isinstance(epoch, str):
+        return False
+    if epoch == meta.epoch:
+        return True
+    ended = transaction.get(EPOCHS, [epoch])[0] if _EPOCH.match(epoch) else None
+    last = None if ended is None else ended["last"]
+    return isinstance(last, int) and number <= last
 
 
 def read_meta(transaction: StoreTransaction) -> Meta:

@@ -15,7 +15,7 @@ from tidesync.errors import ResyncRequired
 from tidesync.predicate import matcher, project
 from tidesync.query import And, Compare, Expr, Field, Not, Or, Order, Query, Value, all_of
 from tidesync.records import Json, Record, Tombstone, alive
-from tidesync.transports.layout import DEAD, DELETED, LIVE, SEQUENCE, Meta, copy_of
+from tidesync.transports.layout import DEAD, DELETED, LIVE, SEQUENCE, Meta, copy_of, has_commit
 from tidesync.transports.trails import seen_since
 from tidesync.transports.views import ALL, View
 from tidesync.values import ColumnType
@@ -202,7 +202,8 @@ class Answer:
     def cursor(self, **numbers: int) -> Json:
         """A cursor of this authority, table and view."""
         view = {} if self.view.mark is None else {"view": self.view.mark}
-        return {"identity": self.meta.identity, "table": self.table, **view, **numbers}
+        history = {"identity": self.meta.identity, "epoch": self.meta.epoch}
+        return {**history, "table": self.table, **view, **numbers}
 
     def numbers(self) -> dict[str, Json]:
         """What the request's cursor holds, if it is one of this authority, table and view; empty without one."""
@@ -227,8 +228,8 @@ class Answer:
         sequence, since = self.number("sequence"), self.number("since") if "since" in numbers else None
         base = self.number("base") if "base" in numbers else sequence if since is None else since
         position = Position(sequence, since, base)
-        if max(sequence, base) > last:
-            raise ResyncRequired("the cursor is from the future: the remote has lost commits; start again")
+        if not has_commit(self.transaction, self.meta, numbers.get("epoch"), max(sequence, base)):
+            raise ResyncRequired("the cursor is of commits that the remote has lost: start again")
         if max(sequence, since or 0) < self.meta.fences.get(self.table, 0):
             raise ResyncRequired("the cursor is too old: deletes since then have been forgotten; start again")
         if self.view.where is not None and base < self.meta.trails.get(self.table, 0):
