@@ -21,6 +21,8 @@ from tidesync.transports.service.server import run
 from tidesync.transports.service.upkeep import DAY
 
 TOKEN: Final = "TIDESYNC_TOKEN"  # noqa: S105  # the variable's name
+READING: Final = 15.0
+"""Seconds that one request may read for."""
 Tables: TypeAlias = Sequence[TableSchema | Table[Any]]
 
 
@@ -52,7 +54,7 @@ def serve(  # noqa: PLR0913  # each is an option of the command
             raise ConfigurationError("--db FILE is missing: where the records are kept")
         authorize = _authorize(token_file, os.environ)
         app = create_app(
-            SQLiteStore(db),
+            SQLiteStore(db, read_timeout=READING),
             found,
             authorize=authorize,
             cors=cors or None,

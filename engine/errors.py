@@ -19,6 +19,7 @@ TidesyncError
 │   └── Unsupported           this store, transport or remote does not offer what was asked
 ├── StoreError                the local store
 │   ├── StoreBusy, StoreClosed, StoreReadOnly, StoreFull, StoreCorrupt, StoreUnavailable
+│   ├── StoreTimeout          a read took longer than the store was told to allow
 │   ├── StoreTooNew           written by a newer tidesync
 │   └── SchemaMismatch        a changed column type that would lose values
 ├── TransportError            the wire, or the remote behind it
@@ -184,6 +185,10 @@ class StoreError(TidesyncError):
 
 class StoreBusy(StoreError):
     """Another thread or process held the write lock for longer than the busy timeout."""
+
+
+class StoreTimeout(StoreError):
+    """A reading transaction took longer than the store was told to allow."""
 
 
 class StoreClosed(StoreError):

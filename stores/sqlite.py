@@ -54,7 +54,7 @@ _inherited: list[object] = []
 """Connections opened before a fork: the child must neither use nor close them, so they are kept for ever."""
 
 
-def _checked(path: str | os.PathLike[str], busy_timeout: object) -> str:
+def _checked(path: str | os.PathLike[str], busy_timeout: object, read_timeout: object) -> str:
     wrong = f"path is the path of a file, as text or a Path, not {path!r:.60}"
     try:
         name = os.fspath(path)
@@ -66,6 +66,10 @@ def _checked(path: str | os.PathLike[str], busy_timeout: object) -> str:
         raise ConfigurationError(
             f"busy_timeout is in seconds, from 0 to {_TIMEOUT_LIMIT}, not {busy_timeout!r:.60}"
         )
+    if read_timeout is not None and (not isinstance(read_timeout, int | float) or not read_timeout > 0):
+        raise ConfigurationError(
+            f"read_timeout is in seconds, above 0, or None for any time, not {read_timeout!r:.60}"
+        )
     return name
 
 
@@ -74,7 +78,7 @@ class SQLiteStore:
 
     `synchronous` "full" makes an acknowledged write survive power loss; with "normal" the last ones may
     be lost then, and the file is never harmed. `busy_timeout` is how many seconds a writer waits for others,
-    until `StoreBusy`.
+    until `StoreBusy`; `read_timeout` how many a reading transaction may take (None: any time), until `StoreTimeout`.
 
     `mode` "rwc" makes the file, and its tables as they are declared. The other two are for whoever looks at the store
     of an application: they make and change no table, and every table that the file holds is there, whatever is
@@ -88,9 +92,10 @@ class SQLiteStore:
         *,
         synchronous: Synchronous = "full",
         busy_timeout: float = 30.0,
+        read_timeout: float | None = None,
         mode: Mode = "rwc",
     ) -> None:
-        name = _checked(path, busy_timeout)
+        name = _checked(path, busy_timeout, read_timeout)
         if name in ("", ":memory:") or "\0" in name:
             raise ConfigurationError(
                 f"{name!r} is not the path of a file; MemoryStore keeps records in memory"
@@ -99,7 +104,7 @@ class SQLiteStore:
             raise ConfigurationError(f'synchronous is "full" or "normal", not {synchronous!r}')
         if mode not in ("rwc", "rw", "ro"):
             raise ConfigurationError(f'mode is "rwc", "rw" or "ro", not {mode!r:.60}')
-        self.file: Final = File(str(Path(name).absolute()), synchronous, busy_timeout, mode)
+        self.file: Final = File(str(Path(name).absolute()), synchronous, busy_timeout, mode, read_timeout)
         self.capabilities: Final = StoreCapabilities(durable=synchronous == "full", multiprocess=True)
         self.active: set[int] = set()
         self.generation = 0
@@ -214,6 +219,8 @@ class SQLiteStore:
             connection = self.borrow()
             try:
                 codecs = patiently(self.file, lambda: self._begin(connection, write=write))
+                if not write:
+                    self.file.limit(connection)
             except apsw.Error as error:
                 self.give_back(connection)
                 raise self.file.typed(error) from error
@@ -242,6 +249,7 @@ class SQLiteStore:
     def give_back(self, connection: Connection) -> None:
         """End a connection's transaction, if it still has one, and keep it for the next."""
         try:
+            self.file.unlimit(connection)
             if connection.in_transaction:
                 _ = connection.execute("ROLLBACK")
             with self._mutex:

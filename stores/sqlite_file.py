@@ -19,6 +19,7 @@ from tidesync.errors import (
     StoreError,
     StoreFull,
     StoreReadOnly,
+    StoreTimeout,
     StoreTooNew,
     StoreUnavailable,
 )
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100
+_STEPS: Final = 5_000  # of SQLite's machine: some hundred microseconds
 _STATEMENTS: Final = 256
 _CACHE_KIB: Final = 8_192
 _LOG_LIMIT: Final = 16 * 1024 * 1024
@@ -64,6 +66,10 @@ class Connection(Database, Protocol):
         """Set an option."""
         ...
 
+    def set_progress_handler(self, handler: Callable[[], bool] | None, nsteps: int = ..., /) -> None:
+        """What is asked every so many steps whether to interrupt them."""
+        ...
+
     def create_scalar_function(
         self,
         name: str,
@@ -89,6 +95,18 @@ class File:
     synchronous: str
     busy_timeout: float
     mode: str = "rwc"
+    read_timeout: float | None = None
+
+    def limit(self, connection: Connection) -> None:
+        """End what is read on the connection from now on when its time is over."""
+        if self.read_timeout is not None:
+            end = time.monotonic() + self.read_timeout
+            connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+
+    def unlimit(self, connection: Connection) -> None:
+        """The inverse of `limit`."""
+        if self.read_timeout is not None:
+            connection.set_progress_handler(None)
 
     def typed(self, error: apsw.Error) -> StoreError:
         """What a driver's error means for the user, and what to do about it."""
@@ -98,6 +116,8 @@ class File:
                 return StoreBusy(
                     f"{path}: another process has been writing for {self.busy_timeout} s: try again"
                 )
+            case apsw.InterruptError():
+                return StoreTimeout(f"{path}: a read took more than {self.read_timeout} s: ask for less")
             case apsw.ReadOnlyError():
                 return StoreReadOnly(
                     f"{path}: cannot be written: mend the permissions of the file and its folder"

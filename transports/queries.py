@@ -34,7 +34,8 @@ from tidesync.transports.strict import Malformed, Members, shown, text, type_nam
 from tidesync.values import ColumnType
 
 DEPTH: Final = 32
-NODES: Final = 50_000
+NODES: Final = 2_000
+CONSTANTS: Final = 50_000
 NAMES: Final = 1_000
 KEYS: Final = 100
 _QUERY: Final = frozenset(("table", "where", "order", "skip", "take", "fields", "total"))
@@ -64,10 +65,13 @@ def read_query(value: Json, path: str = "query", *, depth: int = DEPTH) -> Query
 
 
 class _Reader:
-    """Reads the expressions of one query; together they have at most `NODES` nodes and constants."""
+    """Reads the expressions of one query; together they have at most `NODES` nodes.
+
+    Lists have at most `CONSTANTS` values, which cost less to compare with.
+    """
 
     def __init__(self, depth: int) -> None:
-        self.depth, self.left = depth, NODES
+        self.depth, self.nodes, self.constants = depth, NODES, CONSTANTS
 
     def order(self, value: Json, path: str) -> tuple[Order, ...]:
         """The keys of an ordering."""
@@ -88,7 +92,9 @@ class _Reader:
         """One expression, with `depth` levels left for it."""
         if depth <= 0:
             raise Malformed(path, f"it is nested deeper than {self.depth} levels")
-        self.spend(1, path)
+        self.nodes -= 1
+        if self.nodes < 0:
+            raise Malformed(path, f"the query has more than {NODES} parts")
         node = _array(value, path)
 
         def within(item: Json, place: int) -> Expr:
@@ -108,7 +114,9 @@ class _Reader:
                 return Compare(comparison, within(left, 2), within(right, 3))
             case ["in", item, list(values)]:
                 constants = cast("list[Json]", values)
-                self.spend(len(constants), path)
+                self.constants -= len(constants)
+                if self.constants < 0:
+                    raise Malformed(path, f"the query has lists of more than {CONSTANTS} values")
                 found = tuple(_scalar(each, f"{path}[2][{place}]") for place, each in enumerate(constants))
                 return In(within(item, 1), found)
             case ["and", *items]:
@@ -130,12 +138,6 @@ class _Reader:
                 return Call(function, all_of(arguments, 2))
             case _:
                 raise Malformed(path, f"no expression is written as {shown(node)}")
-
-    def spend(self, nodes: int, path: str) -> None:
-        """Count nodes, so that no query is endless."""
-        self.left -= nodes
-        if self.left < 0:
-            raise Malformed(path, f"the query has more than {NODES} parts")
 
 
 def _array(value: Json, path: str) -> list[Json]:

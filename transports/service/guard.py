@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tidesync.errors import StoreBusy, StoreClosed, StoreError
+from tidesync.errors import StoreBusy, StoreClosed, StoreError, StoreTimeout
 from tidesync.transports.principal import ANYBODY, Principal
 from tidesync.transports.service.access import Authorize, ask
 from tidesync.transports.service.edge import TooSlow
@@ -117,6 +117,9 @@ class Guarded:
             self._tell(entry, error)
             detail = "the store is busy: try again"
             return Problem(503, "busy", detail, headers={"Retry-After": "1"}).reply()
+        except StoreTimeout as error:
+            self._tell(entry, error)
+            return Problem(400, "too_costly", "this takes too long to find: ask for less").reply()
         except Exception as error:  # noqa: BLE001  # whatever it is, its sender is told nothing of it
             self._tell(entry, error)
             return Problem(500, "failed", "the service failed: its log tells more").reply()

@@ -16,7 +16,7 @@ from tidesync.transports.messages import (
     read_page,
     read_request,
 )
-from tidesync.transports.queries import DEPTH, NODES
+from tidesync.transports.queries import CONSTANTS, DEPTH, NODES
 from tidesync.transports.strict import parse
 from tidesync.transports.welcome import read_welcome
 
@@ -58,5 +58,5 @@ def test_every_name_is_told() -> None:
     )
     for outcome in outcomes:
         assert f"| `{outcome_json('o', outcome)['outcome']}` |" in PAGE
-    for name in (*ARITY, HEADER, REMOTE, ROOT, f"{DEPTH} levels", f"{NODES:,} parts"):
+    for name in (*ARITY, HEADER, REMOTE, ROOT, f"{DEPTH} levels", f"{NODES:,} parts", f"{CONSTANTS:,} values"):
         assert name in PAGE
