@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tidesync.errors import StoreBusy, StoreClosed, StoreError, StoreTimeout
 from tidesync.transports.principal import ANYBODY, Principal
@@ -93,7 +93,7 @@ class Guarded:
             return
         self.guard.under_way += 1
         try:
-            response = await self._response(Request(scope, receive), entry)
+            response = await self._response(Request(scope, self._waiting(receive)), entry)
             if response is not None:
                 await response(scope, receive, send)
         except (TooSlow, ClientDisconnect):
@@ -102,6 +102,18 @@ class Guarded:
             self._tell(entry, error)
         finally:
             self.guard.under_way -= 1
+
+    def _waiting(self, receive: Receive) -> Receive:
+        """Wait for parts of the body outside: who sends slowly holds nobody's place."""
+
+        async def received() -> Message:
+            self.guard.under_way -= 1
+            try:
+                return await receive()
+            finally:
+                self.guard.under_way += 1
+
+        return received
 
     async def _response(self, request: Request, entry: Entry) -> Response | None:
         """A reply in any case; None if nobody is left to take it."""

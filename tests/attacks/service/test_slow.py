@@ -14,6 +14,7 @@ import pytest
 from tests.transports.service.conftest import Serve
 from tests.transports.service.rest.support import FILMS
 from tests.transports.service.support import Serving
+from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.service import Limits
 
@@ -100,6 +101,17 @@ def test_others_are_served_meanwhile(served: Serving, how: str, count: int) -> N
         finally:
             over.set()
             crawling.result()
+
+
+def test_slow_bodies_hold_nobodys_place(serve: Serve) -> None:
+    """However many bodies are on their way, there is room for those that have arrived."""
+    served = serve(MemoryStore(), [FILMS], limits=Limits(concurrent=2))
+    with connected(served.port, 20) as lines:
+        for line in lines:
+            line.sendall(SLOW["body"][:200])
+        for _ in range(20):
+            assert 200 == served.http.get("/tables/films").status_code
+            time.sleep(0.01)
 
 
 def test_slow_clients_of_every_kind_are_let_go(served: Serving) -> None:
