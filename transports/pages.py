@@ -6,6 +6,7 @@ A page of news is one range of `_sequence`, read by one select.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import attrs
 
@@ -22,7 +23,10 @@ from tidesync.values import ColumnType
 
 HIDDEN_LIMIT = 10_000
 """How many changed rows that are not for the follower are looked at for one page."""
+WEIGHT = 1 << 21
+"""Characters of text, roughly, at which a page ends: a follower has to receive it whole, within one timeout."""
 _SEQUENCE = Field(SEQUENCE, ColumnType.INTEGER)
+_Row = TypeVar("_Row", Record, Record | None)
 
 
 @attrs.frozen
@@ -70,15 +74,15 @@ class Answer:
         return not news or self.view.where is None or self.table in self.meta.trails
 
     def changes(self) -> Page:
-        """What was committed after the cursor, in the order of commits, up to `limit` rows."""
+        """What was committed after the cursor, in the order of commits, as much as fits."""
         position = self.position()
         after = _above(position.sequence)
         where = all_of(after, self.view.where, self.wanted(position))
         # Whether a record departed is decided here, on all of it.
         fields = None if self.request.departures else self.read
         select = Query(self.table, where, (Order(_SEQUENCE),), take=self.limit + 1, fields=fields)
-        rows = list(self.transaction.select(select))
-        end = _number(rows[self.limit - 1]) if len(rows) > self.limit else None
+        rows, more = fitting(self.transaction.select(select), self.limit)
+        end = _number(rows[-1]) if more else None
         left: dict[str, int] = {}
         if self.view.where is not None and (self.request.deleted or position.since is not None):
             left, end = self.left(position, end)
@@ -164,18 +168,20 @@ class Answer:
         take = self.limit if query.take is None else max(0, min(self.limit, query.take - offset))
         live = all_of(LIVE, self.view.where, self.where)
         select = attrs.evolve(query, where=live, skip=query.skip + offset, take=take + 1, fields=self.read)
-        rows = list(self.transaction.select(select))
-        more = len(rows) > take and (query.take is None or offset + take < query.take)
-        records, _, _ = self.sorted_out(rows[:take], matcher(None))
-        cursor = self.cursor(offset=offset + take) if more else None
+        rows, more = fitting(self.transaction.select(select), take)
+        end = offset + len(rows)
+        more = more and (query.take is None or end < query.take)
+        records, _, _ = self.sorted_out(rows, matcher(None))
+        cursor = self.cursor(offset=end) if more else None
         return Page(records=records, cursor=cursor, more=more, total=self.total())
 
     def lookup(self, ids: tuple[str, ...]) -> Page:
         """What is held under these ids: live ones that match, tombstones; what is not there is not told."""
         offset = self.offset()
-        end = offset + self.limit
         asked = tuple(dict.fromkeys(ids))
-        held = map(self.view.row, self.transaction.get(self.table, asked[offset:end]))
+        got = self.transaction.get(self.table, asked[offset : offset + self.limit])
+        held, _ = fitting(map(self.view.row, got), self.limit)
+        end = offset + len(held)
         rows = [row for row in held if row is not None]
         matches = matcher(self.where)
         if not self.request.departures:
@@ -248,6 +254,31 @@ class Answer:
         if type(value) is not int or value < 0:
             raise ResyncRequired(f"the cursor is malformed: its {name} is not a position; start again")
         return value
+
+
+def fitting(rows: Iterable[_Row], limit: int) -> tuple[list[_Row], bool]:
+    """The first rows, one at the least, that fit a page of `limit` rows; and whether there are more."""
+    taken: list[_Row] = []
+    weight = 0
+    for row in rows:
+        if len(taken) >= limit or weight >= WEIGHT:
+            return taken, True
+        taken.append(row)
+        weight += 0 if row is None else _weight(row.values())
+    return taken, False
+
+
+def _weight(values: Iterable[Json]) -> int:
+    """The characters of text in some values, structures included; what else there is weighs little."""
+    weight = 0
+    for value in values:
+        if isinstance(value, str):
+            weight += len(value)
+        elif isinstance(value, list):
+            weight += _weight(value)
+        elif isinstance(value, dict):
+            weight += _weight(value) + _weight(value.values())
+    return weight
 
 
 def _above(sequence: int) -> Expr:

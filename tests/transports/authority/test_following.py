@@ -21,6 +21,7 @@ from tidesync.contracts.transport import CursorGuarantee, PullRequest
 from tidesync.errors import RequestRefused, ResyncRequired
 from tidesync.query import Compare, Field, Order, Query, Value
 from tidesync.records import Json, Record, Tombstone
+from tidesync.transports import pages
 from tidesync.transports.authority import Authority
 from tidesync.values import ColumnType
 
@@ -283,3 +284,53 @@ def test_a_compaction_of_one_table_spares_the_others(authority: Authority, time:
     time.seconds += 1
     assert 1 == authority.compact(keep=0)
     assert [] == pull(authority, cursor, query=Query("list")).records
+
+
+def heavy(authority: Authority, count: int = 5) -> list[str]:
+    """Records of which one fills a page by itself."""
+    names = [f"i{n}" for n in range(count)]
+    _ = applied(authority, *(insert(name, text="x" * 1000) for name in names))
+    return names
+
+
+def walked(authority: Authority, **request: Any) -> list[list[str]]:
+    """The ids of each page until there are no more."""
+    found, cursor, more = list[list[str]](), None, True
+    while more:
+        page = pull(authority, cursor, **request)
+        found.append(ids(page))
+        cursor, more = page.cursor, page.more
+    return found
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"departures": True},
+        {"incremental": False, "query": Query("item", order=(Order(Field("id")),))},
+        {"incremental": False, "query": Query("item", order=(Order(Field("id")),), skip=1, take=3)},
+        {"incremental": False, "ids": ("i0", "i1", "none", "i2", "i3", "i4")},
+    ],
+    ids=["news", "departures", "listing", "taken", "lookup"],
+)
+def test_a_page_of_large_records_is_short(
+    authority: Authority, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page ends where it has become large, however many records it may have, and nothing is left out."""
+    names = heavy(authority)
+    monkeypatch.setattr(pages, "WEIGHT", 1500)
+    wanted = names[1:4] if request_.get("query", Query("item")).skip else names
+    found = walked(authority, **request_)
+    assert wanted == [id for page in found for id in page]
+    assert 2 == max(map(len, found))
+
+
+def test_one_record_is_never_too_large_for_a_page(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that is larger than a page gets one of its own; so does a structure."""
+    names = heavy(authority, 2)
+    _ = applied(authority, insert("i2", text="", parts=[{"text": "x" * 1000}]), insert("i3", text=""))
+    monkeypatch.setattr(pages, "WEIGHT", 1000)
+    assert [*([name] for name in names), ["i2"], ["i3"]] == walked(authority)
