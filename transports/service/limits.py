@@ -34,10 +34,10 @@ class Limits:
 
     `body`: bytes of one record's request, decompressed (more are 413); `batch_body`: of a batch; `batch`: changes
     in one batch. `page`: records in a reply; `page_default`: where the client does not say. `filter`: characters of a
-    filter, order or selection; `depth`: how deep an expression may nest (400). `concurrent`: requests that are
-    worked on, those whose body is on its way not counted (more are 503); `rate`: requests a second by principal, None for any number, `burst`: how many at once (429).
-    `patience`: seconds for a body to arrive (408), and for a client to take a part of the reply. A value that
-    cannot be is a `ConfigurationError`.
+    filter, order or selection; `depth`: how deep an expression may nest (400). `concurrent`: requests that are worked
+    on, those whose body is on its way not counted (more are 503); `rate`: requests a second by principal, None for
+    any number, `burst`: how many at once (429). `patience`: seconds for a body to arrive (408), and for a client to
+    take a part of the reply. A value that cannot be is a `ConfigurationError`.
     """
 
     body: int = attrs.field(default=1 << 20, validator=_whole(1, 1 << 30))
