@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -94,6 +95,9 @@ class _Reply:
             delivered = True
         if not delivered:
             raise TooSlow
+        if message.get("more_body", False):
+            # Sending may not have waited: others have their turn, and whether the client has left is learnt here.
+            await anyio.lowlevel.checkpoint()
 
 
 class Hosts:

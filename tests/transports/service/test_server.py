@@ -1,6 +1,7 @@
 """The server: slow clients are dropped, signals finish what was accepted, and the address is the real one."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -146,6 +147,26 @@ def test_a_short_reply_that_nobody_takes_is_dropped_too(serve: Serve) -> None:
             time.sleep(SOON / 4)
 
         assert set() == served.server.server_state.connections
+
+
+@pytest.mark.parametrize("path", ["/long?size=50000000", "/whole?size=50000000"])
+def test_nothing_is_written_to_who_has_left(
+    serve: Serve, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reply ends where its client went, and the log has not a line for each part that was left of it."""
+    served = serve(MemoryStore(), [TODO], limits=Limits(concurrent=1))
+    with connected(served, room=4096) as line:
+        line.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert line.recv(12) == b"HTTP/1.1 200"
+        line.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # it leaves with a reset
+    deadline = time.monotonic() + LATE
+    while served.http.get("/who").status_code == 503 and time.monotonic() < deadline:
+        time.sleep(SOON / 4)
+
+    assert 200 == served.http.get("/who").status_code
+    assert [] == [each for each in caplog.records if each.name == "asyncio"]
 
 
 def test_a_client_that_takes_its_time_gets_everything(hasty: Serving) -> None:
