@@ -15,7 +15,7 @@ from tidesync.records import Record, same
 from tidesync.schema import Column, TableSchema
 from tidesync.transports.commits import Effect, Write, read_write
 from tidesync.transports.fitting import Closed
-from tidesync.transports.layout import content_in
+from tidesync.transports.layout import DELETED, content_in
 from tidesync.transports.principal import BeforeWrite, Principal, table_name
 from tidesync.transports.views import Views
 from tidesync.values import copy_json
@@ -53,36 +53,43 @@ class Rules:
         view = self.views.of(write.principal, table)
         if view is None:
             return Rejected("unknown_table", f"there is no table {table!r:.80} here")
-        effect = read_write(write, self.limit, view)
-        if not isinstance(effect, Effect) or table not in self.closed:
-            return effect
-        takes = self.closed[table]
-        whole = write.change.kind == "insert" or (write.whole and write.change.kind == "update")
-        missing = [name for name in takes.fits if name not in effect.values] if whole else effect.removed
-        return takes.refusal(effect.values, missing) or effect
+        return read_write(write, self.limit, view)
+
+    def refusal(self, effect: Effect, held: Record | None) -> Rejected | None:
+        """Why a closed table does not take a write that meets this row, or None.
+
+        What an update leaves as it is held need not fit: a client that sends whole records sends that too.
+        """
+        updates = effect.change.kind == "update"
+        old = content_in(held) if updates and held is not None and not held[DELETED] else None
+        whole = effect.write.whole if updates else effect.change.kind == "insert"
+        return self._unfit(effect, old, whole=whole)
 
     def amend(self, effect: Effect, held: Record | None, answer: Record) -> Effect | Rejected:
         """The effect of a record that the rule answered; what it leaves as it was need not fit."""
         record = {"id": effect.change.record_id, **answer}
         change = attrs.evolve(effect.change, kind="insert", record=record)
         amended = read_write(attrs.evolve(effect.write, change=change), self.limit, effect.view)
-        takes = self.closed.get(change.table)
         if not isinstance(amended, Effect):
             return amended
         # It stays the operation that was sent: what it is known by does not change.
         settled = attrs.evolve(effect, values=amended.values, removed=frozenset())
+        old = None if held is None else content_in(held)
+        return self._unfit(settled, old, whole=True) or settled
+
+    def _unfit(self, effect: Effect, old: Record | None, *, whole: bool) -> Rejected | None:
+        """Why what is written or taken away, where `old` is held, does not fit; `whole`: nothing else is left."""
+        takes = self.closed.get(effect.change.table)
         if takes is None:
-            return settled
-        old = {} if held is None else content_in(held)
+            return None
+        kept = {} if old is None else old
         written = {
             name: value
-            for name, value in amended.values.items()
-            if name not in old or not same(old[name], value)
+            for name, value in effect.values.items()
+            if name not in kept or not same(kept[name], value)
         }
-        missing = [
-            name for name in takes.fits if name not in amended.values and (held is None or name in old)
-        ]
-        return takes.refusal(written, missing) or settled
+        gone = [name for name in takes.fits if name not in effect.values] if whole else effect.removed
+        return takes.refusal(written, [name for name in gone if old is None or name in old])
 
     def ask(
         self, table: str, old: Record | None, new: Record | None, principal: Principal

@@ -83,6 +83,9 @@ class Work:
             return Applied(version_of(seen))
         row = self.row(change.table, change.record_id)
         held = effect.view.row(row)
+        unfit = self.rules.refusal(effect, held)
+        if unfit is not None:
+            return unfit
         if write.witness is not None:
             write.witness(held)
         wanted = write.condition is None or write.condition(copy_of(held))

@@ -203,3 +203,49 @@ def test_tables_without_columns_are_open() -> None:
     bad: Any = "ajar"
     with pytest.raises(ConfigurationError, match="ajar"):
         _ = Authority(MemoryStore(), [EVERYTHING], schema=bad)
+
+
+COLUMNS = (Column("text", ColumnType.STRING), Column("size", ColumnType.INTEGER, nullable=False))
+NARROW = TableSchema("t", COLUMNS)
+
+
+@pytest.fixture
+def narrowed() -> Authority:
+    """A table that was open, and holds what its columns do not let in."""
+    store = MemoryStore()
+    with Authority(store, [TableSchema("t")]) as before:
+        _ = applied(before, change("insert", "a", table="t", text=5, old=1))
+    return Authority(store, [NARROW], schema="closed").open()
+
+
+def whole(**content: Json) -> Write:
+    return Write(change("update", "a", table="t", **content), whole=True, remember=False)
+
+
+def test_what_is_sent_back_as_it_is_held_need_not_fit(narrowed: Authority) -> None:
+    """Clients that send whole records can still change a record that was there before its table was closed."""
+    told = narrowed.commit([whole(text=5, old=1, extra=1), whole(text=6, old=1), whole(text=5, old=2)])
+    assert ["Rejected"] * 3 == kinds(told)
+    assert ["Applied"] == kinds(narrowed.commit([whole(text="x", old=1)]))
+    assert ["Applied"] == kinds(narrowed.push([change("update", "a", table="t", size=2, old=1)]))
+    assert ["Rejected"] == kinds(narrowed.commit([whole(text="x", old=1)]))  # the size would be missing
+    assert ["Applied"] == kinds(narrowed.commit([whole(text="x", size=2)]))
+    assert ["Rejected"] == kinds(narrowed.commit([whole(text="x", size=2, old=1)]))
+
+
+def test_what_is_deleted_or_not_there_lends_nothing_to_what_is_sent(narrowed: Authority) -> None:
+    """An insert must fit, also over a tombstone that held the same; junk is refused wherever it goes."""
+    sent = [change("delete", "a", table="t"), change("insert", "a", table="t", text=5, old=1, size=1)]
+    assert ["Applied", "Rejected"] == kinds(narrowed.push(sent))
+    assert ["Rejected"] == kinds(narrowed.commit([whole(text=5, old=1)]))
+    assert ["Rejected"] == kinds(narrowed.push([change("update", "b", table="t", old=1)]))
+    assert ["Applied"] == kinds(narrowed.push([change("undelete", "a", table="t")]))
+
+
+def test_an_operation_that_was_applied_stays_so_when_its_table_is_closed() -> None:
+    """Sent again, because its answer was lost, it is known, and not refused for columns that came later."""
+    store, sent = MemoryStore(), change("insert", "a", table="t", old=1)
+    with Authority(store, [TableSchema("t")]) as before:
+        _ = applied(before, sent)
+    with Authority(store, [NARROW], schema="closed") as authority:
+        assert ["Applied"] == kinds(authority.push([sent]))
