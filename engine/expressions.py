@@ -5,7 +5,7 @@ A constant is checked and encoded where it is written: `InvalidQuery` names the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from decimal import Decimal
 from typing import Final, NoReturn, final
 
@@ -98,7 +98,8 @@ class Expression:
         self._queried()
         if isinstance(values, str | bytes | Mapping):
             raise InvalidQuery(f"{self.label}.is_in() takes a list of values, not one of them")
-        given = list(values)
+        # A set has another order in each process, and the same query has to be known again in the next one.
+        given = sorted(values, key=repr) if isinstance(values, Set) else list(values)
         if any(isinstance(value, Expression) for value in given) or (
             self.type is ColumnType.DECIMAL and not isinstance(self.expr, Field)
         ):
