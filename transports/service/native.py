@@ -109,7 +109,7 @@ class Batch:
     def __init__(self, service: Service, principal: Principal) -> None:
         self.service, self.principal = service, principal
         self.line_limit = _line_limit(service)
-        self.rest = b""
+        self.rest = bytearray()
         self.items: list[Item] = []
         self.size = 0
         self.count = 0
@@ -120,11 +120,14 @@ class Batch:
         """Read what came, and commit it where it is enough."""
         if self.stopped is not None:  # read to the end all the same: who still sends would not read the reply
             return
-        *lines, self.rest = (self.rest + piece).split(b"\n")
-        for line in lines:
-            await self.line(line)
+        # Only what is new is looked through: a line may come in many small pieces.
+        first, *others = piece.split(b"\n")
+        self.rest += first
+        for other in others:
+            await self.line(bytes(self.rest))
+            self.rest = bytearray(other)
         if len(self.rest) > self.line_limit:
-            await self.line(self.rest)
+            await self.line(bytes(self.rest))
 
     async def line(self, line: bytes) -> None:
         """Read one change, unless the batch has stopped."""
@@ -213,7 +216,7 @@ class Batch:
 
     async def end(self) -> None:
         """The body has ended: read what is left of it, and decide it."""
-        await self.line(self.rest)
+        await self.line(bytes(self.rest))
         if self.items:
             await self.commit()
 

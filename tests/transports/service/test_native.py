@@ -1,8 +1,10 @@
 """tidesync's own protocol as anybody may speak it: requests and replies of the service, line by line."""
 
+import asyncio
 import gzip
 import json
 import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -194,6 +196,23 @@ def test_a_line_that_is_too_long_stops_the_batch(serve: Serve) -> None:
     assert ["applied", "error"] == told(found)
     assert ("too_large", "refused") == (found[-1]["error"]["code"], found[-1]["error"]["rest"])
     assert ["a"] == [record["id"] for record in held(service)]
+
+
+def test_a_line_in_many_pieces_costs_no_more_than_it_has_bytes(service: Serving) -> None:
+    """What has come of a line is not gone through again with each piece that follows: nobody else would be served."""
+    batch = native.Batch(service.app.service, Principal("ann"))
+    text = line(insert("a", text="x" * 1_000_000)) + b"\n" + line(insert("b"))
+    began = time.monotonic()
+
+    async def arrive() -> None:
+        for start in range(0, len(text), 20):
+            await batch.take(text[start : start + 20])
+        await batch.end()
+
+    asyncio.run(arrive())
+
+    assert ["applied", "applied"] == told([json.loads(each) for each in batch.lines])
+    assert time.monotonic() - began < 2
 
 
 def test_an_empty_batch_ends_at_once(service: Serving) -> None:
