@@ -38,9 +38,18 @@ class Service:
         """Open the store, if it is not; also after `close`. Blocks. Raises `StoreError`."""
         with self._mutex:
             self.closed = False
-            if self._writer is None:
-                _ = self.authority.open()
-                self._writer = Writer(self.authority.commit)
+            _ = self._started()
+
+    def _started(self) -> Writer:
+        if self._writer is None:
+            _ = self.authority.open()
+            self._writer = Writer(self.authority.commit)
+        return self._writer
+
+    def _started_unless_closed(self) -> Writer | None:
+        # A request may have come before `close`, and get here after it.
+        with self._mutex:
+            return None if self.closed else self._started()
 
     def close(self) -> None:
         """Finish the writes that were accepted, and close the store; idempotent. Blocks."""
@@ -73,12 +82,10 @@ class Service:
 
     async def _open_writer(self) -> Writer:
         writer = self._writer
+        if writer is None and not self.closed:
+            writer = await anyio.to_thread.run_sync(self._started_unless_closed)
         if writer is None:
-            if not self.closed:
-                await anyio.to_thread.run_sync(self.open)
-                writer = self._writer
-            if writer is None:
-                raise Problem(503, "closing", "the service stops: try again", headers={"Retry-After": "5"})
+            raise Problem(503, "closing", "the service stops: try again", headers={"Retry-After": "5"})
         return writer
 
 

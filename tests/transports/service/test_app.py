@@ -1,14 +1,16 @@
 """The application: who is let in, how much room there is, and what a failure looks like from outside."""
 
+import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -116,6 +118,22 @@ def test_closed_it_may_be_opened_again(host: Host) -> None:
     host(app).stop()
 
     assert 200 == host(app).http.get("/tables/todoitem").status_code
+
+
+def test_closed_it_is_not_opened_by_a_request_that_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would close its store again."""
+    store = MemoryStore()
+    app = create_app(store, [TODO])
+
+    async def late(opening: Callable[[], object]) -> object:
+        app.close()
+        return opening()
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", late)
+    with pytest.raises(Problem) as caught:
+        asyncio.run(app.service.commit([]))
+
+    assert (503, True, False) == (caught.value.status, app.service.closed, store.is_open)
 
 
 def test_a_store_that_cannot_be_opened_is_tried_again(host: Host, tmp_path: Path) -> None:
