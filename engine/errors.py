@@ -280,7 +280,7 @@ class RemoteChanged(TransportError):
         self.stored, self.found = stored, found
         super().__init__(
             f"this store belongs to remote {stored!r}, and {found!r} answers: "
-            "use another store file, or the old address"
+            "use another store file, or the old address and protocol"
         )
 
 

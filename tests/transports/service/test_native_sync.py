@@ -322,3 +322,19 @@ def test_another_remote_at_the_same_address_gets_nothing(
     with pytest.raises(RemoteChanged):
         again.push()
     assert ([], 1) == (inner.authority.records("book"), again.pending_operations)
+
+
+def test_a_store_stays_with_the_protocol_it_was_synced_over(device: Device, tmp_path: Any) -> None:
+    """A service over 3.0 is a server known by its address: the store meets its own protocol as another remote."""
+    path = tmp_path / "one.db"
+    one = device(store=SQLiteStore(path), protocol="3.0")
+    one[BOOKS].insert(Book("b0"))
+    assert one.push().ok
+    one[BOOKS].insert(Book("b1"))
+    one.close()
+    other = device(store=SQLiteStore(path))
+    with pytest.raises(RemoteChanged, match="the old address and protocol"):
+        other.push()
+    assert 1 == other.pending_operations
+    other.close()
+    assert device(store=SQLiteStore(path), protocol="3.0").push().ok
