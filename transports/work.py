@@ -7,6 +7,7 @@ smaller one.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -39,6 +40,9 @@ from tidesync.transports.trails import TRAILS, trail
 from tidesync.transports.views import ALL, View
 from tidesync.values import ColumnType
 
+FORGET_EVERY: Final = 1000
+"""Commits after which operation ids that are not known any more are deleted."""
+
 
 class Work:
     """Some writes inside their transaction: it decides each on what the ones before it left."""
@@ -48,6 +52,8 @@ class Work:
         self.meta = read_meta(transaction)
         self.clock = max(moment(now), self.meta.clock)
         self.sequence = self.meta.sequence
+        # Operation ids from before then are not known any more; moments are texts that sort.
+        self.known_from = "" if rules.remembers is None else moment(now - rules.remembers)
         self.rows: dict[str, dict[str, Record | None]] = {name: {} for name in rules.tables}
         self.unwritten: dict[str, dict[str, Record]] = {name: {} for name in rules.tables}
         self.remembered: dict[str, Record] = {}
@@ -56,10 +62,6 @@ class Work:
 
     def load(self, effects: Sequence[Effect]) -> None:
         """Read what the changes need: one get per table, and one for their operation ids."""
-        if self.rules.remembers is not None:
-            limit = Value(moment(self.now - self.rules.remembers), ColumnType.DATETIME)
-            old = Compare("lt", Field("at", ColumnType.DATETIME), limit)
-            _ = self.transaction.delete_where(Query(REMEMBERED, old))
         wanted: dict[str, dict[str, None]] = {name: {} for name in self.rules.tables}
         for effect in effects:
             wanted[effect.change.table][effect.change.record_id] = None
@@ -71,7 +73,9 @@ class Work:
             if ids:
                 self.rows[table] = dict(zip(ids, self.transaction.get(table, list(ids)), strict=True))
         known = self.transaction.get(REMEMBERED, [effect.key for effect in effects if effect.write.remember])
-        self.remembered = {str(row["id"]): row for row in known if row is not None}
+        self.remembered = {
+            str(row["id"]): row for row in known if row is not None and str(row["at"]) >= self.known_from
+        }
 
     def apply(self, effect: Effect) -> Outcome:
         """Decide one change, and note what it writes."""
@@ -251,6 +255,10 @@ class Work:
             return
         for table in self.rules.tables:
             self.put_rows(table)
+        if self.known_from and self.sequence // FORGET_EVERY > self.meta.sequence // FORGET_EVERY:
+            limit = Value(self.known_from, ColumnType.DATETIME)
+            old = Compare("lt", Field("at", ColumnType.DATETIME), limit)
+            _ = self.transaction.delete_where(Query(REMEMBERED, old))
         if self.unremembered:
             self.transaction.put(REMEMBERED, self.unremembered)
         if self.left:

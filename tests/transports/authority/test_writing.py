@@ -24,9 +24,11 @@ from tidesync import table
 from tidesync.contracts.store import Store
 from tidesync.contracts.transport import Applied, Change, Rejected, Untried, Version
 from tidesync.errors import ConfigurationError, StoreClosed, StoreTooNew
+from tidesync.query import Query
 from tidesync.records import Json, Record, alive, content_of
 from tidesync.schema import Column, TableSchema
 from tidesync.stores.memory import MemoryStore
+from tidesync.transports import work
 from tidesync.transports.authority import Authority
 
 
@@ -187,6 +189,23 @@ def test_operation_ids_are_known_within_the_declared_window(
     expected = ["Applied"] if known else ["Conflicted"]
     assert expected == kinds(authority.push([again]))
     assert first.copy == authority.get("item", "a")
+
+
+def test_operation_ids_that_are_not_known_any_more_leave_the_store_now_and_then(
+    make: MakeAuthority, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every so many commits, in whatever parts these come: looking for them each time costs a store that scans dear."""
+    monkeypatch.setattr(work, "FORGET_EVERY", 4)
+    authority, kept = make(remembers=60.0), list[int]()
+    for at in range(7):
+        _ = applied(authority, insert(f"i{at}"))
+        time.seconds += 61
+        with authority.store.transaction(write=False) as transaction:
+            kept.append(transaction.count(Query("__remembered")))
+    assert [1, 2, 3, 1, 2, 3, 4] == kept
+    _ = applied(authority, *(insert(f"j{at}") for at in range(10)))
+    with authority.store.transaction(write=False) as transaction:
+        assert 10 == transaction.count(Query("__remembered"))
 
 
 # ---- refusals
