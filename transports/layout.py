@@ -43,8 +43,11 @@ _EPOCH: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
 def moment(seconds: float) -> str:
-    """Seconds since 1970 as canonical datetime text, cut to whole milliseconds: no wire loses any of it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:23] + "000Z"
+    """Seconds since 1970 as canonical datetime text, cut to whole milliseconds: no wire loses any of it.
+
+    Before 1970 nothing happened: what lies so far back is its first moment.
+    """
+    return datetime.fromtimestamp(max(seconds, 0.0), UTC).isoformat(timespec="milliseconds")[:23] + "000Z"
 
 
 def stored(schema: TableSchema, *, foreign_keys: bool) -> TableSchema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
@@ -104,7 +105,9 @@ def create_app(  # noqa: PLR0913  # each is an option of its own, by keyword
     if not isinstance(allowed, Limits):
         raise ConfigurationError(f"limits are Limits(...), not {allowed!r:.60}")
     span: Any = remembers
-    if span is not None and (isinstance(span, bool) or not isinstance(span, int | float) or not span >= 0):
+    if span is not None and (
+        isinstance(span, bool) or not isinstance(span, int | float) or not 0 <= span < math.inf
+    ):
         raise ConfigurationError(f"remembers is a number of seconds, or None for ever, not {span!r:.60}")
     kept = check_keep(keep)
     authority = Authority(

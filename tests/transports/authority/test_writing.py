@@ -191,6 +191,14 @@ def test_operation_ids_are_known_within_the_declared_window(
     assert first.copy == authority.get("item", "a")
 
 
+def test_a_span_may_reach_back_before_all_time(make: MakeAuthority) -> None:
+    """More seconds than there are since 1970, or than a calendar has years for: then all is kept."""
+    authority = make(remembers=1e15)
+    again = insert("a")
+    _ = applied(authority, again, delete("a"))
+    assert ([Applied], 0) == ([type(each) for each in authority.push([again])], authority.compact(keep=1e15))
+
+
 def test_operation_ids_that_are_not_known_any_more_leave_the_store_now_and_then(
     make: MakeAuthority, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def _endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"schema": "ajar"}, "schema is"),
         ({"remembers": "month"}, "remembers is a number"),
         ({"remembers": float("nan")}, "remembers is a number"),
+        ({"remembers": float("inf")}, "None for ever"),
         ({"before_write": {"nothing": print}}, "nothing"),
         ({"cors": "https://example.org"}, "cors is a list"),
         ({"cors": ["example.org"]}, "is no origin"),
