@@ -6,6 +6,7 @@ import importlib
 import ipaddress
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from tidesync.transports.service.upkeep import DAY
 TOKEN: Final = "TIDESYNC_TOKEN"  # noqa: S105  # the variable's name
 READING: Final = 15.0
 """Seconds that one request may read for."""
+_COMMENT: Final = re.compile(r"(^|\s)#.*")
 Tables: TypeAlias = Sequence[TableSchema | Table[Any]]
 
 
@@ -117,8 +119,8 @@ def _authorize(file: Path | None, environment: Mapping[str, str]) -> Authorize |
     tokens: dict[str, Principal] = {}
     if environment.get(TOKEN):
         tokens[environment[TOKEN]] = Principal("client")
-    for number, line in enumerate(file.read_text("utf-8").splitlines() if file is not None else [], 1):
-        match line.partition("#")[0].split():
+    for number, line in enumerate(_lines(file) if file is not None else [], 1):
+        match _COMMENT.sub("", line).split():
             case []:
                 continue
             case [token]:
@@ -130,6 +132,13 @@ def _authorize(file: Path | None, environment: Mapping[str, str]) -> Authorize |
     if file is not None and not tokens:
         raise ConfigurationError(f"{file}: there is no token in it")
     return bearer(tokens) if tokens else None
+
+
+def _lines(file: Path) -> Sequence[str]:
+    try:
+        return file.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file} is not a text file in UTF-8") from error
 
 
 def _check_openness(app: App, host: str, *, anybody: bool) -> None:

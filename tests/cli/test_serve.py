@@ -168,6 +168,7 @@ def test_an_application_of_a_module_is_served_as_it_is(tmp_path: Path) -> None:
         (["--table", "notes", "--db", "x.db", "--token-file", "empty"], "no token in it"),
         (["--table", "notes", "--db", "x.db", "--token-file", "found.py"], "line 2: it is TOKEN"),
         (["--table", "notes", "--db", "x.db", "--token-file", "short"], "16 characters"),
+        (["--table", "notes", "--db", "x.db", "--token-file", "binary"], "binary is not a text file in UTF-8"),
     ],
 )
 def test_what_cannot_be_served_is_one_line(
@@ -182,6 +183,7 @@ def test_what_cannot_be_served_is_one_line(
     (tmp_path / "broken.py").write_text("1 / 0")
     (tmp_path / "empty").write_text("# nobody yet\n")
     (tmp_path / "short").write_text("ann secret\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name in ("found", "broken"):
@@ -217,8 +219,11 @@ def test_without_the_extra_it_is_named(module: str) -> None:
 
 
 def test_tokens_let_in_by_name(tmp_path: Path) -> None:
-    """From a file and from the environment; whoever has none is 401, and the log has names and no token."""
-    (tmp_path / "tokens").write_text(f"# who may\nann {TOKEN}  # phone\n\n{TOKEN}-too\n")
+    """From a file and from the environment; whoever has none is 401, and the log has names and no token.
+
+    A # begins a comment where a word begins: inside one it is a part of the token.
+    """
+    (tmp_path / "tokens").write_text(f"# who may\nann {TOKEN}  # phone\n\n{TOKEN}#too\n")
     given = ["--table", "notes", "--db", "notes.db", "--token-file", "tokens", "--host", "0.0.0.0"]
     with serving(tmp_path, *given, TIDESYNC_TOKEN="token-of-the-script") as served:
         url = served.url.replace("0.0.0.0", "127.0.0.1")
@@ -227,7 +232,7 @@ def test_tokens_let_in_by_name(tmp_path: Path) -> None:
             return httpx.get(f"{url}/tables/notes", headers={"Authorization": f"Bearer {token}"}).status_code
 
         answers = [
-            ask(token) for token in (TOKEN, f"{TOKEN}-too", "token-of-the-script", "token-of-nobody-x")
+            ask(token) for token in (TOKEN, f"{TOKEN}#too", "token-of-the-script", "token-of-nobody-x")
         ]
         _, said = served.stop()
     names = [json.loads(line)["principal"] for line in said.splitlines() if line.startswith("{")]
