@@ -168,7 +168,10 @@ def test_an_application_of_a_module_is_served_as_it_is(tmp_path: Path) -> None:
         (["--table", "notes", "--db", "x.db", "--token-file", "empty"], "no token in it"),
         (["--table", "notes", "--db", "x.db", "--token-file", "found.py"], "line 2: it is TOKEN"),
         (["--table", "notes", "--db", "x.db", "--token-file", "short"], "16 characters"),
-        (["--table", "notes", "--db", "x.db", "--token-file", "binary"], "binary is not a text file in UTF-8"),
+        (
+            ["--table", "notes", "--db", "x.db", "--token-file", "binary"],
+            "binary is not a text file in UTF-8",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_one_line(
