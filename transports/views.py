@@ -9,8 +9,9 @@ from typing import Final
 
 import attrs
 
+from tidesync.encoding import encode_query
 from tidesync.predicate import matcher
-from tidesync.query import Expr, with_names
+from tidesync.query import Expr, Query, with_names
 from tidesync.records import Record
 from tidesync.schema import TableSchema
 from tidesync.transports.principal import Principal
@@ -34,13 +35,11 @@ class View:
 
     @cached_property
     def mark(self) -> str | None:
-        """A short text that only this condition has, None for all; cursors carry it."""
-        # The text tells true from 1, which compare equal.
-        return (
-            None
-            if self.where is None
-            else hashlib.blake2b(repr(self.where).encode(), digest_size=12).hexdigest()
-        )
+        """A short text that only this condition has, None for all; cursors carry it, for as long as they live."""
+        if self.where is None:
+            return None
+        # The text in which queries are kept: the same in every version, and true is not 1 there.
+        return hashlib.blake2b(encode_query(Query("", self.where)).encode(), digest_size=12).hexdigest()
 
     def row(self, row: Record | None) -> Record | None:
         """The row, if there is one and it is seen."""

@@ -380,3 +380,10 @@ def test_schemas_without_columns_have_views_too() -> None:
         sent = [change("insert", name, table="free", owner=name) for name in ("ann", "ben")]
         assert ["Applied", "Applied"] == kinds(authority.push(sent))
         assert ["ann"] == ids(seen(authority, who=who, query=Query("free")))
+
+
+def test_the_mark_of_a_view_never_changes(authority: Authority) -> None:
+    """Followers hold cursors for years: one of an earlier tidesync is honoured as long as the condition is the same."""
+    cursor = seen(authority).cursor
+    assert isinstance(cursor, dict)
+    assert "4be0db9ae8c4b5d1c22c48d1" == cursor["view"]
