@@ -23,7 +23,7 @@ from typing import Any, Final, get_args
 from tidesync.cli.columns import Cell, columns, exact, moment, plain, size
 from tidesync.errors import StoreCorrupt, UnknownTable
 from tidesync.overview import Overview, Standing, overview
-from tidesync.rows import META
+from tidesync.rows import META, REMOTE
 from tidesync.stores.sqlite import Mode, SQLiteStore
 
 STANDINGS: Final[tuple[Standing, ...]] = get_args(Standing)
@@ -60,14 +60,17 @@ def opened(file: Path, mode: Mode) -> Generator[SQLiteStore]:
         store.close()
 
 
+_WANTED: Final = "name the file that a SyncContext works on"
+
+
 def _check_kind(file: Path, store: SQLiteStore) -> None:
     try:
         with store.transaction(write=False) as transaction:
-            _ = transaction.get(META, ["counters"])
+            remote = transaction.get(META, [REMOTE]) != [None]
     except UnknownTable as error:
-        raise StoreCorrupt(
-            f"{file}: no store of an application, but perhaps of a service: name the file that a SyncContext works on"
-        ) from error
+        raise StoreCorrupt(f"{file}: no store of an application: {_WANTED}") from error
+    if remote:
+        raise StoreCorrupt(f"{file}: the store of a service, and not of an application: {_WANTED}")
 
 
 def _by_table(found: Overview) -> dict[str, dict[str, int]]:

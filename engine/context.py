@@ -43,7 +43,7 @@ from tidesync.rows import META, SYSTEM_TABLES
 from tidesync.selection import query_of
 from tidesync.session import Session, SyncHandler, connect
 from tidesync.tables import SyncTable
-from tidesync.upgrade import follow_declarations
+from tidesync.upgrade import check_owner, follow_declarations
 
 T = TypeVar("T")
 logger = logging.getLogger("tidesync")
@@ -96,6 +96,7 @@ class SyncContext:
         with self._opening:
             if self._session is None:
                 schemas = {each.name: each.schema for each in self._tables.values()}
+                check_owner(self._store)
                 self._store.open([*SYSTEM_TABLES, *schemas.values()])
                 follow_declarations(self._store, self._tables)
                 self._session = Session(

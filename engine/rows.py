@@ -27,6 +27,7 @@ from tidesync.values import ColumnType
 
 OPERATIONS, HEADS, EDGES, META = "__operations", "__heads", "__edges", "__meta"
 LINEAGE, CURSORS, SEEN, QUARANTINE = "__lineage", "__cursors", "__seen", "__quarantine"
+REMOTE = "is_remote"
 READY, BLOCKED, FAILED, UNSETTLED = "ready", "blocked", "failed", "unsettled"
 
 _S, _I, _F, _B, _J = (
@@ -37,6 +38,9 @@ _S, _I, _F, _B, _J = (
 def _system(name: str, indexes: tuple[tuple[str, ...], ...] = (), /, **columns: ColumnType) -> TableSchema:
     return TableSchema(name, tuple(Column(c, t) for c, t in columns.items()), references={}, indexes=indexes)
 
+
+META_TABLE: TableSchema = _system(META, value=_J)
+"""Facts about the store; the row `REMOTE` is in a remote's, and in no application's."""
 
 SYSTEM_TABLES: tuple[TableSchema, ...] = (
     _system(
@@ -50,7 +54,7 @@ SYSTEM_TABLES: tuple[TableSchema, ...] = (
         table=_S, record_id=_S, base=_J, remote=_J, revision=_I, entries=_J, unsettled=_B,
     ),
     _system(EDGES, (("target", "sequence"),), target=_S, sequence=_I, operation=_S, record=_S),
-    _system(META, value=_J),
+    META_TABLE,
     _system(LINEAGE, current=_S, versions=_J),
     _system(CURSORS, (("table",),), table=_S, name=_S, query=_J, bookmark=_J),
     _system(SEEN, (("cursor", "at"),), cursor=_S, at=_S, version=_S),

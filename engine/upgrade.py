@@ -15,17 +15,26 @@ import attrs
 
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.encoding import decode_query, encode_query
+from tidesync.errors import ConfigurationError
 from tidesync.ledger import Ledger
 from tidesync.objects import Table
 from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals, with_names
 from tidesync.records import Json, Record, alive, decode_copy, encode_copy
-from tidesync.rows import CURSORS, HEADS, META, OPERATIONS
+from tidesync.rows import CURSORS, HEADS, META, META_TABLE, OPERATIONS, REMOTE
 from tidesync.schema import Column, TableSchema
 from tidesync.values import ColumnType
 
 Renew: TypeAlias = Callable[[Record], Record]
 CHUNK: Final = 500
 _DECLARED: Final = "declared/"
+
+
+def check_owner(store: Store) -> None:
+    """Open the store with its facts alone; `ConfigurationError` if a remote keeps its records in it."""
+    store.open([META_TABLE])
+    with store.transaction(write=False) as transaction:
+        if transaction.get(META, [REMOTE]) != [None]:
+            raise ConfigurationError(f"{store!r:.200} is a remote's own: give this context another store")
 
 
 def follow_declarations(store: Store, tables: Mapping[str, Table[Any]]) -> None:

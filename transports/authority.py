@@ -38,9 +38,11 @@ from tidesync.transports.layout import (
     SEQUENCE,
     Meta,
     begin_epoch,
+    check_owner,
     copy_of,
     find_meta,
     moment,
+    own,
     read_meta,
     stored,
 )
@@ -122,6 +124,7 @@ class Authority:
         """Open the store, create what is missing, and learn the identity; idempotent."""
         kept = [stored(table, foreign_keys=self.foreign_keys) for table in self.tables.values()]
         with self._opening:
+            check_owner(self.store)
             self.store.open([*kept, *OWN_TABLES])
             with self.store.transaction(write=True) as transaction:
                 meta = find_meta(transaction) or Meta(self._identity or str(uuid.uuid4()))
@@ -131,6 +134,7 @@ class Authority:
                     )
                 if not self._begun:
                     begin_epoch(transaction, meta)
+                    own(transaction)
             self._identity, self._begun = meta.identity, True
         return self
 

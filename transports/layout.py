@@ -14,10 +14,11 @@ from typing import Final
 
 import attrs
 
-from tidesync.contracts.store import StoreTransaction
-from tidesync.errors import StoreClosed, StoreTooNew
-from tidesync.query import equals
+from tidesync.contracts.store import Store, StoreTransaction
+from tidesync.errors import ConfigurationError, StoreClosed, StoreTooNew
+from tidesync.query import Query, equals
 from tidesync.records import SYSTEM_FIELDS, Copy, Json, Record, Tombstone, version_of
+from tidesync.rows import META_TABLE, REMOTE
 from tidesync.schema import Column, TableSchema
 from tidesync.transports.trails import TRAILS
 from tidesync.values import ColumnType
@@ -123,6 +124,20 @@ def find_meta(transaction: StoreTransaction) -> Meta | None:
                 found if isinstance(found, int) else 0,
                 FORMAT,
             )
+
+
+def check_owner(store: Store) -> None:
+    """Open the store with its facts alone; `ConfigurationError` if a context keeps its records in it."""
+    store.open([META_TABLE])
+    with store.transaction(write=False) as transaction:
+        facts = {str(row["id"]) for row in transaction.select(Query(META_TABLE.name))}
+    if facts and REMOTE not in facts:
+        raise ConfigurationError(f"{store!r:.200} is a device's own: give the remote another store")
+
+
+def own(transaction: StoreTransaction) -> None:
+    """Note that the store is a remote's, so that no context takes it for its own."""
+    transaction.put(META_TABLE.name, [{"id": REMOTE, "value": True}])
 
 
 def begin_epoch(transaction: StoreTransaction, meta: Meta) -> None:

@@ -213,6 +213,18 @@ def test_an_address_or_a_file_that_cannot_be_had_is_one_line(tmp_path: Path) -> 
     assert [] == list(tmp_path.iterdir())
 
 
+def test_a_devices_store_is_not_served(tmp_path: Path) -> None:
+    """What an application keeps for itself is no remote's; the file stays as it is."""
+    path, todos = tmp_path / "device.db", table("todo", {"text": str})
+    with SyncContext(SQLiteStore(path), None, [todos]) as ctx:
+        ctx[todos].insert({"id": "1", "text": "bread"})
+    before = path.read_bytes()
+
+    told = tidesync("serve", "--table", "todo", "--db", str(path), "--port", "0")
+    assert "device.db') is a device's own" in error(told)
+    assert before == path.read_bytes()
+
+
 @pytest.mark.parametrize("module", ["starlette", "uvicorn"])
 def test_without_the_extra_it_is_named(module: str) -> None:
     """`pip install tidesync` alone says what the command needs."""
