@@ -152,6 +152,11 @@ def add_serve(commands: Commands) -> None:
         "--keep", type=float, metavar="DAYS", help="forget what was deleted longer ago (default: nothing)"
     )
     serve.add_argument(
+        "--put-back",
+        action="store_true",
+        help="once, after the file was put back from a copy: devices start again",
+    )
+    serve.add_argument(
         "--proxy-headers", action="store_true", help="believe a proxy on this machine who asks, and how"
     )
     serve.add_argument("--quiet", action="store_true", help="no line for each request")
@@ -198,6 +203,7 @@ def _run_serve(given: argparse.Namespace) -> int:
         token_file=given.token_file,
         cors=given.cors,
         keep=given.keep,
+        put_back=given.put_back,
         anybody=given.anybody,
         proxy_headers=given.proxy_headers,
         quiet=given.quiet,

@@ -41,6 +41,7 @@ from tidesync.transports.layout import (
     check_owner,
     copy_of,
     find_meta,
+    forget_epochs,
     moment,
     own,
     read_meta,
@@ -255,6 +256,15 @@ class Authority:
             outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
             work.finish()
         return outcomes
+
+    def put_back(self) -> None:
+        """Honour no cursor from before now: the store was put back from a copy.
+
+        A follower that wrote what the copy has not, and has not pulled since, has a cursor that the copy knows: it
+        would not find out otherwise.
+        """
+        with self.store.transaction(write=True) as transaction:
+            forget_epochs(transaction, read_meta(transaction))
 
     def compact(self, keep: float) -> int:
         """Forget tombstones older than `keep` seconds; followers from before the last of them must resync.

@@ -147,6 +147,12 @@ def begin_epoch(transaction: StoreTransaction, meta: Meta) -> None:
     attrs.evolve(meta, epoch=uuid.uuid4().hex).write(transaction)
 
 
+def forget_epochs(transaction: StoreTransaction, meta: Meta) -> None:
+    """Write the counters in an epoch of their own, which goes on from no other."""
+    _ = transaction.delete_where(Query(EPOCHS))
+    attrs.evolve(meta, epoch=uuid.uuid4().hex).write(transaction)
+
+
 def has_commit(transaction: StoreTransaction, meta: Meta, epoch: Json, number: int) -> bool:
     """Whether the store's own history has the commit of this number, of this epoch."""
     if number > meta.sequence or not isinstance(epoch, str):

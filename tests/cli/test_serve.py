@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from tests.cli.command import SECONDS, environment, tidesync
 from tidesync import SyncContext, new_id, table
 from tidesync.cli import main
+from tidesync.errors import ResyncRequired
 from tidesync.schema import TableSchema
 from tidesync.stores import SQLiteStore
 from tidesync.transports.authority import Authority
@@ -223,6 +225,32 @@ def test_a_devices_store_is_not_served(tmp_path: Path) -> None:
     told = tidesync("serve", "--table", "todo", "--db", str(path), "--port", "0")
     assert "device.db') is a device's own" in error(told)
     assert before == path.read_bytes()
+
+
+def test_devices_start_again_where_the_file_was_put_back(tmp_path: Path) -> None:
+    """Also one that had only written what the copy lacks: it is told, and holds what the service holds."""
+    file, copy, todos = tmp_path / "remote.db", tmp_path / "copy.db", table("todo", {"text": str})
+    serve = ("--table", "todo", "--db", str(file))
+    store = SQLiteStore(tmp_path / "device.db")
+    with serving(tmp_path, *serve) as first, SyncContext(store, HttpTransport(first.url), [todos]) as ctx:
+        ctx[todos].insert({"id": "1", "text": "bread"})
+        ctx.pull(todos, name="all")
+        assert 0 == first.stop()[0]
+    shutil.copy(file, copy)
+    with serving(tmp_path, *serve) as second, SyncContext(store, HttpTransport(second.url), [todos]) as ctx:
+        ctx[todos].update("1", text="rye bread")
+        ctx.push()
+        assert 0 == second.stop()[0]
+    shutil.copy(copy, file)
+
+    with (
+        serving(tmp_path, *serve, "--put-back") as third,
+        SyncContext(store, HttpTransport(third.url), [todos]) as ctx,
+    ):
+        with pytest.raises(ResyncRequired):
+            ctx.pull(todos, name="all")
+        ctx.pull(todos, name="all", resync=True)
+        assert ["bread"] == [item["text"] for item in ctx[todos].where()]
 
 
 @pytest.mark.parametrize("module", ["starlette", "uvicorn"])

@@ -64,6 +64,14 @@ class App(Starlette):
         self.service.open()
         return self.service.authority.compact(keep)
 
+    def put_back(self) -> None:
+        """Have all devices start again, since the store was put back from a copy; see `Authority.put_back`. Blocks.
+
+        Raises `StoreError`.
+        """
+        self.service.open()
+        self.service.authority.put_back()
+
     def close(self) -> None:
         """Finish the writes that were accepted, and close the store; idempotent. Blocks; then every answer is 503."""
         self.service.close()

@@ -84,6 +84,25 @@ def test_a_store_that_lost_commits_asks_for_a_new_start(tmp_path: Path) -> None:
         _ = applied(remote.authority, insert(f"other {commits}"))
 
 
+def test_who_only_wrote_since_the_copy_is_told_if_the_remote_is(tmp_path: Path) -> None:
+    """A cursor from before the copy is good, unless it is said that the copy was put back; later ones are again."""
+    remote = Remote(tmp_path)
+    _ = applied(remote.authority, insert("a"))
+    early = pull(remote.authority).cursor
+    remote.save()
+    _ = applied(remote.authority, update("a", text="lost"))  # by the follower itself, which does not pull
+    remote.restore()
+    remote.authority.put_back()
+    with pytest.raises(ResyncRequired, match="lost"):
+        _ = pull(remote.authority, early)
+    late = pull(remote.authority).cursor
+    remote.authority.close()
+    remote.open()
+    assert [] == pull(remote.authority, late).records
+    with pytest.raises(ResyncRequired, match="lost"):
+        _ = pull(remote.authority, early)
+
+
 def test_another_store_of_the_same_name_is_another_history() -> None:
     """A cursor of one store is not honoured by another one that was given the same identity."""
     one, another = authority_on(MemoryStore(), Time()), authority_on(MemoryStore(), Time())
