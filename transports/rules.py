@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
@@ -127,6 +128,7 @@ def by_table(
     if given is None:
         return {}
     if callable(given):
+        _check_waits_for_nothing(given, "before_write")
         return dict.fromkeys(tables, given)
     if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
         raise ConfigurationError(f"before_write is a function, or functions by table, not {given!r:.60}")
@@ -137,4 +139,12 @@ def by_table(
             raise ConfigurationError(f"before_write names the table {table!r}: the tables are {known}")
         if not callable(rule):
             raise ConfigurationError(f"before_write of {table} is a function, not {rule!r:.60}")
+        _check_waits_for_nothing(rule, f"before_write of {table}")
     return rules
+
+
+def _check_waits_for_nothing(rule: BeforeWrite, what: str) -> None:
+    if inspect.iscoroutinefunction(rule) or inspect.iscoroutinefunction(type(rule).__call__):
+        raise ConfigurationError(
+            f"{what} is a coroutine function, and is asked inside a transaction: make it a plain one"
+        )

@@ -252,3 +252,23 @@ def test_rules_are_by_table() -> None:
     for given in bad:
         with pytest.raises(ConfigurationError, match="before_write"):
             _ = Authority(MemoryStore(), [LISTS, ITEMS], before_write=given)
+
+
+async def waiting(old: Record | None, new: Record | None, principal: Principal) -> Record | None:
+    """A rule that would have to be awaited."""
+    del old, principal
+    return new
+
+
+class Waiting:
+    """The same as an object."""
+
+    async def __call__(self, old: Record | None, new: Record | None, principal: Principal) -> Record | None:
+        return await waiting(old, new, principal)
+
+
+@pytest.mark.parametrize("rule", [waiting, Waiting(), {"item": waiting}])
+def test_a_rule_that_would_have_to_wait_is_refused_at_once(rule: Any) -> None:
+    """`authorize` may be a coroutine function; a rule is asked inside a transaction, and may not."""
+    with pytest.raises(ConfigurationError, match="make it a plain one"):
+        _ = Authority(MemoryStore(), [LISTS, ITEMS], before_write=rule)
