@@ -55,6 +55,8 @@ def serve(  # noqa: PLR0913  # each is an option of the command
     else:
         if db is None:
             raise ConfigurationError("--db FILE is missing: where the records are kept")
+        if keep is not None and not keep > 0:
+            raise ConfigurationError(f"--keep is a number of days above 0, not {keep:g}")
         authorize = _authorize(token_file, os.environ)
         app = create_app(
             SQLiteStore(db, read_timeout=READING),

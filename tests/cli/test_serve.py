@@ -165,7 +165,7 @@ def test_an_application_of_a_module_is_served_as_it_is(tmp_path: Path) -> None:
         (["--table", "notes", "--db", "x.db", "--host", "0.0.0.0"], "--token-file asks for a token"),
         (["--table", "notes", "--db", "x.db", "--host", "no.such.host.invalid"], "can be reached"),
         (["--table", "notes", "--db", "x.db", "--cors", "example.org"], "is no origin"),
-        (["--table", "notes", "--db", "x.db", "--keep", "0"], "keep is a number of seconds"),
+        (["--table", "notes", "--db", "x.db", "--keep", "-1"], "--keep is a number of days above 0, not -1"),
         (["--table", "notes", "--db", "x.db", "--token-file", "nowhere"], "nowhere"),
         (["--table", "notes", "--db", "x.db", "--token-file", "empty"], "no token in it"),
         (["--table", "notes", "--db", "x.db", "--token-file", "found.py"], "line 2: it is TOKEN"),
