@@ -114,6 +114,7 @@ class Batch:
         self.size = 0
         self.count = 0
         self.lines: list[bytes] = []
+        self.held = 0
         self.stopped: bytes | None = None
 
     async def take(self, piece: bytes) -> None:
@@ -139,6 +140,8 @@ class Batch:
             return
         elif self.count >= self.service.limits.batch:
             await self.stop("too_many", f"a batch has {self.service.limits.batch} changes at most", "untried")
+        elif self.held > self.service.limits.batch_body:  # conflicts, say, that each show a large record
+            await self.stop("too_much", "the outcomes so far fill a reply", "untried")
         else:
             item = self.read(line)
             if isinstance(item, Malformed):
@@ -181,9 +184,11 @@ class Batch:
             self.stopped = _error("store", "the store failed", "untried")
         for id, item in items:
             if isinstance(item, Write):
-                self.lines.append(to_line(outcome_json(id, next(outcomes), item.change.record)))
+                line = to_line(outcome_json(id, next(outcomes), item.change.record))
             else:
-                self.lines.append(to_line(outcome_json(id, item)))
+                line = to_line(outcome_json(id, item))
+            self.lines.append(line)
+            self.held += len(line)
 
     async def decided(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """The outcomes of the writes; one that makes the service fail is in doubt, and stops no other."""

@@ -215,6 +215,20 @@ def test_a_line_in_many_pieces_costs_no_more_than_it_has_bytes(service: Serving)
     assert time.monotonic() - began < 2
 
 
+def test_a_reply_that_grows_too_large_leaves_the_rest_untried(serve: Serve) -> None:
+    """Conflicts show what is there, however small the changes are: so far, and no further, in one reply."""
+    limits = Limits(batch_body=100_000)
+    service = serve(MemoryStore(), [NOTE], limits=limits, identity="here")
+    for n in range(2):
+        _ = push(service, insert(f"n{n}", "note", text="x" * 15_000))
+    stale = [insert(f"n{n % 2}", "note", text="y") for n in range(1, 2 * native.PART)]
+    [*outcomes, last] = push(service, *({**each, "id": f"again-{n}"} for n, each in enumerate(stale)))
+
+    assert {"conflicted"} == set(told(outcomes))
+    assert native.PART == len(outcomes)
+    assert ("too_much", "untried") == (last["error"]["code"], last["error"]["rest"])
+
+
 def test_an_empty_batch_ends_at_once(service: Serving) -> None:
     """Blank lines are nothing; the last line needs no end."""
     assert [{"end": {"outcomes": 0}}] == push(service)
