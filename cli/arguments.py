@@ -152,9 +152,9 @@ def add_serve(commands: Commands) -> None:
         "--keep", type=float, metavar="DAYS", help="forget what was deleted longer ago (default: nothing)"
     )
     serve.add_argument(
-        "--put-back",
+        "--restored",
         action="store_true",
-        help="once, after the file was put back from a copy: devices start again",
+        help="once, after the file was restored from a copy: devices start again",
     )
     serve.add_argument(
         "--proxy-headers", action="store_true", help="believe a proxy on this machine who asks, and how"
@@ -203,7 +203,7 @@ def _run_serve(given: argparse.Namespace) -> int:
         token_file=given.token_file,
         cors=given.cors,
         keep=given.keep,
-        put_back=given.put_back,
+        restored=given.restored,
         anybody=given.anybody,
         proxy_headers=given.proxy_headers,
         quiet=given.quiet,

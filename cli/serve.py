@@ -38,7 +38,7 @@ def serve(  # noqa: PLR0913  # each is an option of the command
     token_file: Path | None,
     cors: Sequence[str],
     keep: float | None,
-    put_back: bool,
+    restored: bool,
     anybody: bool,
     proxy_headers: bool,
     quiet: bool,
@@ -68,8 +68,8 @@ def serve(  # noqa: PLR0913  # each is an option of the command
         )
     _check_openness(app, host, anybody=anybody)
     _log_to_stderr(quiet=quiet)
-    if put_back:
-        app.put_back()
+    if restored:
+        app.restart_followers()
 
     def ready(url: str) -> None:
         tables = ", ".join(app.service.authority.tables)

@@ -25,17 +25,16 @@ from tidesync.contracts.transport import (
 )
 from tidesync.errors import ConfigurationError, RequestRefused
 from tidesync.objects import Table
-from tidesync.query import And, Compare, Field, Query, Value
+from tidesync.query import Query
 from tidesync.records import Copy, Record, alive
 from tidesync.schema import Column, TableSchema
 from tidesync.transports.commits import Effect, Write
+from tidesync.transports.compaction import compact
 from tidesync.transports.fitting import closed
 from tidesync.transports.layout import (
-    DEAD,
     HIDDEN,
     LIVE,
     OWN_TABLES,
-    SEQUENCE,
     Meta,
     begin_epoch,
     check_owner,
@@ -50,10 +49,8 @@ from tidesync.transports.layout import (
 from tidesync.transports.pages import Answer
 from tidesync.transports.principal import ANYBODY, BeforeWrite, Principal
 from tidesync.transports.rules import Rules, by_table
-from tidesync.transports.trails import forget_trails
 from tidesync.transports.views import View, Views
 from tidesync.transports.work import Work
-from tidesync.values import ColumnType
 
 PAGE_LIMIT = 1000
 
@@ -257,7 +254,7 @@ class Authority:
             work.finish()
         return outcomes
 
-    def put_back(self) -> None:
+    def restart_followers(self) -> None:
         """Honour no cursor from before now: the store was put back from a copy.
 
         A follower that wrote what the copy has not, and has not pulled since, has a cursor that the copy knows: it
@@ -270,27 +267,10 @@ class Authority:
         """Forget tombstones older than `keep` seconds; followers from before the last of them must resync.
 
         With them goes what left somebody's view longer ago: followers with a view from before then must resync too.
-        Returns how many tombstones went. Their ids are free again, as if they had never been used.
+        Returns how many tombstones went, by the thousand in transactions of their own. Their ids are free again, as
+        if they had never been used.
         """
-        gone = 0
-        before = moment(self.clock() - keep)
-        limit = Value(before, ColumnType.DATETIME)
-        old = And((DEAD, Compare("lt", Field("updated_at", ColumnType.DATETIME), limit)))
-        with self.store.transaction(write=True) as transaction:
-            meta = read_meta(transaction)
-            fences = dict(meta.fences)
-            for table in self.tables:
-                numbers = {
-                    str(row["id"]): int(str(row[SEQUENCE]))
-                    for row in transaction.select(Query(table, old, fields=(SEQUENCE,)))
-                }
-                if numbers:
-                    gone += transaction.delete(table, list(numbers))
-                    fences[table] = max(fences.get(table, 0), *numbers.values())
-            gone_trails = forget_trails(transaction, before)
-            trails = {table: max(last, gone_trails.get(table, 0)) for table, last in meta.trails.items()}
-            attrs.evolve(meta, fences=fences, trails=trails).write(transaction)
-        return gone
+        return compact(self.store, self.tables, moment(self.clock() - keep))
 
 
 def _declared(tables: Any) -> dict[str, TableSchema | Table[Any]]:

@@ -54,17 +54,3 @@ def seen_since(
             if id not in seen and view.matches(row):
                 seen.add(id)
     return frozenset(seen)
-
-
-def forget_trails(transaction: StoreTransaction, before: str) -> dict[str, int]:
-    """Delete what was left before a moment; by table, the last number that went."""
-    last: dict[str, int] = {}
-    old = Compare("lt", Field("at", ColumnType.DATETIME), Value(before, ColumnType.DATETIME))
-    ids: list[str] = []
-    for kept in transaction.select(Query(TRAILS.name, old, fields=("table", "left"))):
-        table, left = str(kept["table"]), int(str(kept["left"]))
-        last[table] = max(last.get(table, 0), left)
-        ids.append(str(kept["id"]))
-    if ids:
-        _ = transaction.delete(TRAILS.name, ids)
-    return last

@@ -6,6 +6,7 @@ smaller one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
@@ -165,8 +166,7 @@ class Work:
 
         Of the references in it those `written` count.
         """
-        # A number alone could come again for other content, on a store that was restored from a backup.
-        version = f"{self.sequence + 1}.{effect.fingerprint[:8]}"
+        version = self.version(effect)
         created = self.clock if held is None else held["created_at"]
         kept = content if content is not None else content_in(held or {})
         new: Record = {**kept, "version": version, "created_at": created, "updated_at": self.clock}
@@ -177,6 +177,14 @@ class Work:
         if self.rules.referrers is not None:
             refused = self.named(effect) if content is None else self.dangling(effect, content, written)
         return self.write(effect, held, new) if refused is None else refused
+
+    def version(self, effect: Effect) -> str:
+        """The version of what is written next.
+
+        A number alone could come again for other content, on a store that was restored from a backup.
+        """
+        mark = hashlib.blake2b(f"{self.meta.epoch} {effect.fingerprint}".encode(), digest_size=4)
+        return f"{self.sequence + 1}.{mark.hexdigest()}"
 
     def write(self, effect: Effect, held: Record | None, new: Record) -> Applied:
         """Note the row, and that the operation has had its effect."""

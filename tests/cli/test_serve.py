@@ -244,7 +244,7 @@ def test_devices_start_again_where_the_file_was_put_back(tmp_path: Path) -> None
     shutil.copy(copy, file)
 
     with (
-        serving(tmp_path, *serve, "--put-back") as third,
+        serving(tmp_path, *serve, "--restored") as third,
         SyncContext(store, HttpTransport(third.url), [todos]) as ctx,
     ):
         with pytest.raises(ResyncRequired):

@@ -64,13 +64,13 @@ class App(Starlette):
         self.service.open()
         return self.service.authority.compact(keep)
 
-    def put_back(self) -> None:
-        """Have all devices start again, since the store was put back from a copy; see `Authority.put_back`. Blocks.
+    def restart_followers(self) -> None:
+        """Have all devices start again, after the store was restored from a copy. Blocks. Raises `StoreError`.
 
-        Raises `StoreError`.
+        See `Authority.restart_followers`.
         """
         self.service.open()
-        self.service.authority.put_back()
+        self.service.authority.restart_followers()
 
     def close(self) -> None:
         """Finish the writes that were accepted, and close the store; idempotent. Blocks; then every answer is 503."""

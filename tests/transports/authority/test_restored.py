@@ -92,7 +92,7 @@ def test_who_only_wrote_since_the_copy_is_told_if_the_remote_is(tmp_path: Path) 
     remote.save()
     _ = applied(remote.authority, update("a", text="lost"))  # by the follower itself, which does not pull
     remote.restore()
-    remote.authority.put_back()
+    remote.authority.restart_followers()
     with pytest.raises(ResyncRequired, match="lost"):
         _ = pull(remote.authority, early)
     late = pull(remote.authority).cursor

@@ -21,7 +21,7 @@ from tidesync.errors import ResyncRequired
 from tidesync.query import Compare, Expr, Field, Query, Value
 from tidesync.records import Json, Record, content_of
 from tidesync.stores.memory import MemoryStore
-from tidesync.transports import pages
+from tidesync.transports import compaction, pages
 from tidesync.transports.authority import Authority
 from tidesync.transports.commits import Write
 from tidesync.transports.principal import Principal
@@ -210,6 +210,7 @@ def test_followers_end_with_what_their_view_holds(history: list[tuple[str, Any]]
     world = World()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "HIDDEN_LIMIT", hidden)
+        patch.setattr(compaction, "PART", 2)
         world.commit(FILL)
         for what, detail in history:
             if what == "commit":
