@@ -58,5 +58,13 @@ def test_every_name_is_told() -> None:
     )
     for outcome in outcomes:
         assert f"| `{outcome_json('o', outcome)['outcome']}` |" in PAGE
-    for name in (*ARITY, HEADER, REMOTE, ROOT, f"{DEPTH} levels", f"{NODES:,} parts", f"{CONSTANTS:,} values"):
+    for name in (
+        *ARITY,
+        HEADER,
+        REMOTE,
+        ROOT,
+        f"{DEPTH} levels",
+        f"{NODES:,} parts",
+        f"{CONSTANTS:,} values",
+    ):
         assert name in PAGE
