@@ -29,7 +29,7 @@ demo: install ## watch two devices and a server go offline, conflict and agree
 	@$(BIN)/tidesync demo $(ARGS)
 
 test: install ## run the tests
-	@$(PYTHON) -m pytest -n 2 -q $(ARGS)
+	@$(PYTHON) -m pytest -n 3 -q $(ARGS)
 
 check: install ## run every check that is not a test; all of them, also after one has failed
 	@$(MAKE) --keep-going lint types imports

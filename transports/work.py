@@ -166,7 +166,7 @@ class Work:
 
         Of the references in it those `written` count.
         """
-        version = self.version(effect)
+        version = self.version(effect, held)
         created = self.clock if held is None else held["created_at"]
         kept = content if content is not None else content_in(held or {})
         new: Record = {**kept, "version": version, "created_at": created, "updated_at": self.clock}
@@ -178,12 +178,13 @@ class Work:
             refused = self.named(effect) if content is None else self.dangling(effect, content, written)
         return self.write(effect, held, new) if refused is None else refused
 
-    def version(self, effect: Effect) -> str:
+    def version(self, effect: Effect, held: Record | None) -> str:
         """The version of what is written next.
 
-        A number alone could come again for other content, on a store that was restored from a backup.
+        A number alone could come again for other content, on a store that was restored from a backup: the version
+        also tells what was written, and on what.
         """
-        mark = hashlib.blake2b(f"{self.meta.epoch} {effect.fingerprint}".encode(), digest_size=4)
+        mark = hashlib.blake2b(f"{version_of(held)} {effect.fingerprint}".encode(), digest_size=4)
         return f"{self.sequence + 1}.{mark.hexdigest()}"
 
     def write(self, effect: Effect, held: Record | None, new: Record) -> Applied:

@@ -103,6 +103,20 @@ def test_who_only_wrote_since_the_copy_is_told_if_the_remote_is(tmp_path: Path) 
         _ = pull(remote.authority, early)
 
 
+def test_the_same_change_to_other_content_has_another_version(tmp_path: Path) -> None:
+    """At the same number too, in the history after a restore: a version stands for one content."""
+    remote = Remote(tmp_path)
+    remote.save()
+    found = []
+    for text in ("first", "second"):
+        _ = applied(remote.authority, insert("a", text=text))
+        [changed] = applied(remote.authority, update("a", size=1))
+        found.append(str(changed.version))
+        remote.restore()
+    assert found[0].partition(".")[0] == found[1].partition(".")[0]
+    assert found[0] != found[1]
+
+
 def test_another_store_of_the_same_name_is_another_history() -> None:
     """A cursor of one store is not honoured by another one that was given the same identity."""
     one, another = authority_on(MemoryStore(), Time()), authority_on(MemoryStore(), Time())
