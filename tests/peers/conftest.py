@@ -65,7 +65,7 @@ def shared_wire(shared_peer: Peer) -> Iterator[WireProxy]:
 @pytest.fixture
 def http(shared_peer: Peer) -> Iterator[httpx.Client]:
     """A bare client on the tables of `shared_peer`: `http.get("/todoitem")`."""
-    with httpx.Client(base_url=f"{shared_peer.url}/tables", headers=HEADERS) as client:
+    with httpx.Client(base_url=f"{shared_peer.url}/tables", headers=HEADERS, verify=False) as client:
         yield client
 
 

@@ -115,7 +115,9 @@ class Remote:
         self.url, self.wire, self.door, self.folder = url, wire, door, folder
         self.deviations, self.way = deviations, way
         self._name, self._cleanup = name, contextlib.ExitStack()
-        self.http = self._cleanup.enter_context(httpx.Client(base_url=f"{url}/tables", headers=HEADERS))
+        self.http = self._cleanup.enter_context(
+            httpx.Client(base_url=f"{url}/tables", headers=HEADERS, verify=False)
+        )
         self._tables: dict[str, Table[dict[str, Any]]] = {}
         self._devices = 0
 

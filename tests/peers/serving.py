@@ -9,13 +9,11 @@ The file also counts how often each row was written, in a table that the service
 
 import json
 import os
-import socket
 import sqlite3
 import sys
 import threading
 from contextlib import closing
 
-import uvicorn
 from starlette.requests import Request
 
 from tests.peers.server_process import EDITS
@@ -24,6 +22,7 @@ from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.authority import Authority
 from tidesync.transports.principal import ANYBODY, Principal
 from tidesync.transports.service import create_app
+from tidesync.transports.service.server import run
 from tidesync.values import ColumnType
 
 
@@ -45,20 +44,16 @@ def whoever_shows_no_token(request: Request) -> Principal | None:
     return None if shows else ANYBODY
 
 
-class Server(uvicorn.Server):
-    """Says where it answers."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        assert sockets is not None
-        print(json.dumps({"port": sockets[0].getsockname()[1]}), flush=True)
-
-
 def die_with_the_tests() -> None:
     """They hold the other end of stdin: when they are gone, however that happened, so is the service."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os._exit(0)
+
+
+def tell(url: str) -> None:
+    """Say where it answers."""
+    print(json.dumps({"port": int(url.rpartition(":")[2])}), flush=True)
 
 
 def main() -> None:
@@ -70,9 +65,8 @@ def main() -> None:
     with Authority(SQLiteStore(path, synchronous="normal"), tables):
         count_edits(path, list(given))
     threading.Thread(target=die_with_the_tests, daemon=True).start()
-    listening = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
     app = create_app(SQLiteStore(path, synchronous="normal"), tables, authorize=whoever_shows_no_token)
-    Server(uvicorn.Config(app, log_config=None, ws="none")).run([listening])
+    run(app, port=int(os.environ["PORT"]), ready=tell)
 
 
 if __name__ == "__main__":

@@ -301,7 +301,7 @@ def test_a_value_of_another_type_is_taken_and_changed(
 
 def test_a_column_it_does_not_know_is_added_by_a_value_and_never_by_null(peer: Peer) -> None:
     """An insert ignores a new column that holds null, an update of one is a server error."""
-    with httpx.Client(base_url=f"{peer.url}/tables", headers=HEADERS) as http:
+    with httpx.Client(base_url=f"{peer.url}/tables", headers=HEADERS, verify=False) as http:
         ignored = insert(http, "a", note=None)
         refused = http.patch("/todoitem/a", json={"note": None})
         added = insert(http, "b", note="new")
@@ -346,7 +346,7 @@ def test_what_the_refusals_look_like(shared_peer: Peer, http: httpx.Client, row:
 @pytest.mark.parametrize("end", [Peer.stop, Peer.kill])
 def test_rows_versions_and_columns_survive_a_restart(peer: Peer, end: Callable[[Peer], None]) -> None:
     """What was answered is on disk, also when the server is killed; address and identity stay."""
-    with httpx.Client(base_url=f"{peer.url}/tables", headers=HEADERS) as http:
+    with httpx.Client(base_url=f"{peer.url}/tables", headers=HEADERS, verify=False) as http:
         insert(http, "a", note="new column")
         kept = http.patch("/todoitem/a", json={"priority": 2}).json()
         end(peer)

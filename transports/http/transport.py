@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import ssl
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final, Literal, TypeAlias, get_args
 
 import httpx
@@ -147,8 +149,10 @@ class HttpTransport:
     def _connected(self) -> Caller:
         if self._caller is None:
             # The environment's proxies are for other machines.
+            outside = not loopback(self._base)
             self._client = self._given or httpx.Client(
-                trust_env=not loopback(self._base),
+                trust_env=outside,
+                verify=_certificates(trust_env=outside),
                 limits=httpx.Limits(max_connections=self._concurrency + 4, max_keepalive_connections=None),
             )
             self._caller = Caller(self._client, self._base, self._headers, self._auth, self._limits)
@@ -217,3 +221,9 @@ def _version() -> str:
         return importlib.metadata.version("tidesync")
     except importlib.metadata.PackageNotFoundError:
         return "0"
+
+
+@cache
+def _certificates(*, trust_env: bool) -> ssl.SSLContext:
+    """What httpx trusts by default, read once: that takes longer than a hundred requests."""
+    return httpx.create_ssl_context(trust_env=trust_env)

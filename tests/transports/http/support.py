@@ -47,7 +47,9 @@ def transport(handler: Handler, *, tables: Sequence[TableSchema] = (TODO,), **op
     """An open transport whose network is a function; 2.0 unless `protocol` says otherwise."""
     options.setdefault("protocol", "2.0")
     url = options.pop("url", URL)
-    found = HttpTransport(url, client=httpx.Client(transport=httpx.MockTransport(handler)), **options)
+    found = HttpTransport(
+        url, client=httpx.Client(transport=httpx.MockTransport(handler), verify=False), **options
+    )
     _ = found.open(tables)
     return found
 

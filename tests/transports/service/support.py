@@ -24,7 +24,7 @@ class Serving:
             raise AssertionError("the service does not start: its log tells why")
         self.url = urls[0]
         self.port = int(self.url.rpartition(":")[2])
-        self.http = httpx.Client(base_url=self.url, timeout=SECONDS, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=SECONDS, trust_env=False, verify=False)
 
     def stop(self) -> None:
         """Stop it as SIGTERM would, and wait until it has; idempotent."""
