@@ -49,7 +49,7 @@ MOMENT = 0.05
 """How long an unfinished request is left open."""
 _INSIDE = re.compile(
     rb"Traceback|File \"|\.py\b|site-packages|sqlite|apsw|SELECT |INSERT INTO|DELETE FROM [\"f]"
-    rb"|no such (column|table|function)|syntax error|/tmp/|/home/|/root/|<class |object at 0x|set_int_max"
+    rb"|no such (column|table|function)|syntax error|/(?:tmp|home|root|usr)/|<class |object at 0x|set_int_max"
     rb"|[A-Z][a-z]+Error\b|vault-secret"
 )
 """What only the program could say: no request has it."""
