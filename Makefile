@@ -57,7 +57,7 @@ bench: install ## run the benchmarks
 soak: install ## search for long: the law on every history of five edits, attacks on the service, simulated lives
 	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py
 	@$(PYTHON) -m tests.attacks.service.soak
-	@$(PYTHON) -m tests.simulation soak $(ARGS)
+	@$(PYTHON) -m tidesync.conformance.simulation soak $(ARGS)
 
 clean: ## remove the environment, builds and caches
 	@rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

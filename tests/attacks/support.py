@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import attrs
 
-from tests.simulation.invariants import broken
 from tidesync import SyncContext, table
+from tidesync.conformance.simulation.invariants import broken
 from tidesync.contracts.store import Store
 from tidesync.contracts.transport import Change, Outcome, Page, PullRequest, TransportCapabilities
 from tidesync.objects import Table

@@ -27,7 +27,7 @@ from tidesync.rules.merge import merge_contents
 from tidesync.session import Attempt, Session
 
 if TYPE_CHECKING:
-    from tests.simulation.context import Context
+    from tidesync.conformance.simulation.context import Context
 
 
 class WatchedQueue(Queue):

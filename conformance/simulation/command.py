@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import Pool
 
-from tests.simulation.profiles import PROFILES, Profile
-from tests.simulation.tapes import Tapes, tapes_of
-from tests.simulation.world import World
+from tidesync.conformance.simulation.profiles import PROFILES, Profile
+from tidesync.conformance.simulation.tapes import Tapes, tapes_of
+from tidesync.conformance.simulation.world import World
 
 CHUNK = 100
 CHECK_EVERY = 16
@@ -95,7 +95,7 @@ def run(names: Sequence[str], runs: int, jobs: int, start: int = 0, minutes: flo
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser = argparse.ArgumentParser(prog="python -m tidesync.conformance.simulation")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, runs in (("run", 20_000), ("soak", 5_000_000)):
         command = commands.add_parser(name)
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profile = PROFILES[given.profile]
     tapes = tapes_of(profile.name, given.seed, profile.steps)
     if given.command == "shrink":
-        from tests.simulation.shrink import shrunk
+        from tidesync.conformance.simulation.shrink import shrunk
 
         tapes = shrunk(profile, tapes)
         print(f"# {len(tapes.schedule)} steps, {sum(entry is not None for entry in tapes.workload)} edits")

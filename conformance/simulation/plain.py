@@ -13,8 +13,8 @@ from typing import Any
 
 import attrs
 
-from tests.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
-from tests.simulation.tapes import Draw
+from tidesync.conformance.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
+from tidesync.conformance.simulation.tapes import Draw
 from tidesync.contracts.transport import (
     Applied,
     Change,

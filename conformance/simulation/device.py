@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.simulation.context import Context
-from tests.simulation.invariants import broken
-from tests.simulation.store import QuickStore
-from tests.simulation.story import queue_of, told
-from tests.simulation.tapes import Draw
-from tests.simulation.watched import deferring, policy_of
 from tidesync import resolutions
 from tidesync.conflicts import (
     Conflict,
@@ -22,6 +16,12 @@ from tidesync.conflicts import (
     Policy,
     defer,
 )
+from tidesync.conformance.simulation.context import Context
+from tidesync.conformance.simulation.invariants import broken
+from tidesync.conformance.simulation.store import QuickStore
+from tidesync.conformance.simulation.story import queue_of, told
+from tidesync.conformance.simulation.tapes import Draw
+from tidesync.conformance.simulation.watched import deferring, policy_of
 from tidesync.errors import (
     StaleResolution,
     UsageError,
@@ -33,7 +33,7 @@ from tidesync.rows import HEADS, OPERATIONS, SYSTEM_TABLES
 from tidesync.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tidesync.conformance.simulation.world import World
 
 
 class Edit(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from tests.simulation.mutant import mutant
-from tests.simulation.plain import PlainLink
+from tests.mutants.engines.mutant import mutant
 from tidesync import arriving, sending, settling
+from tidesync.conformance.simulation.plain import PlainLink
 from tidesync.contracts.transport import Anything
 from tidesync.plans import settle as asking
 from tidesync.records import alive

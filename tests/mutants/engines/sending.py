@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from tests.simulation.mutant import mutant
-from tests.simulation.plain import PlainLink, in_doubt
+from tests.mutants.engines.mutant import mutant
 from tidesync import lease, queue, sending, settling
+from tidesync.conformance.simulation.plain import PlainLink, in_doubt
 from tidesync.contracts.transport import Applied, Unknown
 from tidesync.lease import Lease
 from tidesync.ledger import Ledger

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import attrs
 
-from tests.simulation.profiles import Profile
-from tests.simulation.tapes import Tapes
-from tests.simulation.world import World
+from tidesync.conformance.simulation.profiles import Profile
+from tidesync.conformance.simulation.tapes import Tapes
+from tidesync.conformance.simulation.world import World
 
 
 def failure(profile: Profile, tapes: Tapes) -> str | None:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.simulation.tapes import Draw
+from tidesync.conformance.simulation.tapes import Draw
 
 Reply = Any
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.device import Device, Edit
-from tests.simulation.tapes import Draw
+from tidesync.conformance.simulation.device import Device, Edit
+from tidesync.conformance.simulation.tapes import Draw
 from tidesync.records import Record
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tidesync.conformance.simulation.world import World
 
 FIELDS = {"item": ("f0", "f1", "f2", "ref"), "list": ("f0", "f1", "f2")}
 SYSTEM = ("version", "created_at", "updated_at", "_sequence", "_deleted")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.command import CHECK_EVERY, many, play, tell
-from tests.simulation.profiles import PROFILES, Profile
-from tests.simulation.regressions import Regression, regressions
-from tests.simulation.shrink import shrunk
-from tests.simulation.tapes import Tapes, tapes_of
-from tests.simulation.world import World
+from tests.conformance.simulation.regressions import Regression, regressions
+from tidesync.conformance.simulation.command import CHECK_EVERY, many, play, tell
+from tidesync.conformance.simulation.profiles import PROFILES, Profile
+from tidesync.conformance.simulation.shrink import shrunk
+from tidesync.conformance.simulation.tapes import Tapes, tapes_of
+from tidesync.conformance.simulation.world import World
 
 RUNS, PIECES = 320, 2
 
@@ -36,7 +36,7 @@ def test_all_agree_in_the_end(name: str, piece: int) -> None:
         tapes = tapes_of(name, seed, profile.steps)
         pytest.fail(
             f"{name}, seeds {[each for each, _ in failed]}; seed {seed}: {problems}\n"
-            f"python -m tests.simulation shrink {name} {seed}\n{told_smaller(profile, tapes)}"
+            f"python -m tidesync.conformance.simulation shrink {name} {seed}\n{told_smaller(profile, tapes)}"
         )
 
 

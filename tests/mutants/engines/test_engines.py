@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.command import play
-from tests.simulation.mutants import MUTANTS, RULES, Mutant
-from tests.simulation.profiles import PROFILES
-from tests.simulation.tapes import tapes_of
+from tests.mutants.engines.all import MUTANTS, RULES, Mutant
+from tidesync.conformance.simulation.command import play
+from tidesync.conformance.simulation.profiles import PROFILES
+from tidesync.conformance.simulation.tapes import tapes_of
 
 BOUND = 300
 """Runs in which a broken rule must show."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.simulation.tapes import Tapes
+from tidesync.conformance.simulation.tapes import Tapes
 
 PATH = Path(__file__).with_name("regressions.json")
 

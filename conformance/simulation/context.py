@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
-from tests.simulation.story import changes_of, told
-from tests.simulation.tapes import Draw
-from tests.simulation.watched import Handling, WatchedSession, policy_of
+from tidesync.conformance.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
+from tidesync.conformance.simulation.story import changes_of, told
+from tidesync.conformance.simulation.tapes import Draw
+from tidesync.conformance.simulation.watched import Handling, WatchedSession, policy_of
 from tidesync.contracts.transport import Conflicted
 from tidesync.effects import (
     Ask,
@@ -42,7 +42,7 @@ from tidesync.records import alive
 from tidesync.reports import PushFailed
 
 if TYPE_CHECKING:
-    from tests.simulation.device import Device
+    from tidesync.conformance.simulation.device import Device
 
 SMALL = Compare("lt", Field("f0"), Value(2))
 """What devices want where they do not want all."""

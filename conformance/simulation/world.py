@@ -9,14 +9,14 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from tests.simulation.calls import Call
-from tests.simulation.device import Device, heads_in_conflict
-from tests.simulation.embedded import EmbeddedLink, WatchedAuthority
-from tests.simulation.plain import BLIND, PlainLink, PlainRemote
-from tests.simulation.profiles import Profile
-from tests.simulation.story import told
-from tests.simulation.tapes import Draw, Tapes
-from tests.simulation.users import FIELDS, SYSTEM, Key, Users, blank
+from tidesync.conformance.simulation.calls import Call
+from tidesync.conformance.simulation.device import Device, heads_in_conflict
+from tidesync.conformance.simulation.embedded import EmbeddedLink, WatchedAuthority
+from tidesync.conformance.simulation.plain import BLIND, PlainLink, PlainRemote
+from tidesync.conformance.simulation.profiles import Profile
+from tidesync.conformance.simulation.story import told
+from tidesync.conformance.simulation.tapes import Draw, Tapes
+from tidesync.conformance.simulation.users import FIELDS, SYSTEM, Key, Users, blank
 from tidesync.contracts.transport import Absent, Change
 from tidesync.records import Record
 from tidesync.rows import OPERATIONS

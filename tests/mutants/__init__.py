@@ -1,0 +1,1 @@
+"""Broken stores, transports and engines: what the conformance suite and the simulation must catch."""

@@ -1,0 +1,1 @@
+"""Broken engines, each of which the simulation catches."""
