@@ -1,0 +1,93 @@
+"""What a rule says when it is broken. Plain `assert` would say nothing under `python -O`, and True equals 1 for it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Generic, NoReturn, TypeVar
+
+import attrs
+
+E = TypeVar("E", bound=BaseException)
+
+_SHOWN = 600
+
+
+class RuleBroken(AssertionError):
+    """What was tested does not keep the rule; the message holds what was expected, and what was there."""
+
+
+@attrs.define
+class Caught(Generic[E]):
+    """The exception that `raises` waited for, once its block is over."""
+
+    error: E | None = None
+
+
+def fail(what: str) -> NoReturn:
+    """Say that the rule is broken."""
+    raise RuleBroken(what)
+
+
+def true(holds: object, what: str) -> None:
+    """Raise `RuleBroken`, saying `what`, unless it holds."""
+    if not holds:
+        raise RuleBroken(what)
+
+
+def equal(expected: object, actual: object, what: str = "") -> None:
+    """Raise `RuleBroken` unless the two are equal by type: true is not 1, 1 is not 1.0, and floats compare by bits."""
+    where = difference(expected, actual)
+    if where is not None:
+        path, wanted, found = where
+        title = f"{what}: " if what else ""
+        raise RuleBroken(
+            f"{title}expected {_shown(wanted)}, found {_shown(found)}" + (f" at {path}" if path else "")
+        )
+
+
+@contextmanager
+def raises(*kinds: type[E], naming: str = "", what: str = "") -> Generator[Caught[E], None, None]:
+    """Raise `RuleBroken` unless the block raises one of these, with `naming` in its text."""
+    caught: Caught[E] = Caught()
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    title = f"{what}: " if what else ""
+    try:
+        yield caught
+    except kinds as error:
+        caught.error = error
+        if naming not in str(error):
+            raise RuleBroken(
+                f"{title}{type(error).__name__} should name {naming!a}, and says {_shown(str(error))}"
+            ) from error
+        return
+    except Exception as error:
+        raise RuleBroken(
+            f"{title}expected {wanted}, and {type(error).__name__} was raised: {_shown(str(error))}"
+        ) from error
+    raise RuleBroken(f"{title}expected {wanted}, and nothing was raised")
+
+
+def difference(expected: Any, actual: Any, path: str = "") -> tuple[str, object, object] | None:
+    """Where two values first differ by type or value: a path, and both; None if nowhere."""
+    if type(expected) is not type(actual):
+        return path, expected, actual
+    if isinstance(expected, dict):
+        if expected.keys() != actual.keys():
+            return path, expected, actual
+        pairs = [(f"{path}[{key!a}]", value, actual[key]) for key, value in expected.items()]
+    elif isinstance(expected, list | tuple):
+        if len(expected) != len(actual):
+            return path, expected, actual
+        pairs = [(f"{path}[{index}]", *pair) for index, pair in enumerate(zip(expected, actual, strict=True))]
+    elif isinstance(expected, float):
+        return None if struct.pack("d", expected) == struct.pack("d", actual) else (path, expected, actual)
+    else:
+        return None if expected == actual else (path, expected, actual)
+    return next((found for at, one, other in pairs if (found := difference(one, other, at))), None)
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"

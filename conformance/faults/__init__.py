@@ -1,0 +1,1 @@
+"""Stores and transports that fail on purpose, from a seed."""

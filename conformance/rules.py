@@ -1,0 +1,179 @@
+"""Rules: what the two suites are made of, and when each of them is tried.
+
+A rule is a method that takes a bench, marked with `rule`. The one marker drives its id, the text of the contract
+that it is about, the version of the suite that it came with, and the capabilities that it needs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
+
+import attrs
+import pytest
+
+from tidesync.conformance.domain import Domain
+from tidesync.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., object])
+
+SUITE_VERSION: Final = "2026.11"
+"""Year and month of the newest rules. Rules are added, and marked with their version; none changes its meaning."""
+MARKER: Final = "conformance"
+
+Standing: TypeAlias = Literal["run", "probe", "undeclared", "unavailable", "newer"]
+
+
+@attrs.frozen(kw_only=True)
+class Rule:
+    """One rule: `id`, its promise in one sentence, why it matters to a user, and what to look at when it fails.
+
+    `clause` is the text of the contract that it is tied to. `requires` are the capabilities without which it does
+    not apply. `shows` names the capability that this rule proves: it is also tried where that is not declared, and
+    then only the report says what came of it.
+    """
+
+    id: str
+    clause: str
+    since: str
+    requires: tuple[str, ...]
+    shows: str | None
+    name: str
+    promise: str
+    why: str
+    look: str
+
+
+def rule(
+    id: str,
+    clause: str,
+    *,
+    since: str = SUITE_VERSION,
+    requires: tuple[str, ...] = (),
+    shows: str | None = None,
+) -> Callable[[F], F]:
+    """Mark a method as a rule.
+
+    Its docstring has three parts: the promise, `Why:` and `Look at:`. `clause` quotes the contract. A rule that
+    `shows` a capability requires it, too.
+    """
+    needed = requires if shows is None or shows in requires else (shows, *requires)
+    marked: Callable[[F], F] = pytest.mark.conformance(
+        id, clause=clause, since=since, requires=needed, shows=shows
+    )
+    return marked
+
+
+def rule_of(function: object) -> Rule | None:
+    """The rule that a function is, if it is one."""
+    for mark in getattr(function, "pytestmark", ()):
+        if mark.name == MARKER:
+            promise, why, look = _parts(inspect.getdoc(function) or "")
+            return Rule(
+                id=mark.args[0],
+                name=getattr(function, "__name__", ""),
+                promise=promise,
+                why=why,
+                look=look,
+                **mark.kwargs,
+            )
+    return None
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    flat = re.sub(r"\s+", " ", text).strip()
+    promise, _, rest = flat.partition(" Why: ")
+    why, _, look = rest.partition(" Look at: ")
+    return promise, why, look
+
+
+class Suite:
+    """What both suites share: the adapter's declarations, and that its rules are all there."""
+
+    known_deviations: ClassVar[Mapping[str, str]] = {}
+    """Ids of rules that are known to be broken, and why: they must fail, and the report lists them."""
+    domain: ClassVar[Domain] = Domain()
+    """Which ids and values are legal."""
+
+    @classmethod
+    def rules(cls) -> Mapping[str, Rule]:
+        """The rules of the suite by id, whatever a subclass did to them."""
+        return {each.id: each for each, _ in _rules_of(cls)}
+
+
+def _suite_of(cls: type) -> type:
+    """The suite itself: the nearest ancestor that was published here."""
+    own = (base for base in cls.__mro__ if base.__module__.startswith("tidesync.conformance."))
+    return next(own, Suite)
+
+
+def _rules_of(cls: type) -> Iterator[tuple[Rule, Any]]:
+    suite = _suite_of(cls)
+    for name in sorted(dir(suite)):
+        function = getattr(suite, name)
+        found = rule_of(function)
+        if found is not None:
+            yield found, function
+
+
+def rules_of(cls: type) -> list[tuple[Rule, Any]]:
+    """The rules of a suite, in the order of their ids, each with its function."""
+    return sorted(_rules_of(cls), key=lambda pair: _order(pair[0].id))
+
+
+def altered(cls: type) -> Mapping[str, str]:
+    """The rules that a subclass deleted or overrode, by id, and what it did."""
+    found: dict[str, str] = {}
+    for each, function in _rules_of(cls):
+        there = getattr(cls, each.name, None)
+        if there is not function:
+            found[each.id] = (
+                f"{each.name} is {'deleted' if there is None else 'overridden'} in {cls.__qualname__}"
+            )
+    return found
+
+
+def check_deviations(cls: type, known: Mapping[str, str]) -> None:
+    """Raise `ConfigurationError` if a deviation names no rule of the suite, or gives no reason."""
+    ids = {each.id for each, _ in _rules_of(cls)}
+    for id, reason in known.items():
+        if id not in ids:
+            raise ConfigurationError(f"known_deviations names {id!r}, which is no rule of this suite")
+        if not reason:
+            raise ConfigurationError(f"known_deviations gives no reason for {id}: say why it is broken")
+
+
+def standing(each: Rule, offered: frozenset[str], version: str = SUITE_VERSION) -> Standing:
+    """Whether a rule is tried: `offered` are the declared capabilities.
+
+    "probe": tried because nobody declared what it shows; its failure is no failure. "unavailable": this machine
+    cannot try it. "newer": it came after the version that is wanted.
+    """
+    if version_key(each.since) > version_key(version):
+        return "newer"
+    missing = [need for need in each.requires if need not in offered and need not in PLATFORM]
+    if any(need in PLATFORM and not PLATFORM[need] for need in each.requires):
+        return "unavailable"
+    if not missing:
+        return "run"
+    return "probe" if missing == [each.shows] else "undeclared"
+
+
+PLATFORM: Final[Mapping[str, bool]] = {"fork": hasattr(os, "fork")}
+"""What a rule may need of the machine: processes that are copies of this one."""
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Versions in their order: "2026.2" is before "2026.11". Raises `ConfigurationError`."""
+    try:
+        return tuple(int(part) for part in version.split("."))
+    except ValueError as error:
+        raise ConfigurationError(f"a suite version is like {SUITE_VERSION}, not {version!r:.60}") from error
+
+
+def _order(id: str) -> tuple[str, int]:
+    kind, _, number = id.rpartition("-")
+    return kind, int(number)

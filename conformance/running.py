@@ -1,0 +1,209 @@
+"""The same rules without pytest: `check_store` and `check_transport`."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tidesync.conformance.domain import Domain
+from tidesync.conformance.expect import RuleBroken
+from tidesync.conformance.profiles import Profile, profile_of
+from tidesync.conformance.report import Report, Result, Verdict
+from tidesync.conformance.rules import (
+    SUITE_VERSION,
+    Rule,
+    Standing,
+    Suite,
+    check_deviations,
+    rules_of,
+    standing,
+    version_key,
+)
+from tidesync.conformance.store.bench import StoreBench
+from tidesync.conformance.store.suite import StoreConformance
+from tidesync.conformance.transport.bench import TransportBench, Wire, offered_by
+from tidesync.conformance.transport.suite import TransportConformance
+from tidesync.contracts.store import Store, StoreCapabilities
+from tidesync.contracts.transport import Transport, TransportCapabilities
+from tidesync.errors import ConfigurationError
+
+T = TypeVar("T")
+_SKIPPED: Mapping[Standing, Verdict] = {
+    "undeclared": Verdict.UNDECLARED,
+    "unavailable": Verdict.UNAVAILABLE,
+    "newer": Verdict.NEWER,
+}
+
+
+def check_store(
+    make_store: Callable[..., Store],
+    *,
+    capabilities: StoreCapabilities | None = None,
+    domain: Domain | None = None,
+    known_deviations: Mapping[str, str] | None = None,
+    make_locked: Callable[..., Store] | None = None,
+    profile: str | Profile | None = None,
+    only: Collection[str] = (),
+    version: str = SUITE_VERSION,
+) -> Report:
+    """Try every rule for stores (or `only` those), and report; `report.check()` raises if one failed.
+
+    `make_store(folder)` makes a store, not open yet, in a folder that is new for each rule: stores of one folder
+    share what they hold. A `make_store` without parameters makes a new and empty store at each call, which is enough
+    for a store that is neither durable nor for several processes. `make_locked` is the same with another key, for
+    an encrypted store. Raises `ConfigurationError` for what is declared wrongly, nothing for a rule that fails.
+    """
+    declared = capabilities or StoreCapabilities()
+    offered = frozenset(name for name in ("durable", "multiprocess", "encrypted") if getattr(declared, name))
+    if offered and not _takes_folder(make_store):
+        raise ConfigurationError(
+            f"the store is declared {', '.join(sorted(offered))}: make_store must take a folder to make it in"
+        )
+    sizes = profile_of(profile)
+
+    @contextmanager
+    def bench() -> Iterator[StoreBench]:
+        with (
+            tempfile.TemporaryDirectory(prefix="tidesync-") as name,
+            StoreBench(
+                _in_folder(make_store, Path(name)),
+                folder=Path(name),
+                profile=sizes,
+                capabilities=declared,
+                domain=domain,
+                make_locked=_in_folder(make_locked, Path(name)) if make_locked else None,
+            ) as made,
+        ):
+            yield made
+
+    return _report(
+        StoreConformance, bench, _name_of(make_store), declared, offered, domain,
+        known_deviations or {}, only, version,
+    )  # fmt: skip
+
+
+def check_transport(
+    make_clients: Callable[[Path], Sequence[Transport]],
+    *,
+    capabilities: TransportCapabilities | None = None,
+    domain: Domain | None = None,
+    known_deviations: Mapping[str, str] | None = None,
+    make_wire: Callable[[Sequence[Transport]], Wire] | None = None,
+    profile: str | Profile | None = None,
+    only: Collection[str] = (),
+    version: str = SUITE_VERSION,
+) -> Report:
+    """Try every rule for transports (or `only` those), and report; `report.check()` raises if one failed.
+
+    `make_clients(folder)` gives two or more clients, not open yet, of one remote that is new and empty at each call
+    (the folder is for whatever it keeps). `capabilities` are what `open` must tell; its identity is not compared.
+    `make_wire(clients)` gives what makes the wire of the first client fail. Raises as `check_store`.
+    """
+    declared = capabilities or TransportCapabilities(identity="")
+    sizes = profile_of(profile)
+
+    @contextmanager
+    def bench() -> Iterator[TransportBench]:
+        with tempfile.TemporaryDirectory(prefix="tidesync-") as name:
+            clients = make_clients(Path(name))
+            wire = make_wire(clients) if make_wire else None
+            with TransportBench(
+                clients, profile=sizes, capabilities=declared, domain=domain, wire=wire
+            ) as made:
+                yield made
+
+    return _report(
+        TransportConformance, bench, _name_of(make_clients), declared,
+        offered_by(declared, wire=make_wire is not None), domain, known_deviations or {}, only, version,
+    )  # fmt: skip
+
+
+def _report(
+    suite: type[Suite],
+    bench: Callable[[], AbstractContextManager[Any]],
+    adapter: str,
+    capabilities: object,
+    offered: frozenset[str],
+    domain: Domain | None,
+    known: Mapping[str, str],
+    only: Collection[str],
+    version: str,
+) -> Report:
+    check_deviations(suite, known)
+    _ = version_key(version)
+    unknown = sorted(set(only) - {each.id for each, _ in rules_of(suite)})
+    if unknown:
+        raise ConfigurationError(f"no rule of this suite has the id {unknown[0]!r:.60}")
+    results = [
+        _tried(each, function, suite(), bench, standing(each, offered, version), known.get(each.id))
+        for each, function in rules_of(suite)
+        if not only or each.id in only
+    ]
+    return Report(
+        adapter=adapter,
+        capabilities=repr(capabilities),
+        results=results,
+        narrowing=domain.says if domain else "",
+        version=version,
+    )
+
+
+def _tried(
+    each: Rule,
+    function: Callable[[Any, Any], None],
+    suite: Suite,
+    bench: Callable[[], AbstractContextManager[Any]],
+    how: Standing,
+    deviation: str | None,
+) -> Result:
+    if how in _SKIPPED:
+        return Result(rule=each, verdict=_SKIPPED[how], detail=" ".join(each.requires))
+    begun = time.perf_counter()
+    error: Exception | None = None
+    try:
+        with bench() as made:
+            function(suite, made)
+    except Exception as raised:  # noqa: BLE001  # whatever a stranger's store raises is a result
+        error = raised
+    verdict, detail = judged(error, how, deviation)
+    return Result(rule=each, verdict=verdict, detail=detail, seconds=time.perf_counter() - begun, error=error)
+
+
+def judged(error: BaseException | None, how: Standing, deviation: str | None) -> tuple[Verdict, str]:
+    """What a rule that was tried came to, and why."""
+    if error is None:
+        if how == "probe":
+            return Verdict.WORKS, "declare it, and its other rules are tried"
+        if deviation is not None:
+            return Verdict.HOLDS, f"take it out of known_deviations: {deviation}"
+        return Verdict.PASSED, ""
+    if how == "probe":
+        return Verdict.UNDECLARED, ""
+    if deviation is not None:
+        return Verdict.DEVIATES, deviation
+    told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    return (Verdict.BROKEN if isinstance(error, RuleBroken) else Verdict.ERROR), told
+
+
+def _takes_folder(make: Callable[..., object]) -> bool:
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(
+        each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) and each.default is each.empty
+        for each in parameters
+    )
+
+
+def _in_folder(make: Callable[..., Store], folder: Path) -> Callable[[], Store]:
+    return (lambda: make(folder)) if _takes_folder(make) else make
+
+
+def _name_of(make: Callable[..., object]) -> str:
+    return f"{getattr(make, '__module__', '')}:{getattr(make, '__qualname__', type(make).__name__)}"

@@ -1,0 +1,73 @@
+"""The suite for stores: what an author subclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tidesync.conformance.profiles import profile_of
+from tidesync.conformance.rules import Suite
+from tidesync.conformance.store.bench import StoreBench
+from tidesync.conformance.store.calls import Calls
+from tidesync.conformance.store.costs import Costs
+from tidesync.conformance.store.durability import Durability
+from tidesync.conformance.store.encryption import Encryption
+from tidesync.conformance.store.machine import Machine
+from tidesync.conformance.store.processes import Processes
+from tidesync.conformance.store.queries import Queries
+from tidesync.conformance.store.schemas import Schemas
+from tidesync.conformance.store.transactions import Transactions
+from tidesync.conformance.store.turns import Turns
+from tidesync.conformance.store.values import Values
+from tidesync.contracts.store import Store, StoreCapabilities
+
+
+class StoreConformance(
+    Calls,
+    Transactions,
+    Turns,
+    Schemas,
+    Costs,
+    Values,
+    Queries,
+    Durability,
+    Processes,
+    Encryption,
+    Machine,
+    Suite,
+):
+    """The rules for stores, as tests: subclass it, declare `capabilities`, and define the fixture `make_store`.
+
+    `make_store` returns a function without arguments. Each call makes a store, not open yet, on the same place: a
+    new and empty one for each test. A store that is declared `encrypted` also has the fixture `make_locked_store`:
+    the same with another key.
+    """
+
+    capabilities: ClassVar[StoreCapabilities] = StoreCapabilities()
+
+    @pytest.fixture
+    def make_locked_store(self) -> Callable[[], Store] | None:
+        """Makes a store on the same place with another key; None where nothing is encrypted."""
+        return None
+
+    @pytest.fixture
+    def bench(
+        self,
+        make_store: Callable[[], Store],
+        make_locked_store: Callable[[], Store] | None,
+        tmp_path: Path,
+        request: pytest.FixtureRequest,
+    ) -> Generator[StoreBench, None, None]:
+        """What the rules work with."""
+        with StoreBench(
+            make_store,
+            folder=tmp_path,
+            profile=profile_of(request.config.getoption("conformance_profile", None)),
+            capabilities=self.capabilities,
+            domain=self.domain,
+            make_locked=make_locked_store,
+        ) as bench:
+            yield bench
