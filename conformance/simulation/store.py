@@ -1,19 +1,19 @@
 """The memory store, quick at the few queries that the engine asks of its own tables.
 
 Compiling a query costs more than asking it of three rows, and a simulation does little else. What a query of a user's
-table means is left to the memory store, and some runs use that for everything.
+table means is left to the memory store, and some runs use that for everything. A world runs in one thread.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
 from typing import Any
 
 from tidesync.query import And, Compare, Expr, Field, In, Query, Value
 from tidesync.records import Record
-from tidesync.stores import memory
-from tidesync.stores.memory import Matches, MemoryStore, MemoryTransaction
+from tidesync.stores.memory import Matches, MemoryStore, MemoryTransaction, copied
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le,
@@ -21,7 +21,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class QuickStore(MemoryStore):
-    """A memory store that trusts the engine with its own tables."""
+    """A memory store that trusts the engine with its own tables: it hands out their rows as they are."""
 
     def matches(self, query: Query) -> Matches:
         """The condition, compiled by hand where it is one of those that the engine asks."""
@@ -32,29 +32,64 @@ class QuickStore(MemoryStore):
         return super().matches(query)
 
     def transaction(self, *, write: bool) -> MemoryTransaction:
-        """As the memory store's."""
+        """As the memory store's, for one thread alone."""
         return _QuickTransaction(self, write)
 
 
 class _QuickTransaction(MemoryTransaction):
+    def __enter__(self) -> MemoryTransaction:
+        self._tables, self._generation, self._live = self._store.tables, self._store.generation, True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live = False
+        if kind is None:
+            for name, changes in self._changes.items():
+                rows = self._tables[name]
+                for id, row in changes.items():
+                    if row is not None:
+                        rows[id] = row
+                    else:
+                        _ = rows.pop(id, None)
+
+    def get(self, table: str, ids: Sequence[str]) -> list[Record | None]:
+        rows, changes = self._tables[table], self._changes.get(table)
+        found = [changes[id] if changes and id in changes else rows.get(id) for id in ids]
+        return found if table.startswith("__") else [row and copied(row) for row in found]
+
+    def select(self, query: Query) -> Iterator[Record]:
+        if query.table.startswith("__") and query.fields is None:
+            return iter(self._selected(query))
+        return super().select(query)
+
     def put(self, table: str, records: Sequence[Record]) -> None:
         if not table.startswith("__"):
             super().put(table, records)
             return
-        self._check(table, write=True)
-        copied = memory.copied
-        self._changes.setdefault(table, {}).update((row["id"], copied(row)) for row in records)  # type: ignore[misc]
+        changes = self._changes.setdefault(table, {})
+        for row in records:
+            changes[row["id"]] = row  # type: ignore[index]  # the engine's own ids are text
 
 
 def _quick(where: Expr | None) -> Matches | None:
+    """What the condition says, if it is of the kinds that the engine asks; else None."""
     if where is None:
-        return lambda row: True
-    tests = [_test(item) for item in (where.items if isinstance(where, And) else (where,))]
-    if None in tests:
-        return None
+        return _anything
+    tests: list[Matches] = []
+    for item in where.items if isinstance(where, And) else (where,):
+        test = _test(item)
+        if test is None:
+            return None
+        tests.append(test)
     if len(tests) == 1:
         return tests[0]
-    return lambda row: all(test(row) for test in tests)  # type: ignore[misc]
+    return lambda row: all(test(row) for test in tests)
+
+
+def _anything(_: Record) -> bool:
+    return True
 
 
 def _test(item: Expr) -> Matches | None:
