@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
@@ -18,6 +18,7 @@ from tests.engine.law_world import (
     Device,
     Key,
     Remote,
+    State,
     new_record,
     refuses,
 )
@@ -93,9 +94,6 @@ class Counts:
 
 class Broken(AssertionError):
     """A history that breaks the law."""
-
-
-State: TypeAlias = dict[str, dict[str, Record]]
 
 
 @attrs.frozen(eq=False)
@@ -177,10 +175,9 @@ class Explorer:
             key: {**record, "version": str(n)} for n, (key, record) in enumerate(held.items(), 1)
         }
         self.device.put_back(self.empty)
-        with self.device.store.transaction(write=True) as transaction:
-            for (table, _), copy in rows.items():
-                assert alive(copy)
-                transaction.put(table, [copy])
+        for (table, _), copy in rows.items():
+            assert alive(copy)
+            self.device.tables.put(table, [copy])
         remote = Remote(rows, self.remembers, {}, len(rows))
         return Point(self.device.taken_down(), remote, held, (), False, (f"begin {held}",))
 
@@ -273,8 +270,8 @@ class Explorer:
                 sent += self._took_effect(point, each.change, outcome)
                 outcomes.append(outcome)
             self.device.settle(batch, outcomes[::-1], run)
-        tables = self.device.store.tables
-        self._equal(point, "the queue is empty", {}, {**tables[OPERATIONS], **tables[HEADS], **tables[EDGES]})
+        state = self.device.tables.state
+        self._equal(point, "the queue is empty", {}, {**state[OPERATIONS], **state[HEADS], **state[EDGES]})
         self._equal(point, "the remote ends as after the uncollapsed history", point.held, remote.contents)
         self._equal(point, "the device ends equal", point.held, self.device.contents())
         accepted = point.classic is not None and classic_accepted(point.classic, point.remote.contents)

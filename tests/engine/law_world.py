@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -19,19 +19,19 @@ from tidesync.contracts.transport import (
     Version,
 )
 from tidesync.ledger import Ledger
-from tidesync.query import And, Compare, Field, Query, Value
+from tidesync.query import And, Compare, Expr, Field, In, Query, Value
 from tidesync.queue import Queue
 from tidesync.records import Copy, Record, Tombstone, alive, content_of, version_of
 from tidesync.rows import META, SYSTEM_TABLES
 from tidesync.schema import Column, TableSchema
 from tidesync.sending import Run, Sent, mark
 from tidesync.settling import settle_all
-from tidesync.stores.memory import MemoryStore
-from tidesync.values import ColumnType
 
 Key: TypeAlias = tuple[str, str]
 Contents: TypeAlias = dict[Key, Record]
 """What is alive, by table and id, without system fields."""
+State: TypeAlias = dict[str, dict[str, Record]]
+"""The rows of each table by id."""
 ITEMS_OF_ONE_LIST: tuple[Key, ...] = (("items", "A"), ("items", "B"), ("lists", "L"))
 ONE_ITEM_OF_LISTS: tuple[Key, ...] = (("items", "A"), ("lists", "L"), ("lists", "M"))
 
@@ -112,83 +112,116 @@ def _holds(expected: Expected, now: Copy) -> bool:
 # ---- the device
 
 
-class QuickStore(MemoryStore):
-    """The memory store, with the plain conditions that the engine asks for compiled without a tree walk."""
+class Tables:
+    """Records in memory, for one thread and for the engine's queue alone: nothing is checked, nothing rolled back.
 
-    def matches(self, query: Query) -> Callable[[Record], bool]:
-        """As in the memory store: plain comparisons of text and numbers with values that are never null."""
+    A table is replaced, never changed, so that a state is taken down and put back by its names. The law takes tens
+    of millions of steps on it; what a whole store promises is shown elsewhere.
+    """
+
+    def __init__(self, tables: Iterable[TableSchema]) -> None:
+        self.state: State = {table.name: {} for table in tables}
+
+    def get(self, table: str, ids: Sequence[str]) -> list[Record | None]:
+        """As the contract says."""
+        rows = self.state[table]
+        return [None if (row := rows.get(id)) is None else row.copy() for id in ids]
+
+    def select(self, query: Query) -> Iterator[Record]:
+        """Where its conditions compare fields with values that are never null."""
+        rows = list(self.state[query.table].values())
         where = query.where
-        items = where.items if isinstance(where, And) else (where,)
-        tests: list[tuple[str, Any, Any]] = []
-        for item in items:
-            match item:
-                case Compare(sign, Field(field, kind), Value(value)) if sign in SIGNS and kind in PLAIN:
-                    tests.append((field, SIGNS[sign], value))
-                case _:
-                    return super().matches(query)
-        if len(tests) == 1:
-            ((field, test, value),) = tests
-            return lambda row: test(row[field], value)
-        return lambda row: all(test(row[field], value) for field, test, value in tests)
+        for item in where.items if isinstance(where, And) else () if where is None else (where,):
+            rows = _kept(rows, item) if rows else rows
+        names = (
+            [order.by.name for order in query.order if isinstance(order.by, Field)] if len(rows) > 1 else []
+        )
+        rows.sort(key=lambda row: tuple(row[name] for name in (*names, "id")))
+        stop = None if query.take is None else query.skip + query.take
+        return iter([row.copy() for row in rows[query.skip : stop]])
+
+    def count(self, query: Query) -> int:
+        """As the contract says, without skip and take."""
+        return len(list(self.select(query)))
+
+    def put(self, table: str, records: Sequence[Record]) -> None:
+        """As the contract says."""
+        self.state[table] = {**self.state[table], **{str(record["id"]): record.copy() for record in records}}
+
+    def delete(self, table: str, ids: Sequence[str]) -> int:
+        """As the contract says."""
+        rows = self.state[table]
+        left = {id: row for id, row in rows.items() if id not in ids}
+        self.state[table] = left
+        return len(rows) - len(left)
+
+    def delete_where(self, query: Query) -> int:
+        """As the contract says."""
+        return self.delete(query.table, [str(row["id"]) for row in self.select(query)])
 
 
-SIGNS = {"eq": operator.eq, "gt": operator.gt, "lt": operator.lt, "le": operator.le}
-PLAIN = (ColumnType.STRING, ColumnType.INTEGER)
+def _kept(rows: list[Record], item: Expr) -> list[Record]:
+    """Those of the rows that a condition holds for, out of the few kinds that the queue asks."""
+    match item:
+        case Compare(sign, Field(field), Value(value)):
+            test: Callable[[Any, Any], bool] = getattr(operator, sign)
+            return [row for row in rows if test(row[field], value)]
+        case In(Field(field), values):
+            return [row for row in rows if row[field] in values]
+        case _:
+            raise NotImplementedError(f"the queue has not asked this before: {item}")
 
 
 class Device:
-    """The real queue on a memory store whose state can be taken down and put back."""
+    """The real queue on tables whose state can be taken down and put back."""
 
     def __init__(self, *, declared: bool) -> None:
         self.schemas = schemas(declared=declared)
-        self.store = QuickStore()
-        self.store.open([*SYSTEM_TABLES, *self.schemas.values()])
+        self.tables = Tables([*SYSTEM_TABLES, *self.schemas.values()])
 
-    def taken_down(self) -> dict[str, dict[str, Record]]:
-        """The state; rows are replaced whole by the store, never changed."""
-        return {name: dict(rows) for name, rows in self.store.tables.items()}
+    def taken_down(self) -> State:
+        """The state; tables are replaced whole, never changed."""
+        return self.tables.state.copy()
 
-    def put_back(self, state: Mapping[str, dict[str, Record]]) -> None:
+    def put_back(self, state: State) -> None:
         """Return to a state."""
-        self.store.tables = {name: dict(rows) for name, rows in state.items()}
+        self.tables.state = state.copy()
 
     def write(self, key: Key, content: Record | None) -> None:
         """One local edit, in one transaction."""
-        with self.store.transaction(write=True) as transaction:
-            queue = Queue(Ledger(transaction, self.schemas, nonce="n", now=0.0))
-            queue.write(*key, content)
-            _ = queue.close("local")
+        queue = self._queue()
+        queue.write(*key, content)
+        _ = queue.close("local")
 
     def begin(self, max_changes: int) -> Run:
         """What a push keeps in mind."""
-        with self.store.transaction(write=False) as transaction:
-            row = transaction.get(META, ["counters"])[0]
+        row = self.tables.get(META, ["counters"])[0]
         sequence = row["value"][0] if row is not None else 0  # type: ignore[index]  # a list
         return Run(snapshot=sequence, max_changes=max_changes)  # type: ignore[arg-type]  # a number
 
     def mark(self, run: Run) -> list[Sent]:
         """Mark the next operations that may travel together."""
-        with self.store.transaction(write=True) as transaction:
-            queue = Queue(Ledger(transaction, self.schemas, nonce="n", now=0.0))
-            batch = mark(queue, run)
-            _ = queue.close("push")
+        queue = self._queue()
+        batch = mark(queue, run)
+        _ = queue.close("push")
         return batch
 
     def settle(self, batch: Sequence[Sent], outcomes: Sequence[Outcome], run: Run) -> None:
         """Settle what came of it."""
-        with self.store.transaction(write=True) as transaction:
-            queue = Queue(Ledger(transaction, self.schemas, nonce="n", now=0.0))
-            settle_all(queue, batch, outcomes, run)
-            _ = queue.close("push")
+        queue = self._queue()
+        settle_all(queue, batch, outcomes, run)
+        _ = queue.close("push")
 
     def contents(self) -> Contents:
         """What the user sees."""
-        found: Contents = {}
-        with self.store.transaction(write=False) as transaction:
-            for table in self.schemas:
-                for row in transaction.select(Query(table)):
-                    found[table, str(row["id"])] = content_of(row) or {}
-        return found
+        return {
+            (table, id): content_of(row) or {}
+            for table in self.schemas
+            for id, row in self.tables.state[table].items()
+        }
+
+    def _queue(self) -> Queue:
+        return Queue(Ledger(self.tables, self.schemas, nonce="n", now=0.0))
 
 
 def new_record(key: Key, name: str | None) -> Record:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -42,6 +44,14 @@ CASES = {
     ("one item of two lists", 4): 160_851,
     ("one item of two lists", 5): 1_346_059,
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_collections() -> Iterator[None]:
+    """An exploration leaves no cycles behind, and what it keeps would be walked over and over."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.mark.parametrize(("layout", "declared", "remembers", "edits"), RUNS)
