@@ -105,7 +105,9 @@ class SQLiteStore:
         if mode not in ("rwc", "rw", "ro"):
             raise ConfigurationError(f'mode is "rwc", "rw" or "ro", not {mode!r:.60}')
         self.file: Final = File(str(Path(name).absolute()), synchronous, busy_timeout, mode, read_timeout)
-        self.capabilities: Final = StoreCapabilities(durable=synchronous == "full", multiprocess=True)
+        self.capabilities: Final = StoreCapabilities(
+            durable=synchronous == "full", multiprocess=True, indexed=True
+        )
         self.active: set[int] = set()
         self.generation = 0
         self.format = 0

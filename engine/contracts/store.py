@@ -3,16 +3,22 @@
 A store keeps tables of records. The engine's own tables (their names start with `__`) are ordinary tables.
 Rules that every store keeps:
 
-* A transaction is atomic and isolated, and is rolled back on any exception. Readers see one committed state.
+* A transaction is atomic and isolated, and is rolled back on any exception, which comes out as it was raised.
+  Readers see one committed state.
 * Write transactions run strictly one after another, across threads, and across processes where
   `multiprocess` is declared. A long wait is `StoreBusy`. A transaction inside a transaction of the same
-  thread is a `StoreError`.
+  thread is a `StoreError`, and leaves the outer one as it was.
+* Any thread may use an open store, whichever opened it. Before `open` and after `close` it is `StoreClosed`.
+* A call that raises a `UsageError` has done nothing, and its transaction goes on: a table that was not opened is
+  `UnknownTable`, an id that is not text `InvalidId`. Writing in a transaction that only reads is a `StoreError`.
+* Every name that `TableSchema` takes is a name; two that differ in case are two.
 * Every JSON value comes back exactly, also in fields that the schema does not name and where it does not
   fit the declared type: null, bool, signed 64-bit integers, finite floats bit for bit, any text without lone
   surrogates (NUL included), lists, objects. Absent is not null. What is not JSON is `InvalidRecord`, naming the field.
 * A query means what `tidesync.predicate` says.
-* `TableSchema.indexes` promise cost: equalities on a prefix, at most one range on the next column, ordered
-  by the index, costs O(log n + rows returned). The memory store may scan.
+* `TableSchema.indexes` promise cost, where `indexed` is declared: equalities on a prefix, at most one range on the
+  next column, ordered by the index, costs O(log n + rows returned), and so does `get`. An iterator reads as it is
+  asked, not much ahead. The memory store may scan.
 * A record belongs to the caller once returned, and to the store once put: neither side sees later changes of the other.
 """
 
@@ -36,6 +42,7 @@ class StoreCapabilities:
     durable: bool = False
     multiprocess: bool = False
     encrypted: bool = False
+    indexed: bool = False
 
 
 class StoreTransaction(Protocol):
@@ -78,8 +85,9 @@ class Store(Protocol):
         """Create or upgrade the tables; idempotent, and may be called again with more tables.
 
         A new column is added, and takes over the values that were kept as unknown fields under its name;
-        a removed one is kept as an unknown field; a changed type that would lose values is `SchemaMismatch`
-        and nothing is touched.
+        a removed one is kept as an unknown field; a changed type that would lose values (one that is stored does not
+        decode as the new type) is `SchemaMismatch` and nothing is touched. Indexes come and go as declared. Where
+        `multiprocess` is declared, stores on the same place that were opened with older declarations go on.
         """
         ...
 
@@ -88,5 +96,5 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Release everything; idempotent."""
+        """Release everything; idempotent. A transaction under way writes nothing; the store may be opened again."""
         ...
