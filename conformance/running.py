@@ -25,6 +25,7 @@ from tidesync.conformance.rules import (
     version_key,
 )
 from tidesync.conformance.store.bench import StoreBench
+from tidesync.conformance.store.bench import offered_by as store_offers
 from tidesync.conformance.store.suite import StoreConformance
 from tidesync.conformance.transport.bench import TransportBench, Wire, offered_by
 from tidesync.conformance.transport.suite import TransportConformance
@@ -47,6 +48,7 @@ def check_store(
     domain: Domain | None = None,
     known_deviations: Mapping[str, str] | None = None,
     make_locked: Callable[..., Store] | None = None,
+    count_steps: Callable[[], int] | None = None,
     profile: str | Profile | None = None,
     only: Collection[str] = (),
     version: str = SUITE_VERSION,
@@ -56,13 +58,14 @@ def check_store(
     `make_store(folder)` makes a store, not open yet, in a folder that is new for each rule: stores of one folder
     share what they hold. A `make_store` without parameters makes a new and empty store at each call, which is enough
     for a store that is neither durable nor for several processes. `make_locked` is the same with another key, for
-    an encrypted store. Raises `ConfigurationError` for what is declared wrongly, nothing for a rule that fails.
+    an encrypted store. `count_steps()` tells how many steps all stores took so far (see `StoreConformance`). Raises `ConfigurationError` for what is declared wrongly, nothing for a rule that fails.
     """
     declared = capabilities or StoreCapabilities()
-    offered = frozenset(name for name in ("durable", "multiprocess", "encrypted") if getattr(declared, name))
-    if offered and not _takes_folder(make_store):
+    offered = store_offers(declared)
+    shared = sorted(offered - {"indexed"})
+    if shared and not _takes_folder(make_store):
         raise ConfigurationError(
-            f"the store is declared {', '.join(sorted(offered))}: make_store must take a folder to make it in"
+            f"the store is declared {', '.join(shared)}: make_store must take a folder to make it in"
         )
     sizes = profile_of(profile)
 
@@ -77,6 +80,7 @@ def check_store(
                 capabilities=declared,
                 domain=domain,
                 make_locked=_in_folder(make_locked, Path(name)) if make_locked else None,
+                count_steps=count_steps,
             ) as made,
         ):
             yield made

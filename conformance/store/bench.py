@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
@@ -23,6 +24,11 @@ from tidesync.records import Record
 from tidesync.schema import TableSchema
 
 
+def offered_by(capabilities: StoreCapabilities) -> frozenset[str]:
+    """What rules may require: the names of the capabilities that are declared."""
+    return frozenset(name for name, declared in attrs.asdict(capabilities).items() if declared)
+
+
 class StoreBench:
     """The place of one rule. Stores made by one bench share what they hold, as far as they are durable."""
 
@@ -35,10 +41,12 @@ class StoreBench:
         capabilities: StoreCapabilities | None = None,
         domain: Domain | None = None,
         make_locked: Callable[[], Store] | None = None,
+        count_steps: Callable[[], int] | None = None,
     ) -> None:
         self._make, self._make_locked = make_store, make_locked
         self._made: list[Store] = []
         self.folder, self.profile = folder, profile
+        self.count_steps = count_steps
         self.capabilities = capabilities or StoreCapabilities()
         self.domain = domain or Domain()
         self.program = Program(make_store)

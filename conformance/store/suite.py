@@ -44,6 +44,10 @@ class StoreConformance(
     `make_store` returns a function without arguments. Each call makes a store, not open yet, on the same place: a
     new and empty one for each test. A store that is declared `encrypted` also has the fixture `make_locked_store`:
     the same with another key.
+
+    A store that is declared `indexed` may have the fixture `count_steps`: a function that tells how many steps the
+    stores of the test took so far. A step is whatever grows with what is read: rows or pages visited, instructions
+    of a database. Without it, seconds are measured, and the bounds are wide.
     """
 
     capabilities: ClassVar[StoreCapabilities] = StoreCapabilities()
@@ -54,10 +58,16 @@ class StoreConformance(
         return None
 
     @pytest.fixture
+    def count_steps(self) -> Callable[[], int] | None:
+        """Tells how many steps were taken so far; None where nobody counts."""
+        return None
+
+    @pytest.fixture
     def bench(
         self,
         make_store: Callable[[], Store],
         make_locked_store: Callable[[], Store] | None,
+        count_steps: Callable[[], int] | None,
         tmp_path: Path,
         request: pytest.FixtureRequest,
     ) -> Generator[StoreBench, None, None]:
@@ -69,5 +79,6 @@ class StoreConformance(
             capabilities=self.capabilities,
             domain=self.domain,
             make_locked=make_locked_store,
+            count_steps=count_steps,
         ) as bench:
             yield bench
