@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol
 
 import attrs
-from hypothesis import given
+from hypothesis import errors, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tidesync.conformance.domain import Domain
-from tidesync.conformance.expect import fail
+from tidesync.conformance.expect import RuleBroken, fail
 from tidesync.conformance.profiles import Profile
-from tidesync.conformance.transport.tables import TABLES, THING
+from tidesync.conformance.program import Program
+from tidesync.conformance.transport.tables import KNOWN, TABLES, THING
 from tidesync.contracts.transport import (
     Absent,
     Anything,
@@ -89,10 +90,17 @@ def offered_by(declared: TransportCapabilities, *, wire: bool) -> frozenset[str]
         "incremental": declared.cursor > CursorGuarantee.FULL_SCAN,
         "ties": declared.cursor >= CursorGuarantee.KEYSET,
         "horizon": declared.cursor >= CursorGuarantee.HORIZON,
+        "overlap": overlap_of(declared) > 0,
         "size_limit": declared.max_bytes is not None,
         "wire": wire,
     }
     return frozenset(name for name, has in found.items() if has)
+
+
+def overlap_of(declared: TransportCapabilities) -> float:
+    """Seconds that a pull must rewind by so that nothing is missed, as declared."""
+    weak = CursorGuarantee.FULL_SCAN < declared.cursor < CursorGuarantee.HORIZON
+    return declared.overlap if weak else 0.0
 
 
 @attrs.frozen(kw_only=True)
@@ -117,12 +125,14 @@ class TransportBench:
         capabilities: TransportCapabilities | None = None,
         domain: Domain | None = None,
         wire: Wire | None = None,
+        made_by: object = None,
     ) -> None:
         if len(clients) < 2:
             raise ConfigurationError(
                 f"give two or more clients of one remote, to see what one tells the other; not {len(clients)}"
             )
-        self.clients = tuple(clients)
+        self.program = Program(made_by, clients=True, known=KNOWN)
+        self.clients = tuple(self.program.client(client, number) for number, client in enumerate(clients))
         self.profile = profile
         self.capabilities = capabilities or TransportCapabilities(identity="")
         self.domain = domain or Domain()
@@ -134,6 +144,8 @@ class TransportBench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            self.program.attach(error)
         if self._wire is not None:
             self._wire.heal()
         for client in self.clients:
@@ -227,7 +239,7 @@ class TransportBench:
         departed: list[str] = []
         pages: list[Page] = []
         wanted = PullRequest(query=query or Query(THING.name), cursor=cursor, **request)
-        for _ in range(_PAGES):
+        while True:
             page = client.pull(wanted)
             pages.append(page)
             for record in page.records:
@@ -247,12 +259,14 @@ class TransportBench:
                     pages=tuple(pages),
                 )
             wanted = attrs.evolve(wanted, cursor=page.cursor, overlap=0.0)
-        fail(f"a pull of {wanted.query.table} does not end: {_PAGES} pages said that there are more")
+            if len(pages) == _PAGES:
+                fail(f"a pull of {wanted.query.table} does not end: {_PAGES} pages said that there are more")
 
     def each(self, check: Callable[..., None], **strategies: st.SearchStrategy[Any]) -> None:
         """Call `check` with examples of the strategies: a property. They share the remote: use new ids in each."""
 
         def tried(**values: Any) -> None:
+            self.program.mark()
             check(**values)
 
         tried.__name__ = tried.__qualname__ = check.__qualname__
@@ -260,4 +274,17 @@ class TransportBench:
 
     def machine(self, made: Callable[[], RuleBasedStateMachine]) -> None:
         """Run a state machine in as many steps as the profile says."""
-        run_state_machine_as_test(made, settings=self.profile.settings(self.profile.machines))
+        with _found():
+            run_state_machine_as_test(made, settings=self.profile.settings(self.profile.machines))
+
+
+@contextmanager
+def _found() -> Generator[None, None, None]:
+    """A rule that was seen broken is broken, also where the next try, on what the last one left, did not show it."""
+    try:
+        yield
+    except errors.FlakyFailure as flaky:
+        seen = [each for each in flaky.exceptions if isinstance(each, RuleBroken)]
+        if not seen:
+            raise
+        raise seen[0] from flaky
