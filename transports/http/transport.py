@@ -216,6 +216,7 @@ class HttpTransport:
         raise refusal(reply, f"{identity_of(self._base)}/tables")
 
 
+@cache
 def _version() -> str:
     try:
         return importlib.metadata.version("tidesync")
