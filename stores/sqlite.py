@@ -2,78 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
 import os
-import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Final, Literal
 
-import apsw
+from tidesync.stores.apsw_driver import ApswDriver
+from tidesync.stores.file_store import FileStore, Mode, Synchronous
 
-from tidesync.contracts.store import StoreCapabilities
-from tidesync.errors import (
-    ConfigurationError,
-    StoreBusy,
-    StoreClosed,
-    StoreCorrupt,
-    StoreError,
-    StoreReadOnly,
-)
-from tidesync.schema import TableSchema
-from tidesync.stores.sql.ddl import COUNTER, FORMAT
-from tidesync.stores.sql.migrations import changed, read_layouts, upgrade
-from tidesync.stores.sql.rows import Codec
-from tidesync.stores.sqlite_file import (
-    Connection,
-    File,
-    Process,
-    check_file,
-    connect,
-    create,
-    look,
-    patiently,
-    translated,
-)
-from tidesync.stores.sqlite_transaction import SQLiteTransaction
-from tidesync.stores.turns import Turns
-
-Synchronous = Literal["full", "normal"]
-Mode = Literal["rwc", "rw", "ro"]
-
-_log: Final = logging.getLogger(__name__)
-_IDLE_LIMIT: Final = 8
-_TIMEOUT_LIMIT: Final = 2_000_000  # SQLite counts milliseconds, in 32 bits
-_LAYOUTS_LIMIT: Final = 4
-
-_turns: dict[tuple[object, str], Turns] = {}
-"""One queue of writers for each file, shared by all stores of this process."""
-_inherited: list[object] = []
-"""Connections opened before a fork: the child must neither use nor close them, so they are kept for ever."""
+__all__ = ["Mode", "SQLiteStore", "Synchronous"]
 
 
-def _checked(path: str | os.PathLike[str], busy_timeout: object, read_timeout: object) -> str:
-    wrong = f"path is the path of a file, as text or a Path, not {path!r:.60}"
-    try:
-        name = os.fspath(path)
-    except TypeError as error:
-        raise ConfigurationError(wrong) from error
-    if type(name) is not str:
-        raise ConfigurationError(wrong)
-    if not isinstance(busy_timeout, int | float) or not 0 <= busy_timeout <= _TIMEOUT_LIMIT:
-        raise ConfigurationError(
-            f"busy_timeout is in seconds, from 0 to {_TIMEOUT_LIMIT}, not {busy_timeout!r:.60}"
-        )
-    if read_timeout is not None and (not isinstance(read_timeout, int | float) or not read_timeout > 0):
-        raise ConfigurationError(
-            f"read_timeout is in seconds, above 0, or None for any time, not {read_timeout!r:.60}"
-        )
-    return name
-
-
-class SQLiteStore:
+class SQLiteStore(FileStore):
     """Records in one SQLite file, safe for several threads and processes.
 
     `synchronous` "full" makes an acknowledged write survive power loss; with "normal" the last ones may
@@ -95,188 +32,12 @@ class SQLiteStore:
         read_timeout: float | None = None,
         mode: Mode = "rwc",
     ) -> None:
-        name = _checked(path, busy_timeout, read_timeout)
-        if name in ("", ":memory:") or "\0" in name:
-            raise ConfigurationError(
-                f"{name!r} is not the path of a file; MemoryStore keeps records in memory"
-            )
-        if synchronous not in ("full", "normal"):
-            raise ConfigurationError(f'synchronous is "full" or "normal", not {synchronous!r}')
-        if mode not in ("rwc", "rw", "ro"):
-            raise ConfigurationError(f'mode is "rwc", "rw" or "ro", not {mode!r:.60}')
-        self.file: Final = File(str(Path(name).absolute()), synchronous, busy_timeout, mode, read_timeout)
-        self.capabilities: Final = StoreCapabilities(
-            durable=synchronous == "full", multiprocess=True, indexed=True
+        super().__init__(
+            ApswDriver(),
+            path,
+            synchronous=synchronous,
+            busy_timeout=busy_timeout,
+            read_timeout=read_timeout,
+            mode=mode,
+            encrypted=False,
         )
-        self.active: set[int] = set()
-        self.generation = 0
-        self.format = 0
-        """The format of the file that is open; 0 before."""
-        self._mutex = threading.Lock()
-        self._idle: list[Connection] = []
-        self._process = Process.token
-        self._real_path = self.file.path
-        self._codecs: dict[int, dict[str, Codec]] = {}
-        self._opened: frozenset[str] = frozenset()
-        self._is_open = False
-
-    def __repr__(self) -> str:
-        return f"SQLiteStore({self.file.path!r})"
-
-    def open(self, tables: Sequence[TableSchema]) -> None:
-        self.check_fork()
-        self._real_path = os.path.realpath(self.file.path)
-        me = self.enter_thread()
-        try:
-            self._take_turn()
-            try:
-                self._open(tables)
-            finally:
-                self._turns().give_back()
-        finally:
-            self.leave_thread(me)
-
-    def _open(self, tables: Sequence[TableSchema]) -> None:
-        if not self._is_open:
-            check_file(self.file)
-            if self.file.mode == "rwc":
-                create(self.file)
-                self.format = FORMAT
-            else:
-                self.format = look(self.file)
-        if self.file.mode != "rwc":
-            self._is_open = True
-            return
-        connection = self.borrow()
-        try:
-            with translated(self.file):
-                _ = self._begin(connection, write=False)
-                pending = changed(read_layouts(connection), tables)
-                _ = connection.execute("COMMIT")
-                if pending:
-                    _ = self._begin(connection, write=True)
-                    upgrade(connection, tables)
-                    _ = connection.execute("COMMIT")
-            with self._mutex:
-                self._opened |= {table.name for table in tables}
-                self._codecs = {}
-                self._is_open = True
-        finally:
-            self.give_back(connection)
-
-    def transaction(self, *, write: bool) -> SQLiteTransaction:
-        return SQLiteTransaction(self, write)
-
-    def close(self) -> None:
-        self.check_fork()
-        with self._mutex:
-            idle, self._idle = self._idle, []
-            if self._is_open:
-                self.generation += 1
-            self._is_open, self._opened, self._codecs = False, frozenset(), {}
-        for connection in idle:
-            with translated(self.file):
-                connection.close()
-
-    # What follows is for the transactions of this store.
-
-    def check_fork(self) -> None:
-        """Leave the parent's connections and locks behind in a child process."""
-        if self._process is not Process.token:
-            _inherited.append(self._idle)
-            self._idle, self._mutex, self.active = [], threading.Lock(), set()
-            self._process = Process.token
-
-    def enter_thread(self) -> int:
-        """Note that this thread, which is returned, has a transaction; `StoreError` if it has one already."""
-        me = threading.get_ident()
-        if me in self.active:
-            raise StoreError("a transaction is already under way in this thread: end it first")
-        self.active.add(me)
-        return me
-
-    def leave_thread(self, thread: int) -> None:
-        """The inverse of `enter_thread`; another thread may call it."""
-        self.active.discard(thread)
-
-    def _turns(self) -> Turns:
-        key = (self._process, self._real_path)
-        return _turns.get(key) or _turns.setdefault(key, Turns())
-
-    def _take_turn(self) -> None:
-        if not self._turns().take(self.file.busy_timeout):
-            raise StoreBusy(
-                f"{self.file.path}: another thread has been writing for {self.file.busy_timeout} s: try again"
-            )
-
-    def begin(self, *, write: bool) -> tuple[Connection, dict[str, Codec]]:
-        """A connection with a transaction begun, and the codecs for what it sees."""
-        if not self._is_open:
-            raise StoreClosed(f"{self.file.path}: the store is not open: call open() first")
-        if write and self.file.mode == "ro":
-            raise StoreReadOnly(f'{self.file.path}: this store only reads: open it with mode="rw" to write')
-        if write:
-            self._take_turn()
-        try:
-            connection = self.borrow()
-            try:
-                codecs = patiently(self.file, lambda: self._begin(connection, write=write))
-                if not write:
-                    self.file.limit(connection)
-            except apsw.Error as error:
-                self.give_back(connection)
-                raise self.file.typed(error) from error
-            except BaseException:
-                self.give_back(connection)
-                raise
-        except BaseException:
-            if write:
-                self._turns().give_back()
-            raise
-        return connection, codecs
-
-    def end(self, connection: Connection, *, write: bool) -> None:
-        """Give back what `begin` took."""
-        self.give_back(connection)
-        if write:
-            self._turns().give_back()
-
-    def borrow(self) -> Connection:
-        """An idle connection, or a new one."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return connect(self.file)
-
-    def give_back(self, connection: Connection) -> None:
-        """End a connection's transaction, if it still has one, and keep it for the next."""
-        try:
-            self.file.unlimit(connection)
-            if connection.in_transaction:
-                _ = connection.execute("ROLLBACK")
-            with self._mutex:
-                if self._is_open and len(self._idle) < _IDLE_LIMIT:
-                    self._idle.append(connection)
-                    return
-        except apsw.Error:
-            _log.warning("%s: a rollback failed; the connection is closed", self.file.path, exc_info=True)
-        with suppress(apsw.Error):
-            connection.close(True)
-
-    def _begin(self, connection: Connection, *, write: bool) -> dict[str, Codec]:
-        if connection.in_transaction:
-            _ = connection.execute("ROLLBACK")
-        _ = connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-        # This read also fixes the state that a reading transaction sees.
-        row = connection.execute(COUNTER).fetchone()
-        if row is None:
-            raise StoreCorrupt(f"{self.file.path}: the list of tables is missing: restore a copy of the file")
-        codecs = self._codecs.get(row[0])
-        if codecs is None:
-            layouts = read_layouts(connection)
-            names = self._opened if self.file.mode == "rwc" else layouts
-            codecs = {name: Codec(layouts[name]) for name in names if name in layouts}
-            with self._mutex:
-                kept = dict(itertools.islice(reversed(self._codecs.items()), _LAYOUTS_LIMIT - 1))
-                self._codecs = {**kept, row[0]: codecs}
-        return codecs

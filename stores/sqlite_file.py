@@ -1,4 +1,4 @@
-"""The file of a SQLite store: looking at it before it is touched, connecting, and what its errors mean."""
+"""The file of a SQLite store, encrypted or not: looking at it before it is touched, connecting, its errors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Final, Protocol, TypeVar, cast
+from typing import ClassVar, Final, TypeVar
 
-import apsw
 import attrs
 
 from tidesync.errors import (
@@ -20,77 +19,24 @@ from tidesync.errors import (
     StoreFull,
     StoreReadOnly,
     StoreTimeout,
-    StoreTooNew,
     StoreUnavailable,
 )
 from tidesync.stores.sql.ddl import APPLICATION_ID, FORMAT
-from tidesync.stores.sql.functions import SQL_FUNCTIONS
-from tidesync.stores.sql.migrations import Database, create_catalogue
-from tidesync.stores.sql.rows import SqlValue
+from tidesync.stores.sql.driver import Connection, Driver, Failure, Opening, check_marks, marks
+from tidesync.stores.sql.migrations import create_catalogue
 
 T = TypeVar("T")
 
-_MAGIC: Final = b"SQLite format 3\0"
-_HEADER: Final = 100
 _STEPS: Final = 5_000  # of SQLite's machine: some hundred microseconds
-_STATEMENTS: Final = 256
 _CACHE_KIB: Final = 8_192
 _LOG_LIMIT: Final = 16 * 1024 * 1024
 
 
-class Connection(Database, Protocol):
-    """What is used of `apsw.Connection`; its own types are not complete."""
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
-        ...
-
-    def changes(self) -> int:
-        """How many rows the last statement changed."""
-        ...
-
-    def total_changes(self) -> int:
-        """How many rows were changed since the connection was opened."""
-        ...
-
-    def pragma(self, name: str, value: SqlValue = ..., /) -> object:
-        """Set a pragma and return what it answers."""
-        ...
-
-    def set_busy_timeout(self, milliseconds: int, /) -> None:
-        """How long to wait for others."""
-        ...
-
-    def config(self, op: int, /, *args: int) -> int:
-        """Set an option."""
-        ...
-
-    def set_progress_handler(self, handler: Callable[[], bool] | None, nsteps: int = ..., /) -> None:
-        """What is asked every so many steps whether to interrupt them."""
-        ...
-
-    def create_scalar_function(
-        self,
-        name: str,
-        function: Callable[..., SqlValue],
-        numargs: int = ...,
-        /,
-        *,
-        deterministic: bool = ...,
-    ) -> None:
-        """Register a function."""
-        ...
-
-    def close(self, force: bool = ..., /) -> None:
-        """Close it."""
-        ...
-
-
 @attrs.frozen
 class File:
-    """Where a store lives and how it is written."""
+    """Where a store lives, through what it is reached, and how it is written."""
 
+    driver: Driver
     path: str
     synchronous: str
     busy_timeout: float
@@ -108,36 +54,36 @@ class File:
         if self.read_timeout is not None:
             connection.set_progress_handler(None)
 
-    def typed(self, error: apsw.Error) -> StoreError:
+    def typed(self, error: Exception) -> StoreError:
         """What a driver's error means for the user, and what to do about it."""
         path = self.path
-        match error:
-            case apsw.BusyError() | apsw.LockedError():
+        match self.driver.failure(error):
+            case Failure.BUSY:
                 return StoreBusy(
                     f"{path}: another process has been writing for {self.busy_timeout} s: try again"
                 )
-            case apsw.InterruptError():
+            case Failure.INTERRUPTED:
                 return StoreTimeout(f"{path}: a read took more than {self.read_timeout} s: ask for less")
-            case apsw.ReadOnlyError():
+            case Failure.READ_ONLY:
                 return StoreReadOnly(
                     f"{path}: cannot be written: mend the permissions of the file and its folder"
                 )
-            case apsw.FullError():
+            case Failure.FULL:
                 return StoreFull(f"{path}: the disk is full; nothing of the transaction was kept: make room")
-            case apsw.NotADBError():
-                return StoreCorrupt(f"{path}: not a tidesync database: choose another path")
-            case apsw.CorruptError():
+            case Failure.NOT_A_DATABASE:
+                return self.driver.not_a_database(path)
+            case Failure.CORRUPT:
                 return StoreCorrupt(
                     f"{path}: the file is damaged, and was not touched: put it aside with its -wal file,"
                     " then restore a copy, or begin anew and pull"
                 )
-            case apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
+            case Failure.CANNOT_OPEN:
                 return StoreUnavailable(
                     f"{path}: cannot be opened: look at the path and its permissions ({error})"
                 )
-            case apsw.IOError():
+            case Failure.IO:
                 return StoreUnavailable(f"{path}: the disk fails: look at the disk, and try again ({error})")
-            case _:
+            case Failure.RACE | Failure.OTHER:
                 return StoreError(f"{path}: {error}")
 
 
@@ -161,7 +107,7 @@ def translated(file: File) -> Generator[None]:
     """Turn the driver's errors into the store's, chained."""
     try:
         yield
-    except apsw.Error as error:
+    except file.driver.error as error:
         raise file.typed(error) from error
 
 
@@ -175,7 +121,7 @@ def check_file(file: File) -> None:
         if not folder.is_dir():
             raise StoreUnavailable(f"{path}: the folder {folder} does not exist: create it first")
         if path.exists():
-            _check_header(path, new=file.mode == "rwc")
+            _check_content(file)
         elif file.mode != "rwc":
             raise StoreUnavailable(f"{path}: there is no such file: look at the path")
     except OSError as error:
@@ -189,40 +135,12 @@ def check_file(file: File) -> None:
             )
 
 
-def _check_header(path: Path, *, new: bool) -> None:
-    header = _first_bytes(path)
-    if not header and not new:
-        raise StoreCorrupt(f"{path}: is empty: not a tidesync database: choose another path")
-    if not header or Path(f"{path}-journal").exists():
-        return  # a new file, or one that SQLite first has to recover
-    if len(header) < _HEADER or not header.startswith(_MAGIC):
-        raise StoreCorrupt(f"{path}: not a tidesync database: choose another path")
-    _check_marks(str(path), int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big"))
-
-
-def _first_bytes(path: Path) -> bytes:
-    # Closing a file lets go of every lock that the process has on it, also those of connections: SQLite's own
-    # layer knows of them, and waits with the closing.
-    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
-    try:
-        file = apsw.VFSFile("", str(path.absolute()), flags)
-    except apsw.CantOpenError as error:
-        raise StoreUnavailable(f"{path}: cannot be opened: look at its permissions") from error
-    try:
-        return file.xRead(_HEADER, 0)
-    finally:
-        file.xClose()
-
-
-def _check_marks(path: str, application: int, version: int) -> None:
-    if application != APPLICATION_ID:
-        raise StoreCorrupt(f"{path}: a SQLite database of another program: choose another path")
-    if version > FORMAT:
-        raise StoreTooNew(
-            f"{path}: written by a newer tidesync (format {version}, this one knows {FORMAT}): upgrade it",
-            found=version,
-            supported=FORMAT,
-        )
+def _check_content(file: File) -> None:
+    if Path(file.path).stat().st_size:
+        with translated(file):
+            file.driver.inspect(file.path, file.busy_timeout)
+    elif file.mode != "rwc":
+        raise StoreCorrupt(f"{file.path}: is empty: not a tidesync database: choose another path")
 
 
 def patiently(file: File, step: Callable[[], T]) -> T:
@@ -231,37 +149,32 @@ def patiently(file: File, step: Callable[[], T]) -> T:
     while True:
         try:
             return step()
-        except (apsw.BusyError, apsw.ProtocolError):
-            if time.monotonic() >= end:
+        except file.driver.error as error:
+            waits = file.driver.failure(error) in (Failure.BUSY, Failure.RACE)
+            if not waits or time.monotonic() >= end:
                 raise
             time.sleep(0.01)
 
 
-def _connected(file: File) -> Connection:
-    name, flags = _opening(file)
-    connection = cast("Connection", apsw.Connection(name, flags, None, _STATEMENTS))
-    connection.set_busy_timeout(int(file.busy_timeout * 1000))
-    if file.mode == "ro" and _has_log(file):
-        # Whoever closes last would move the log into the file.
-        _ = connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    # A misspelt column must be an error, never a text.
-    _ = connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
-    _ = connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
-    return connection
+def connected(file: File) -> Connection:
+    """A new connection, not yet set up."""
+    return file.driver.connect(_opening(file), file.busy_timeout)
 
 
-def _opening(file: File) -> tuple[str, int]:
+def _opening(file: File) -> Opening:
     """What to tell SQLite to open, and how."""
     if file.mode == "rwc":
-        return file.path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        return Opening(file.path, "create")
     path = Path(file.path)
-    if file.mode == "rw" or all(os.access(place, os.W_OK) for place in (path, path.parent)):
+    if file.mode == "rw":
+        return Opening(file.path, "write")
+    if all(os.access(place, os.W_OK) for place in (path, path.parent)):
         # A reader too writes its locks beside the file, and clears them away if it may.
-        return file.path, apsw.SQLITE_OPEN_READWRITE
+        return Opening(file.path, "write", keep_log=_has_log(file))
     if _has_log(file):
-        return file.path, apsw.SQLITE_OPEN_READONLY
+        return Opening(file.path, "read", keep_log=True)
     # Where nothing can be written, and no log waits, nobody writes: SQLite then needs no locks.
-    return f"{path.as_uri()}?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return Opening(file.path, "frozen")
 
 
 def _has_log(file: File) -> bool:
@@ -272,19 +185,19 @@ def _has_log(file: File) -> bool:
 def look(file: File) -> int:
     """See that a file is ours, without changing it; returns its format."""
     with translated(file):
-        connection = _connected(file)
+        connection = connected(file)
         try:
-            application, version, _ = patiently(file, lambda: _marks(connection))
+            application, version, _ = patiently(file, lambda: marks(connection))
         finally:
             connection.close(True)
-    _check_marks(file.path, application, version)
+    check_marks(file.path, application, version)
     return version
 
 
 def create(file: File) -> None:
     """Make an empty file ours, or see that the file is; several processes may do so at once."""
     with translated(file):
-        connection = _connected(file)
+        connection = connected(file)
         try:
             patiently(file, lambda: _create(connection, file.path))
         finally:
@@ -292,12 +205,12 @@ def create(file: File) -> None:
 
 
 def _create(connection: Connection, path: str) -> None:
-    application, version, tables = _marks(connection)
+    application, version, tables = marks(connection)
     if application == 0 and tables == 0:
         # Before WAL is switched on, so that the mark is in the file itself.
         _ = connection.execute("BEGIN IMMEDIATE")
         try:
-            application, version, tables = _marks(connection)
+            application, version, tables = marks(connection)
             if application == 0 and tables == 0:
                 _ = connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 _ = connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -307,22 +220,13 @@ def _create(connection: Connection, path: str) -> None:
         finally:
             if connection.in_transaction:
                 _ = connection.execute("ROLLBACK")
-    _check_marks(path, application, version)
-
-
-def _marks(connection: Connection) -> tuple[int, int, int]:
-    statement = (
-        "SELECT (SELECT application_id FROM pragma_application_id),"
-        " (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)"
-    )
-    application, version, tables = connection.execute(statement).fetchone()
-    return application, version, tables
+    check_marks(path, application, version)
 
 
 def connect(file: File) -> Connection:
     """A new connection to a file that `create` has seen."""
     with translated(file):
-        connection = _connected(file)
+        connection = connected(file)
         try:
             patiently(file, lambda: _configure(connection, file))
         except BaseException:
@@ -338,8 +242,6 @@ def _configure(connection: Connection, file: File) -> None:
         _configure_writer(connection, file)
     _ = connection.pragma("cache_size", -_CACHE_KIB)
     _ = connection.pragma("cell_size_check", True)
-    for name, (function, arguments) in SQL_FUNCTIONS.items():
-        connection.create_scalar_function(name, function, arguments, deterministic=True)
 
 
 def _configure_writer(connection: Connection, file: File) -> None:

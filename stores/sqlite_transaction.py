@@ -1,16 +1,13 @@
-"""A transaction of the SQLite store."""
+"""A transaction of the SQLite store, or of the SQLCipher store."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from copy import deepcopy
 from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
-
-import apsw
 
 from tidesync.errors import InvalidQuery, StoreClosed, StoreError, UnknownTable
 from tidesync.query import Query
@@ -23,7 +20,7 @@ from tidesync.stores.sql.rows import Codec, Decode, loads
 from tidesync.stores.sqlite_file import Process
 
 if TYPE_CHECKING:
-    from tidesync.stores.sqlite import SQLiteStore
+    from tidesync.stores.file_store import FileStore
 
 _ID_CHUNKS: Final = (1, 8, 64, 512)
 _ID_OF: Final = itemgetter(0)
@@ -44,8 +41,9 @@ class _Rows:
 class SQLiteTransaction:
     """One transaction, on a connection of its own."""
 
-    def __init__(self, store: SQLiteStore, write: bool) -> None:
+    def __init__(self, store: FileStore, write: bool) -> None:
         self._store = store
+        self._driver = store.file.driver
         self._write = write
         self._live = False
         self._failure: StoreError | None = None
@@ -79,7 +77,7 @@ class SQLiteTransaction:
             return
         try:
             for rows in self._running:
-                self._stop(rows)
+                self._driver.stop(rows.source)
             if kind is None:
                 if self._failure is not None:
                     raise StoreError("an error before this ended the transaction; nothing was written") from (
@@ -88,19 +86,14 @@ class SQLiteTransaction:
                 if self._generation != store.generation:
                     raise StoreClosed("the store was closed during the transaction; nothing was written")
                 try:
+                    if self._write:
+                        self._driver.check(self._connection)
                     _ = self._connection.execute("COMMIT")
-                except apsw.Error as refusal:
+                except self._driver.error as refusal:
                     raise store.file.typed(refusal) from refusal
         finally:
             store.end(self._connection, write=self._write)
             store.leave_thread(self._thread)
-
-    @staticmethod
-    def _stop(rows: _Rows) -> None:
-        cursor = rows.source
-        if isinstance(cursor, apsw.Cursor):
-            with suppress(apsw.Error):
-                cursor.close(True)
 
     def _codec(self, table: str, *, write: bool = False) -> Codec:
         if not self._live or self._generation != self._store.generation or self._process is not Process.token:
@@ -124,12 +117,25 @@ class SQLiteTransaction:
     def _execute(self, sql: str, parameters: Sequence[Any]) -> Cursor:
         try:
             return self._connection.execute(sql, parameters)
-        except apsw.Error as error:
+        except self._driver.error as error:
             raise self._failed(error) from error
         except UnicodeEncodeError as error:
             raise InvalidQuery("a text with a lone surrogate equals nothing that can be stored") from error
 
-    def _failed(self, error: apsw.Error) -> StoreError:
+    def _all(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """All rows of a statement."""
+        rows = list(self._execute(sql, parameters))
+        self._check()
+        return rows
+
+    def _check(self) -> None:
+        """See that what was read is what was written."""
+        try:
+            self._driver.check(self._connection)
+        except self._driver.error as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> StoreError:
         """The typed form of a driver's error. After it nothing of the transaction may be kept."""
         self._failure = self._store.file.typed(error)
         return self._failure
@@ -142,14 +148,16 @@ class SQLiteTransaction:
         for start, size in chunks(len(unique)):
             chunk = [*unique[start : start + size]]
             chunk += chunk[-1:] * (size - len(chunk))
-            rows = list(self._execute(codec.get(size), chunk))
+            rows = self._all(codec.get(size), chunk)
             found.update(zip(map(_ID_OF, rows), codec.decode(rows), strict=True))
         if len(unique) < len(ids):
             return [deepcopy(found.get(id)) for id in ids]
         return [found.get(id) for id in ids]
 
     def _compile(self, codec: Codec, query: Query) -> Compiled:
-        return compile_query(query, codec.layout, lambda: self._odd_columns(codec))
+        return compile_query(
+            query, codec.layout, lambda: self._odd_columns(codec), whole_texts=self._driver.whole_texts
+        )
 
     def _odd_columns(self, codec: Codec) -> frozenset[str]:
         """The columns of a table that hold values which SQLite sorts in its own way."""
@@ -158,8 +166,8 @@ class SQLiteTransaction:
             mark, names = quoted(ODD), frozenset[str]()
             last = ""
             sql = f"SELECT {mark} FROM {codec.table} WHERE {mark} > ? ORDER BY {mark} LIMIT 1"
-            while row := self._execute(sql, (last,)).fetchone():
-                last = row[0]
+            while rows := self._all(sql, (last,)):
+                last = rows[0][0]
                 names |= frozenset(loads(last))
             self._odd[table] = names
         return self._odd[table]
@@ -178,7 +186,8 @@ class SQLiteTransaction:
             for size in itertools.chain(_BATCHES, itertools.repeat(_BATCHES[-1])):
                 try:
                     batch = list(itertools.islice(rows.source, size))
-                except apsw.Error as error:
+                    self._driver.check(self._connection)
+                except self._driver.error as error:
                     if not self._live:
                         batch = []
                     else:
@@ -194,13 +203,13 @@ class SQLiteTransaction:
         finally:
             if self._live:
                 _ = self._running.pop(rows, None)
-                self._stop(rows)
+                self._driver.stop(rows.source)
 
     def count(self, query: Query) -> int:
         codec = self._codec(query.table)
         compiled = self._compile(codec, query)
         sql = f"SELECT count(*) FROM {codec.table}{compiled.where}"
-        ((found,),) = self._execute(sql, compiled.where_parameters)
+        ((found,),) = self._all(sql, compiled.where_parameters)
         assert isinstance(found, int)
         return found
 
@@ -210,7 +219,7 @@ class SQLiteTransaction:
         _ = self._odd.pop(table, None)
         try:
             _ = self._connection.executemany(insert, rows)
-        except apsw.Error as error:
+        except self._driver.error as error:
             raise self._failed(error) from error
 
     def delete(self, table: str, ids: Sequence[str]) -> int:
@@ -221,7 +230,7 @@ class SQLiteTransaction:
         sql = f'DELETE FROM {codec.table} WHERE "id" = ?'
         try:
             _ = self._connection.executemany(sql, [(id,) for id in ids])
-        except apsw.Error as error:
+        except self._driver.error as error:
             raise self._failed(error) from error
         return self._connection.total_changes() - before
 

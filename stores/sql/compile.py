@@ -31,7 +31,7 @@ from tidesync.query import (
 )
 from tidesync.records import Json
 from tidesync.stores.sql.ddl import REST, Layout, StoredColumn, quoted
-from tidesync.stores.sql.functions import FALSE, TRUE, Members, dump
+from tidesync.stores.sql.functions import CARRIED, FALSE, TRUE, Members, carried, dump
 from tidesync.stores.sql.rows import SqlValue
 from tidesync.values import ColumnType
 
@@ -74,9 +74,12 @@ class Compiled:
         return (*self.where_parameters, *self.order_parameters, *self.limit_parameters)
 
 
-def compile_query(query: Query, layout: Layout, odd: OddColumns) -> Compiled:
-    """The query as SQL. Raises `InvalidQuery` for what has no meaning."""
-    where, by = _Compiler(layout), _Compiler(layout)
+def compile_query(query: Query, layout: Layout, odd: OddColumns, *, whole_texts: bool = True) -> Compiled:
+    """The query as SQL. Raises `InvalidQuery` for what has no meaning.
+
+    `whole_texts`: texts with U+0000 in them reach functions whole; else they are carried there in BLOBs.
+    """
+    where, by = _Compiler(layout, whole_texts), _Compiler(layout, whole_texts)
     condition = "" if query.where is None else f" WHERE {where.condition(query.where)}"
     order = ", ".join((*by.keys(query.order, where.native_ranges, odd), '"id"'))
     limit = ""
@@ -116,8 +119,9 @@ def _next_text(text: str) -> str | None:
 class _Compiler:
     """Writes one clause; parameters are appended in the order in which their marks are written."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, whole_texts: bool) -> None:
         self._layout = layout
+        self._whole_texts = whole_texts
         self._depth = 0
         self.parameters: list[SqlValue] = []
         self.members: list[Members] = []
@@ -151,6 +155,10 @@ class _Compiler:
     def _bind(self, value: SqlValue) -> str:
         self.parameters.append(value)
         return "?"
+
+    def _argument(self, value: SqlValue) -> str:
+        """A constant that goes to a function."""
+        return self._bind(value if self._whole_texts else carried(value))
 
     def condition(self, expr: Expr, *, top: bool = True) -> str:
         """SQL that is true where the expression is, else false or NULL. `top`: only AND is around it."""
@@ -283,7 +291,7 @@ class _Compiler:
                 value = self._field(name)
                 return f"tide_decimal({value})" if kind is ColumnType.DECIMAL else value
             case Value(value, kind):
-                return self._bind(dump(decimal_of(value) if kind is ColumnType.DECIMAL else value))
+                return self._argument(dump(decimal_of(value) if kind is ColumnType.DECIMAL else value))
             case Arithmetic(op, left, right):
                 return f"tide_{op}({self._deeper(left)}, {self._deeper(right)})"
             case Negate(item):
@@ -305,10 +313,12 @@ class _Compiler:
     def _field(self, field: str) -> str:
         column = _ID if field == "id" else self._layout.by_name.get(field)
         if column is None:
-            return f"tide_more({quoted(REST)}, {self._bind(field)})"
+            return f"tide_more({quoted(REST)}, {self._argument(field)})"
         name = quoted(column.stored)
         if column.type is ColumnType.BOOLEAN:
             return f"CASE {name} WHEN 1 THEN {_SQL_TRUE} WHEN 0 THEN {_SQL_FALSE} ELSE {name} END"
         if column.type is ColumnType.JSON:
             return f"CASE typeof({name}) WHEN 'text' THEN {_SQL_NESTED} ELSE {name} END"
-        return name
+        if self._whole_texts:
+            return name
+        return f"CASE WHEN instr({name}, char(0)) THEN CAST('{CARRIED}' || {name} AS BLOB) ELSE {name} END"

@@ -1,7 +1,8 @@
 """What a query means, as functions of SQL: they share `tidesync.predicate` with every other store.
 
 Values that SQLite has no type for travel between the functions as BLOBs: `true` and `false`, `d` and the text
-of a decimal, `[` for any list or object; other BLOBs are JSON, as rows.py writes it.
+of a decimal, `[` for any list or object, `s` and a text that holds U+0000, where a driver would cut it there; other
+BLOBs are JSON, as rows.py writes it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tidesync.records import INT_MAX, INT_MIN
 from tidesync.stores.sql.rows import SqlValue, loads
 
 TRUE, FALSE, NESTED = b"true", b"false", b"["
+CARRIED: Final = "s"
 _STRUCTURE: Final[list[object]] = []
 
 
@@ -38,6 +40,8 @@ def load(value: SqlValue) -> Scalar:
     if value[:1] in (b"[", b"{"):
         return _STRUCTURE
     text = value.decode()
+    if text[0] == CARRIED:
+        return text[1:]
     return Decimal(text[1:]) if text[0] == "d" else loads(text)
 
 
@@ -52,6 +56,11 @@ def dump(value: Scalar) -> SqlValue:
     if type(value) is Decimal or (type(value) is int and not INT_MIN <= value <= INT_MAX):
         return f"d{value}".encode()
     return value if type(value) is int else NESTED
+
+
+def carried(value: SqlValue) -> SqlValue:
+    """A value in the form in which any driver hands it to a function whole."""
+    return f"{CARRIED}{value}".encode() if type(value) is str and "\0" in value else value
 
 
 def _number_key(value: Scalar) -> bytes:
@@ -116,10 +125,10 @@ def _compare(function: Callable[[Scalar, Scalar], bool]) -> Callable[..., SqlVal
     return apply
 
 
-def _more(rest: Any, field: str) -> SqlValue:
+def _more(rest: Any, field: SqlValue) -> SqlValue:
     """One of the fields that have no column."""
     more = None if rest is None else loads(rest)[0]
-    return None if more is None else dump(more.get(field))
+    return None if more is None else dump(more.get(load(field)))
 
 
 SQL_FUNCTIONS: Final[dict[str, tuple[Callable[..., SqlValue], int]]] = {
