@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import attrs
 from hypothesis import errors, given
@@ -262,7 +262,9 @@ class TransportBench:
             if len(pages) == _PAGES:
                 fail(f"a pull of {wanted.query.table} does not end: {_PAGES} pages said that there are more")
 
-    def each(self, check: Callable[..., None], **strategies: st.SearchStrategy[Any]) -> None:
+    def each(
+        self, check: Callable[..., None], /, *, examples: int | None = None, **strategies: st.SearchStrategy[Any]
+    ) -> None:
         """Call `check` with examples of the strategies: a property. They share the remote: use new ids in each."""
 
         def tried(**values: Any) -> None:
@@ -270,12 +272,15 @@ class TransportBench:
             check(**values)
 
         tried.__name__ = tried.__qualname__ = check.__qualname__
-        given(**strategies)(self.profile.settings()(tried))()
+        with _found():
+            given(**strategies)(self.profile.settings(examples)(tried))()
 
-    def machine(self, made: Callable[[], RuleBasedStateMachine]) -> None:
+    def machine(self, made: type[RuleBasedStateMachine] | Callable[[], RuleBasedStateMachine]) -> None:
         """Run a state machine in as many steps as the profile says."""
         with _found():
-            run_state_machine_as_test(made, settings=self.profile.settings(self.profile.machines))
+            run_state_machine_as_test(
+                cast("type[RuleBasedStateMachine]", made), settings=self.profile.settings(self.profile.machines)
+            )
 
 
 @contextmanager
