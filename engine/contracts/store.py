@@ -37,7 +37,19 @@ from tidesync.schema import TableSchema
 
 @attrs.frozen(kw_only=True)
 class StoreCapabilities:
-    """What a store declares beyond the rules; optional ones default to False."""
+    """What a store declares beyond the rules; optional ones default to False.
+
+    `durable`: what was committed is there for every later store on the same place, without a `close`, and after the
+    process was killed at any moment: each transaction whole, or not at all. A killed process leaves no lock behind.
+
+    `multiprocess`: processes may use stores on one place at once, and open and upgrade it at once. What one of them
+    committed the others see in their next transaction. In a process that was forked while the store was open, the
+    store works, or is `StoreClosed`; a transaction that was under way belongs to the parent.
+
+    `encrypted`: without the key, nothing that records hold can be read in any file at any moment, their ids included.
+    Another key is a `StoreError` and leaves the files as they are. What was changed in a file is a `StoreError`, never
+    another record. Neither the key nor what records hold is in what the store, its transactions and errors say.
+    """
 
     durable: bool = False
     multiprocess: bool = False
