@@ -64,6 +64,17 @@ _SERVE_END: Final = """\
 Exit status: 0 stopped, 2 it could not serve. A token file has a TOKEN, or NAME TOKEN, in each line, each token of 16
 characters or more; the environment variable TIDESYNC_TOKEN may hold one more.
 """
+_CONFORMANCE: Final = """\
+Whether a store or a transport keeps tidesync's contract, rule by rule. It is what `check_store` and `check_transport`
+of tidesync.conformance do, with the capabilities that the store or the transport itself tells.
+
+MODULE:FACTORY is a function or a class. It makes a store, or a list of two or more clients of one new and empty
+remote that holds the tables tidesync.conformance.TABLES. If it takes an argument, that is an empty folder, a new one
+for each rule, and stores made in one folder must share what they hold.
+"""
+_CONFORMANCE_END: Final = """\
+Exit status: 0 every rule holds or deviates as given, 1 a rule is broken, 2 it could not be tried.
+"""
 _STATES: Final = ("pending", "attempted", "failed", "conflict", "parked")
 
 
@@ -163,6 +174,34 @@ def add_serve(commands: Commands) -> None:
     serve.set_defaults(run=_run_serve)
 
 
+def add_conformance(commands: Commands) -> None:
+    """`tidesync conformance`."""
+    conformance = _command(
+        commands,
+        "conformance",
+        "whether a store or transport keeps the contract",
+        _CONFORMANCE,
+        _CONFORMANCE_END,
+    )
+    conformance.add_argument("target", metavar="MODULE:FACTORY", help="what makes the store, or the clients")
+    conformance.add_argument(
+        "--profile", choices=("quick", "ci", "soak"), help="how long to search (default: quick)"
+    )
+    conformance.add_argument(
+        "--only", action="append", default=[], metavar="ID", help="only this rule, as STORE-07; repeatable"
+    )
+    conformance.add_argument(
+        "--deviates",
+        action="append",
+        default=[],
+        metavar="ID=REASON",
+        help="a rule that is known to be broken, and why; repeatable",
+    )
+    conformance.add_argument("--report", type=Path, metavar="FILE", help="write it as .md or .json, too")
+    conformance.add_argument("--suite", metavar="VERSION", help="the rules of an older version of the suite")
+    conformance.set_defaults(run=_run_conformance)
+
+
 def _add_filters(parser: argparse.ArgumentParser) -> None:
     """Before or behind the action; so a default here would undo what was given there."""
     absent: Any = argparse.SUPPRESS
@@ -240,3 +279,16 @@ def _run_queue(given: argparse.Namespace) -> int:
             return queue.discard_queue(file, choice, force=given.force, yes=given.yes, as_json=as_json)
         case _:
             return queue.list_queue(file, choice, as_json=as_json)
+
+
+def _run_conformance(given: argparse.Namespace) -> int:
+    from tidesync.cli.conformance import conformance
+
+    return conformance(
+        given.target,
+        profile=given.profile,
+        only=given.only,
+        deviates=given.deviates,
+        file=given.report,
+        version=given.suite,
+    )

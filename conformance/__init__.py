@@ -9,9 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from tidesync.errors import MissingExtra
+
 if TYPE_CHECKING:
     from tidesync.conformance.domain import Domain
     from tidesync.conformance.expect import RuleBroken
+    from tidesync.conformance.loading import load_clients, load_store
     from tidesync.conformance.report import NotConforming, Report, Result, Verdict
     from tidesync.conformance.rules import SUITE_VERSION, Rule
     from tidesync.conformance.running import check_store, check_transport
@@ -35,6 +38,8 @@ __all__ = [
     "Wire",
     "check_store",
     "check_transport",
+    "load_clients",
+    "load_store",
 ]
 
 _HOMES: Final = {
@@ -52,6 +57,8 @@ _HOMES: Final = {
     "Wire": "transport.bench",
     "check_store": "running",
     "check_transport": "running",
+    "load_clients": "loading",
+    "load_store": "loading",
 }
 
 
@@ -59,4 +66,9 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"tidesync.conformance.{home}"), name)
+    try:
+        return getattr(import_module(f"tidesync.conformance.{home}"), name)
+    except ModuleNotFoundError as error:
+        if error.name in ("hypothesis", "pytest"):
+            raise MissingExtra(error.name, "conformance") from error
+        raise

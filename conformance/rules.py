@@ -98,10 +98,39 @@ class Suite:
     domain: ClassVar[Domain] = Domain()
     """Which ids and values are legal."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if _suite_of(cls) is not cls:
+            cls.check_whole()
+            check_deviations(cls, cls.known_deviations)
+
     @classmethod
-    def rules(cls) -> Mapping[str, Rule]:
-        """The rules of the suite by id, whatever a subclass did to them."""
-        return {each.id: each for each, _ in _rules_of(cls)}
+    def check_whole(cls) -> None:
+        """Raise `ConfigurationError` if a rule was deleted or overridden: a suite that is not whole shows nothing."""
+        for id, how in altered(cls).items():
+            raise ConfigurationError(
+                f"{id}: {how}. The rules are not the adapter's to change: say why it is broken in known_deviations"
+            )
+
+    @classmethod
+    def offered(cls) -> frozenset[str]:
+        """The names of the capabilities that the adapter declares, as rules require them."""
+        return frozenset()
+
+    @classmethod
+    def standing(cls, each: Rule, version: str) -> Standing:
+        """Whether a rule is tried with this adapter."""
+        return standing(each, cls.offered(), version)
+
+    @classmethod
+    def title(cls) -> str:
+        """What the adapter declares, in a line."""
+        declared = ", ".join(sorted(cls.offered())) or "no optional capability"
+        narrowed = f"; narrowed: {cls.domain.says}" if cls.domain.says else ""
+        known = (
+            f"; known deviations: {', '.join(sorted(cls.known_deviations))}" if cls.known_deviations else ""
+        )
+        return declared + narrowed + known
 
 
 def _suite_of(cls: type) -> type:
@@ -121,7 +150,7 @@ def _rules_of(cls: type) -> Iterator[tuple[Rule, Any]]:
 
 def rules_of(cls: type) -> list[tuple[Rule, Any]]:
     """The rules of a suite, in the order of their ids, each with its function."""
-    return sorted(_rules_of(cls), key=lambda pair: _order(pair[0].id))
+    return sorted(_rules_of(cls), key=lambda pair: order_of(pair[0].id))
 
 
 def altered(cls: type) -> Mapping[str, str]:
@@ -174,6 +203,7 @@ def version_key(version: str) -> tuple[int, ...]:
         raise ConfigurationError(f"a suite version is like {SUITE_VERSION}, not {version!r:.60}") from error
 
 
-def _order(id: str) -> tuple[str, int]:
+def order_of(id: str) -> tuple[str, int]:
+    """Ids in their order: STORE-9 is before STORE-10."""
     kind, _, number = id.rpartition("-")
     return kind, int(number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from tidesync.conformance.domain import Domain
 from tidesync.conformance.expect import RuleBroken
+from tidesync.conformance.loading import in_folder, name_of, takes_folder
 from tidesync.conformance.profiles import Profile, profile_of
 from tidesync.conformance.report import Report, Result, Verdict
 from tidesync.conformance.rules import (
@@ -34,14 +34,14 @@ from tidesync.contracts.transport import Transport, TransportCapabilities
 from tidesync.errors import ConfigurationError
 
 T = TypeVar("T")
-_SKIPPED: Mapping[Standing, Verdict] = {
+SKIPPED: Mapping[Standing, Verdict] = {
     "undeclared": Verdict.UNDECLARED,
     "unavailable": Verdict.UNAVAILABLE,
     "newer": Verdict.NEWER,
 }
 
 
-def check_store(
+def check_store(  # noqa: PLR0913  # each is a declaration of its own, by keyword
     make_store: Callable[..., Store],
     *,
     capabilities: StoreCapabilities | None = None,
@@ -58,12 +58,13 @@ def check_store(
     `make_store(folder)` makes a store, not open yet, in a folder that is new for each rule: stores of one folder
     share what they hold. A `make_store` without parameters makes a new and empty store at each call, which is enough
     for a store that is neither durable nor for several processes. `make_locked` is the same with another key, for
-    an encrypted store. `count_steps()` tells how many steps all stores took so far (see `StoreConformance`). Raises `ConfigurationError` for what is declared wrongly, nothing for a rule that fails.
+    an encrypted store. `count_steps()` tells how many steps all stores took so far (see `StoreConformance`). Raises
+    `ConfigurationError` for what is declared wrongly, nothing for a rule that fails.
     """
     declared = capabilities or StoreCapabilities()
     offered = store_offers(declared)
     shared = sorted(offered - {"indexed"})
-    if shared and not _takes_folder(make_store):
+    if shared and not takes_folder(make_store):
         raise ConfigurationError(
             f"the store is declared {', '.join(shared)}: make_store must take a folder to make it in"
         )
@@ -74,25 +75,25 @@ def check_store(
         with (
             tempfile.TemporaryDirectory(prefix="tidesync-") as name,
             StoreBench(
-                _in_folder(make_store, Path(name)),
+                in_folder(make_store, Path(name)),
                 folder=Path(name),
                 profile=sizes,
                 capabilities=declared,
                 domain=domain,
-                make_locked=_in_folder(make_locked, Path(name)) if make_locked else None,
+                make_locked=in_folder(make_locked, Path(name)) if make_locked else None,
                 count_steps=count_steps,
             ) as made,
         ):
             yield made
 
     return _report(
-        StoreConformance, bench, _name_of(make_store), declared, offered, domain,
+        StoreConformance, bench, _title(make_store), offered, domain,
         known_deviations or {}, only, version,
     )  # fmt: skip
 
 
 def check_transport(
-    make_clients: Callable[[Path], Sequence[Transport]],
+    make_clients: Callable[..., Sequence[Transport]],
     *,
     capabilities: TransportCapabilities | None = None,
     domain: Domain | None = None,
@@ -114,15 +115,15 @@ def check_transport(
     @contextmanager
     def bench() -> Iterator[TransportBench]:
         with tempfile.TemporaryDirectory(prefix="tidesync-") as name:
-            clients = make_clients(Path(name))
+            clients = in_folder(make_clients, Path(name))()
             wire = make_wire(clients) if make_wire else None
             with TransportBench(
-                clients, profile=sizes, capabilities=declared, domain=domain, wire=wire
+                clients, profile=sizes, capabilities=declared, domain=domain, wire=wire, made_by=make_clients
             ) as made:
                 yield made
 
     return _report(
-        TransportConformance, bench, _name_of(make_clients), declared,
+        TransportConformance, bench, _title(make_clients),
         offered_by(declared, wire=make_wire is not None), domain, known_deviations or {}, only, version,
     )  # fmt: skip
 
@@ -131,7 +132,6 @@ def _report(
     suite: type[Suite],
     bench: Callable[[], AbstractContextManager[Any]],
     adapter: str,
-    capabilities: object,
     offered: frozenset[str],
     domain: Domain | None,
     known: Mapping[str, str],
@@ -150,7 +150,7 @@ def _report(
     ]
     return Report(
         adapter=adapter,
-        capabilities=repr(capabilities),
+        declares=", ".join(sorted(offered)) or "no optional capability",
         results=results,
         narrowing=domain.says if domain else "",
         version=version,
@@ -165,8 +165,8 @@ def _tried(
     how: Standing,
     deviation: str | None,
 ) -> Result:
-    if how in _SKIPPED:
-        return Result(rule=each, verdict=_SKIPPED[how], detail=" ".join(each.requires))
+    if how in SKIPPED:
+        return Result(rule=each, verdict=SKIPPED[how], detail=" ".join(each.requires))
     begun = time.perf_counter()
     error: Exception | None = None
     try:
@@ -194,20 +194,5 @@ def judged(error: BaseException | None, how: Standing, deviation: str | None) ->
     return (Verdict.BROKEN if isinstance(error, RuleBroken) else Verdict.ERROR), told
 
 
-def _takes_folder(make: Callable[..., object]) -> bool:
-    try:
-        parameters = inspect.signature(make).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return any(
-        each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) and each.default is each.empty
-        for each in parameters
-    )
-
-
-def _in_folder(make: Callable[..., Store], folder: Path) -> Callable[[], Store]:
-    return (lambda: make(folder)) if _takes_folder(make) else make
-
-
-def _name_of(make: Callable[..., object]) -> str:
-    return f"{getattr(make, '__module__', '')}:{getattr(make, '__qualname__', type(make).__name__)}"
+def _title(make: Callable[..., object]) -> str:
+    return name_of(make) or getattr(make, "__qualname__", type(make).__name__)

@@ -1,4 +1,4 @@
-"""What a rule for stores works with: stores on a place of its own, sizes, properties, and a program of what was done."""
+"""What a rule for stores works with: stores on a place of its own, sizes, and a program of what was done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from hypothesis import given
@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from tidesync.conformance.domain import Domain
 from tidesync.conformance.profiles import Profile
 from tidesync.conformance.program import Program
-from tidesync.conformance.store.tables import THING
+from tidesync.conformance.store.tables import KNOWN, THING
 from tidesync.contracts.store import Store, StoreCapabilities
 from tidesync.errors import ConfigurationError, StoreError
 from tidesync.query import Query
@@ -49,7 +49,7 @@ class StoreBench:
         self.count_steps = count_steps
         self.capabilities = capabilities or StoreCapabilities()
         self.domain = domain or Domain()
-        self.program = Program(make_store)
+        self.program = Program(make_store, known=KNOWN)
 
     def __enter__(self) -> StoreBench:
         return self
@@ -57,9 +57,9 @@ class StoreBench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            self.program.attach(error)
         self.close()
-        if error is not None and kind is not None and issubclass(kind, Exception):
-            error.add_note(self.program.text())
 
     def make(self) -> Store:
         """A store that is not open yet; it is closed at the end."""
@@ -107,9 +107,11 @@ class StoreBench:
         tried.__name__ = tried.__qualname__ = check.__qualname__
         given(**strategies)(self.profile.settings()(tried))()
 
-    def machine(self, made: Callable[[], RuleBasedStateMachine]) -> None:
+    def machine(self, made: type[RuleBasedStateMachine] | Callable[[], RuleBasedStateMachine]) -> None:
         """Run a state machine in as many steps as the profile says."""
-        run_state_machine_as_test(made, settings=self.profile.settings(self.profile.machines))
+        run_state_machine_as_test(
+            cast("type[RuleBasedStateMachine]", made), settings=self.profile.settings(self.profile.machines)
+        )
 
 
 def put(store: Store, *records: Record, table: str = THING.name) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tidesync.conformance.profiles import profile_of
 from tidesync.conformance.rules import Suite
-from tidesync.conformance.store.bench import StoreBench
+from tidesync.conformance.store.bench import StoreBench, offered_by
 from tidesync.conformance.store.calls import Calls
 from tidesync.conformance.store.costs import Costs
 from tidesync.conformance.store.durability import Durability
@@ -51,6 +51,10 @@ class StoreConformance(
     """
 
     capabilities: ClassVar[StoreCapabilities] = StoreCapabilities()
+
+    @classmethod
+    def offered(cls) -> frozenset[str]:
+        return offered_by(cls.capabilities)
 
     @pytest.fixture
     def make_locked_store(self) -> Callable[[], Store] | None:

@@ -27,3 +27,7 @@ OTHER: Final = TableSchema("__other", (Column("key"),), indexes=(("key",),))
 """A table like those of the engine."""
 ALL: Final = Query(THING.name)
 """Every record of `THING`, by id."""
+KNOWN: Final = tuple(
+    (value, __name__, name) for name, value in [("THING", THING), ("OTHER", OTHER), ("ALL", ALL)]
+)
+"""Constants that the program of a failure may name."""

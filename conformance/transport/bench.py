@@ -263,7 +263,12 @@ class TransportBench:
                 fail(f"a pull of {wanted.query.table} does not end: {_PAGES} pages said that there are more")
 
     def each(
-        self, check: Callable[..., None], /, *, examples: int | None = None, **strategies: st.SearchStrategy[Any]
+        self,
+        check: Callable[..., None],
+        /,
+        *,
+        examples: int | None = None,
+        **strategies: st.SearchStrategy[Any],
     ) -> None:
         """Call `check` with examples of the strategies: a property. They share the remote: use new ids in each."""
 
@@ -279,7 +284,8 @@ class TransportBench:
         """Run a state machine in as many steps as the profile says."""
         with _found():
             run_state_machine_as_test(
-                cast("type[RuleBasedStateMachine]", made), settings=self.profile.settings(self.profile.machines)
+                cast("type[RuleBasedStateMachine]", made),
+                settings=self.profile.settings(self.profile.machines),
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from inspect import getattr_static
 from typing import ClassVar
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tidesync.conformance.profiles import profile_of
 from tidesync.conformance.rules import Suite
 from tidesync.conformance.transport.acknowledgements import Acknowledgements
-from tidesync.conformance.transport.bench import TransportBench, Wire
+from tidesync.conformance.transport.bench import TransportBench, Wire, offered_by
 from tidesync.conformance.transport.cursors import Cursors
 from tidesync.conformance.transport.departures import Departures
 from tidesync.conformance.transport.expectations import Expectations
@@ -44,6 +45,11 @@ class TransportConformance(
     """
 
     capabilities: ClassVar[TransportCapabilities] = TransportCapabilities(identity="")
+
+    @classmethod
+    def offered(cls) -> frozenset[str]:
+        given = getattr_static(cls, "wire") is not getattr_static(TransportConformance, "wire")
+        return offered_by(cls.capabilities, wire=given)
 
     @pytest.fixture
     def wire(self) -> Wire | None:

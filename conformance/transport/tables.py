@@ -23,3 +23,5 @@ NOTE: Final = TableSchema("note", (Column("text", ColumnType.STRING), Column("nu
 """Another table, whose cursors are not those of `THING`."""
 TABLES: Final = (THING, NOTE)
 """What the remote of an adapter must hold, empty, when a rule begins."""
+KNOWN: Final = tuple((value, __name__, name) for name, value in [("THING", THING), ("NOTE", NOTE)])
+"""Constants that the program of a failure may name."""
