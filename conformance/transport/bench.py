@@ -42,34 +42,38 @@ _numbers = itertools.count(1)
 
 
 class Wire(Protocol):
-    """Makes the next exchange of the first client go wrong; each call plans one fault, for the next request."""
+    """Makes the wire of the first client go wrong: each call says what becomes of its requests from now on.
+
+    It lasts until `heal`, or until another call. A client that sends reads again by itself is best made without
+    that, and with short timeouts: the rules wait for it.
+    """
 
     def refuse(self) -> None:
-        """The connection is refused: nothing arrives."""
+        """Connections are refused: nothing arrives."""
         ...
 
     def lose_request(self) -> None:
-        """The request is lost on its way, and nothing comes back: without effect."""
+        """A request is lost on its way, and nothing comes back: without effect."""
         ...
 
     def lose_reply(self) -> None:
-        """The request has its effect, and its reply is lost."""
+        """A request has its effect, and its reply is lost."""
         ...
 
     def truncate_reply(self) -> None:
-        """The request has its effect, and its reply ends in the middle."""
+        """A request has its effect, and its reply ends in the middle."""
+        ...
+
+    def garble_reply(self) -> None:
+        """A request has its effect, and its reply is unreadable."""
         ...
 
     def fail(self) -> None:
         """The remote answers that it failed inside (HTTP: 500), without effect."""
         ...
 
-    def garble_reply(self) -> None:
-        """The request has its effect, and its reply is unreadable."""
-        ...
-
     def deny(self) -> None:
-        """The credentials are refused, now and at each new attempt, until `heal`."""
+        """The credentials are refused."""
         ...
 
     def heal(self) -> None:
@@ -82,6 +86,7 @@ def offered_by(declared: TransportCapabilities, *, wire: bool) -> frozenset[str]
     found = {
         "batch": declared.max_changes > 1,
         "ordered": declared.ordered,
+        "commits": declared.cursor is CursorGuarantee.COMMIT_ORDERED,
         "total": declared.total,
         "filters": declared.filters,
         "tombstones": bool(declared.tombstones),
