@@ -8,7 +8,8 @@ A value is of one *kind*: null, boolean, number, text, or structure (list or obj
 * A column of type DECIMAL counts as a number: its text is read exactly.
 * A predicate holds only if it is true: null and everything else do not.
 * Functions and arithmetic give null for what they cannot take (text functions that answer yes or no: false).
-* Sorting: null < boolean < number < text < structure; equal keys fall back on id.
+* Parts of dates, times and datetimes are the digits of their canonical text, whose fraction and Z may be missing.
+* Sorting: null < boolean < number < text < structure; structures are equal keys, and equal keys fall back on id.
 """
 
 from __future__ import annotations
@@ -156,14 +157,20 @@ def negate(a: Scalar) -> Scalar:
     return _number(-a) if kind_of(a) == NUMBER else None
 
 
-_MOMENT = re.compile(r"(?:(\d{4})-(\d\d)-(\d\d))?(?:T|\b)(?:(\d\d):(\d\d):(\d\d)(?:\.\d{6})?Z?)?\Z", re.ASCII)
+_DAY = r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
+_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.\d{6})?"
+_MOMENT = re.compile(rf"{_DAY}(?:T{_CLOCK}Z?)?", re.ASCII)
+_TIME = re.compile(_CLOCK, re.ASCII)
 _PARTS: Final = ("year", "month", "day", "hour", "minute", "second")
 
 
-def _part(index: int) -> Callable[[Scalar], Scalar]:
+def _part(name: str) -> Callable[[Scalar], Scalar]:
     def part(value: Scalar) -> Scalar:
-        found = _MOMENT.match(value) if type(value) is str else None
-        return int(found[index]) if found and found[index] is not None else None
+        if type(value) is not str:
+            return None
+        found = _MOMENT.fullmatch(value) or _TIME.fullmatch(value)
+        digits = found.groupdict().get(name) if found else None
+        return None if digits is None else int(digits)
 
     return part
 
@@ -201,7 +208,7 @@ FUNCTIONS: Final[dict[str, Callable[..., Scalar]]] = {
     "round": _whole(_round, ROUND_HALF_UP),
     "floor": _whole(math.floor, ROUND_FLOOR),
     "ceiling": _whole(math.ceil, ROUND_CEILING),
-    **{name: _part(index) for index, name in enumerate(_PARTS, start=1)},
+    **{name: _part(name) for name in _PARTS},
 }
 """Functions on values, by name. A store may call them from its own language."""
 
