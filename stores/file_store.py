@@ -99,7 +99,7 @@ class FileStore:
             driver, str(Path(name).absolute()), synchronous, busy_timeout, mode, read_timeout
         )
         self.capabilities: Final = StoreCapabilities(
-            durable=synchronous == "full", multiprocess=True, encrypted=encrypted
+            durable=synchronous == "full", multiprocess=True, indexed=True, encrypted=encrypted
         )
         self.active: set[int] = set()
         self.generation = 0
