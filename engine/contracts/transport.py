@@ -3,6 +3,10 @@
 The remote behind it has stable ids, a version that changes with content, tombstones where declared, one effect
 per operation id within the declared window, and `pull(cursor)` returns a superset of everything committed since.
 
+Records travel as they are: any id, any JSON value by its type, fields that no schema names too. At the top of a
+record null and absent are one, since a remote may have columns. What is given is not changed, what is returned is
+the caller's.
+
 `push` never raises for the wire: what happened is one outcome per change, in order. `open`, `pull` and `get`
 raise `NotReachable`, `RemoteUnavailable`, `Unauthorized`, `RequestRefused` or `ProtocolError`, and `pull` also
 `ResyncRequired`.
@@ -92,8 +96,13 @@ class Change:
     """One operation on its way to the remote.
 
     `record` is the full content without system fields (None for delete and undelete); `fields` names what changed
-    (for an insert: all of it). Fields outside `fields` are the remote's. `attempts` is 1 on the first send:
-    more means it may have arrived before. `undelete` is asked for by remote tables only.
+    (for an insert: all of it). Fields outside `fields` are the remote's; one of `fields` that is not in `record`
+    was removed. `attempts` is 1 on the first send: more means it may have arrived before. `undelete` is asked for by
+    remote tables only, and brings the record back as it was.
+
+    An insert expects `Absent` or a `Tombstone`, an update and a delete a `Version` or `Anything`, an undelete a
+    `Tombstone`. Whatever it expects, an update of what is not there is `Conflicted`: it creates nothing; a delete of
+    what is gone is `Applied`. An effect is remembered for `id`, a refusal is not: sent again it is judged anew.
     """
 
     id: str
@@ -128,7 +137,7 @@ class Conflicted:
 
 @attrs.frozen
 class Rejected:
-    """The remote proved that it changed nothing, and will not take this content."""
+    """The remote proved that it changed nothing, and will not take this content: it is too large, or of no use there."""
 
     code: str
     message: str
@@ -224,10 +233,13 @@ class Page:
 
 
 class Transport(Protocol):
-    """A way to one remote. Construction does no I/O; `open` may be called again after `close`."""
+    """A way to one remote. Construction does no I/O; `open` may be called again after `close`.
+
+    The engine makes its calls one after another; remote tables may call from another thread meanwhile.
+    """
 
     def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
-        """Find out who the remote is and what it can do."""
+        """Find out who the remote is and what it can do. Every client of it is told one identity, at every call."""
         ...
 
     def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
@@ -239,7 +251,10 @@ class Transport(Protocol):
         ...
 
     def get(self, table: str, id: str, /) -> Record | Tombstone | None:
-        """Read one record as it is now."""
+        """Read one record as it is now: None for nothing, a tombstone where the table reports deletes.
+
+        A table that the remote has not got is an error, never nothing.
+        """
         ...
 
     def close(self) -> None:
