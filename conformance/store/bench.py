@@ -28,6 +28,9 @@ def offered_by(capabilities: StoreCapabilities) -> frozenset[str]:
     """What rules may require: the names of the capabilities that are declared."""
     return frozenset(name for name, declared in attrs.asdict(capabilities).items() if declared)
 
+_SHAPES: Final = ("{:06}", "00000000-0000-4000-8000-{:012}", "{:024}")
+"""Ids of which a narrow domain may take one sort."""
+
 
 class StoreBench:
     """The place of one rule. Stores made by one bench share what they hold, as far as they are durable."""
@@ -78,6 +81,10 @@ class StoreBench:
         self._made.append(store)
         return store
 
+    def bare(self) -> Store:
+        """A store as `make_store` gives it, that nobody else knows: its calls are not written down, nor is it closed."""
+        return self._make()
+
     def open(self, *tables: TableSchema) -> Store:
         """An open store, with these tables or with `THING`."""
         store = self.make()
@@ -89,6 +96,14 @@ class StoreBench:
         store = self.open()
         put(store, *records)
         return store
+
+    def ids(self, count: int) -> list[str]:
+        """So many ids that the domain takes, in their order."""
+        for shape in _SHAPES:
+            found = [shape.format(number) for number in range(count)]
+            if len(self.domain.legal_ids(found)) == count:
+                return found
+        raise ConfigurationError(f"the domain takes neither numbers nor UUIDs as ids: {self.domain.says}")
 
     def close(self) -> None:
         """Close what was made; a store that cannot is left to the rules about closing."""

@@ -14,8 +14,16 @@ Rules that every store keeps:
 * Every name that `TableSchema` takes is a name; two that differ in case are two.
 * Every JSON value comes back exactly, also in fields that the schema does not name and where it does not
   fit the declared type: null, bool, signed 64-bit integers, finite floats bit for bit, any text without lone
-  surrogates (NUL included), lists, objects. Absent is not null. What is not JSON is `InvalidRecord`, naming the field.
-* A query means what `tidesync.predicate` says.
+  surrogates (NUL included), lists, objects, 64 levels deep. Absent is not null. A field may have any such text as
+  its name. What is not JSON is `InvalidRecord`, naming the field.
+* An id is any such text that is not empty; ids are one only if they are the same text. What is none is `InvalidId`.
+* A call that is refused changes nothing, and its transaction goes on.
+* A query means what `tidesync.predicate` says. Kinds of values stay apart: neither equal, nor less, nor greater.
+  Null equals null, and a field that is missing is null; nothing is less or greater than null. Conditions are true
+  or false, nothing between. Numbers compare exactly, and the text of a DECIMAL is a number. Text compares by code
+  point, and every character means itself. A structure equals nothing. Functions and arithmetic give null for what
+  they cannot take. Sorted are nulls, booleans, numbers, texts, structures, and ties by id. A condition may have any
+  number of constants and parts; one that is nested too deeply for the store is `InvalidQuery`.
 * `TableSchema.indexes` promise cost, where `indexed` is declared: equalities on a prefix, at most one range on the
   next column, ordered by the index, costs O(log n + rows returned), and so does `get`. An iterator reads as it is
   asked, not much ahead. The memory store may scan.
