@@ -249,7 +249,7 @@ def _store_copies(
     copies: dict[str, Record | Tombstone] = {**records, **tombstones}
     keys = {id: record_key(table, id) for id in copies}
     heads = ledger.transaction.get(HEADS, list(keys.values()))
-    busy = {id for id, row in zip(keys, heads, strict=True) if row is not None}
+    busy = dict.fromkeys(id for id, row in zip(keys, heads, strict=True) if row is not None)  # in their order
     ledger.load(keys[id] for id in busy)
     free = [id for id in copies if id not in busy]
     held = dict(zip(free, ledger.transaction.get(table, free), strict=True))

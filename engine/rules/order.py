@@ -44,7 +44,7 @@ def names(schema: TableSchema, record_id: str, *contents: Record | None) -> froz
 def named_records(named: frozenset[str], tables: Mapping[str, TableSchema]) -> list[str]:
     """The record keys that may be meant: an undeclared name may mean a record of any table."""
     keys: list[str] = []
-    for name in named:
+    for name in sorted(named):  # the same queue asks in the same order, in every process
         table, _, record_id = name.partition("/")
         keys.extend([record_key(each, record_id) for each in tables] if table == ANY_TABLE else [name])
     return keys
