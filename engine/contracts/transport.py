@@ -35,7 +35,10 @@ class CursorGuarantee(enum.IntEnum):
     KEYSET = 2
     """Ties are safe; a commit that becomes visible late may be missed without overlap."""
     HORIZON = 3
-    """Nothing visible is missed: the cursor stays behind transactions that are still open."""
+    """Nothing visible is missed: the cursor stays behind transactions that are still open.
+
+    From here on, a pull from the last cursor brings nothing once nothing is new.
+    """
     COMMIT_ORDERED = 4
     """The cursor is a position in the order of commits."""
 
@@ -137,7 +140,7 @@ class Conflicted:
 
 @attrs.frozen
 class Rejected:
-    """The remote proved that it changed nothing, and will not take this content: it is too large, or of no use there."""
+    """The remote proved that it changed nothing, and will not take this content: too large, say, or unfit."""
 
     code: str
     message: str
@@ -184,11 +187,14 @@ Outcome: TypeAlias = Applied | Conflicted | Rejected | Undeleted | Unknown | Not
 class PullRequest:
     """One page is wanted.
 
-    `cursor` is what the last page returned, None at the start. `overlap` > 0 (first page of a pull only): rewind
-    the cursor by that many seconds, counted back from the remote's clock when the pull that made it *began*.
-    `fields` narrows records to these (and id, version); `ids` to these records. `departures`: report ids that
-    changed since the cursor and no longer match. `deleted`: report tombstones. `incremental` False: everything
-    that matches, whatever changed since; then the query may have an order, skip and take.
+    `cursor` is what the last page returned, None at the start: any client of the remote may go on from it, and may do
+    so again. One that the remote did not give, or no longer honours, is `ResyncRequired`, or harmless: never is anything
+    left out because of it. `limit` bounds the records of the page, and is 1 or more. `overlap` > 0 (first page of
+    a pull only): rewind the cursor by that many seconds, counted back from the remote's clock when the pull that made
+    it *began*. `fields` narrows records to these (and id, version); `ids` to these records, and none for no ids.
+    `departures`: report ids that changed since the cursor and no longer match. `deleted`: report tombstones.
+    `incremental` False: everything that matches, each record once, whatever changed since; then the query may have an
+    order, skip and take. What the remote cannot order is `Unsupported`, never another order.
     """
 
     query: Query
@@ -217,8 +223,10 @@ class Page:
     """One page of a pull.
 
     `cursor` is opaque JSON, good for the next page and (where the guarantee is not FULL_SCAN) for the next pull.
+    `more`: the pull goes on from it, and it is another one than before. No id is both in `records` and in `tombstones`.
     `exact` False: the remote could not be trusted with the filter, the engine must filter `records` itself.
     `clock`: the remote's own time as canonical datetime text, where it tells. `total` counts the whole pull.
+    `junk` is what was no record; what was stored as a record comes as one.
     """
 
     records: Sequence[Record] = ()
