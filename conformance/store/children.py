@@ -59,6 +59,17 @@ class Parent:
 Step: TypeAlias = Callable[[Parent], None]
 
 
+@contextmanager
+def works(when: str) -> Iterator[None]:
+    """Whatever the block raises breaks the rule: `when` says in which moment the store must work."""
+    try:
+        yield
+    except RuleBroken:
+        raise
+    except Exception as error:
+        raise RuleBroken(f"{when}, the store does not work: {type(error).__name__}: {error}") from error
+
+
 @attrs.define(eq=False)
 class Child:
     """A process that runs a step."""
@@ -115,7 +126,9 @@ class Child:
     def _heard(self, limit: float) -> Any:
         found = self.listen(limit)
         if found is SILENT:
-            raise RuleBroken(f"a process has not gone on for {limit:.0f} s: it hangs, or waits for a lock of nobody")
+            raise RuleBroken(
+                f"a process has not gone on for {limit:.0f} s: it hangs, or waits for a lock of nobody"
+            )
         return found
 
     def kill(self) -> None:

@@ -2,6 +2,371 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from tidesync.conformance.expect import equal, raises, true
+from tidesync.conformance.rules import rule
+from tidesync.conformance.store.bench import StoreBench, held, put
+from tidesync.conformance.store.children import Parent, Step, forked, works
+from tidesync.conformance.store.tables import OTHER, THING
+from tidesync.contracts.store import Store, StoreTransaction
+from tidesync.errors import StoreClosed
+from tidesync.query import Compare, Field, Query, Value
+from tidesync.records import Record
+from tidesync.schema import Column, TableSchema
+from tidesync.values import ColumnType
+
+NOTE: Final = TableSchema("note", (Column("text", ColumnType.STRING),), indexes=(("text",),))
+GROWN: Final = TableSchema(
+    "note", (Column("text", ColumnType.STRING), Column("late")), indexes=(("late",), ("text", "late"))
+)
+"""`NOTE` with a column more, and an index on it."""
+TABLES: Final = (THING, OTHER, NOTE)
+_PAD: Final = "and so on, " * 40
+
+
+class _Undone(Exception):
+    pass
+
 
 class Durability:
     """Rules about what outlives a close, a kill and another opening."""
+
+    @rule("STORE-50", "what was committed is there for every later store on the same place", shows="durable")
+    def test_committed_is_there_after_close(self, bench: StoreBench) -> None:
+        """After close, another store on the same place holds what was committed: puts, deletes, every table.
+
+        Why: the application ends, and what its user wrote is there the next time.
+        Look at: what close writes, and what it forgets to; a delete or a second table that only memory knows of;
+        make_store, which must name the same place at each call.
+        """
+        store = bench.open(*TABLES)
+        for number in range(5):
+            _commit(store, number)
+        with store.transaction(write=True) as transaction:
+            transaction.put(NOTE.name, [{"id": "kept", "text": "a", "late": [1, {"b": None}]}])
+        expected = {**_after(5), NOTE.name: [{"id": "kept", "text": "a", "late": [1, {"b": None}]}]}
+        store.close()
+        for _ in range(2):
+            store = bench.open(*TABLES)
+            equal(expected, _state(store), "after close and another make_store")
+            store.close()
+
+    @rule(
+        "STORE-51",
+        "committed (durably, where declared) when the block ends, else rolled back",
+        requires=("durable",),
+    )
+    def test_rolled_back_is_not_there_after_close(self, bench: StoreBench) -> None:
+        """What was rolled back, or under way at close, is in no later store on the same place.
+
+        Why: half of a change that the user was told had failed comes back at the next start.
+        Look at: what close does with a transaction under way; a log of changes that is written before the commit and
+        replayed without it.
+        """
+        store = bench.open(*TABLES)
+        _commit(store, 0)
+        with raises(_Undone, what="a transaction that raises"):
+            _fail_within(store)
+        with raises(StoreClosed, what="a transaction during which the store is closed"):
+            _close_within(store)
+        store = bench.open(*TABLES)
+        equal(_after(1), _state(store), "after close and another make_store")
+        _commit(store, 1)
+        equal(_after(2), _state(store), "the next transaction")
+
+    @rule("STORE-52", "A new column is added, and takes over the values", requires=("durable",))
+    def test_the_schema_outlives_close(self, bench: StoreBench) -> None:
+        """Columns, unknown fields and indexes are what they were after another make_store, also with more columns.
+
+        Why: an update of the application declares more, and must find what its older version wrote.
+        Look at: where the columns of a table are written down; the values that a new column takes over.
+        """
+        records: list[Record] = [{"id": f"{n:02}", "text": "b", "late": n} for n in range(20)]
+        store = bench.open(NOTE)
+        put(store, *records, table=NOTE.name)
+        store.close()
+        late = Query(NOTE.name, where=Compare("ge", Field("late"), Value(15)))
+        for table in (NOTE, GROWN, NOTE, GROWN):
+            store = bench.open(table)
+            columns = ", ".join(column.name for column in table.columns)
+            equal(records, held(store, Query(NOTE.name)), f"opened with the columns {columns}")
+            equal(
+                records[15:],
+                held(store, late),
+                f"a query of the field late, opened with the columns {columns}",
+            )
+            store.close()
+
+    @rule("STORE-53", "without a `close`, and after the process was killed", requires=("durable", "fork"))
+    def test_a_store_that_is_not_closed_loses_nothing(self, bench: StoreBench) -> None:
+        """What was committed is there although the store was never closed, and its process has just ended.
+
+        Why: applications end without calling close, and a phone ends them without asking.
+        Look at: writes that wait for close, for a finalizer, or for an exit handler.
+        """
+
+        def dropped(parent: Parent) -> None:
+            store = bench.bare()
+            store.open(list(TABLES))
+            _commit(store, 0)
+            del store
+            _ = gc.collect()
+            parent.tell("dropped")
+
+        def left(parent: Parent) -> None:
+            _commit(bench.open(*TABLES), 1)
+            parent.tell("left open")
+
+        for done, step in enumerate((dropped, left), 1):
+            with forked(bench, step) as (child,):
+                how = f"after a process ended with its store {child.hear()}"
+                _ = child.rest()
+            with works(how):
+                store = bench.open(*TABLES)
+                equal(_after(done), _state(store), how)
+                store.close()
+
+    @rule(
+        "STORE-54",
+        "after the process was killed at any moment: each transaction whole, or not at all",
+        requires=("durable", "fork"),
+    )
+    def test_a_killed_process_leaves_whole_transactions(self, bench: StoreBench) -> None:
+        """After SIGKILL at any moment, all acknowledged transactions are there, at most one more, each of them whole.
+
+        That a power failure leaves the same is promised too, and cannot be shown here: a killed process leaves what
+        it wrote to the operating system.
+
+        Why: a phone ends applications in mid-write, every day; half a transaction is a queue that contradicts its
+        table.
+        Look at: one commit for all tables, not one for each; a file that is written in place, and neither replaced nor
+        logged; whether the log is replayed at open, and a torn end of it dropped.
+        """
+        first = 0
+        for stage, part in _moments(3 * bench.profile.kills):
+            with forked(bench, _writing(bench, first)) as (child,):
+                told = [child.hear()]
+                while told[-1][:2] != (stage, first + 2):
+                    told.append(child.hear())
+                commit = min(_seconds(told, number) for number in (first, first + 1))
+                time.sleep(commit * part)
+                told += child.killed()
+            acknowledged = 1 + max(number for reached, number, _ in told if reached == "committed")
+            first = _survives(bench, acknowledged, f"killed {stage}, {part:.0%} of a commit later")
+
+    @rule(
+        "STORE-55",
+        "committed (durably, where declared) when the block ends",
+        requires=("durable", "fork"),
+    )
+    def test_a_commit_is_durable_before_it_is_acknowledged(self, bench: StoreBench) -> None:
+        """When the block of a transaction has ended, SIGKILL in the very next moment loses nothing of it.
+
+        That a power failure loses nothing either is promised too, and cannot be shown here.
+
+        Why: the engine tells the remote, and the user, on the ground of what it was told is kept.
+        Look at: commits in a background thread, in batches or after a delay; buffers that are not flushed before
+        `__exit__` returns.
+        """
+
+        def step(parent: Parent) -> None:
+            store = bench.open(*TABLES)
+            _commit(store, number)
+            parent.kill_me()
+
+        for number in range(bench.profile.kills):
+            with forked(bench, step) as (child,):
+                _ = child.last_words()
+            with works("after a kill in the moment after a commit"):
+                store = bench.open(*TABLES)
+                equal(_after(number + 1), _state(store), "after a kill in the moment after a commit")
+
+    @rule(
+        "STORE-56",
+        "after the process was killed at any moment",
+        requires=("durable", "fork"),
+    )
+    def test_a_killed_upgrade_loses_nothing(self, bench: StoreBench) -> None:
+        """After SIGKILL while a store is opened or upgraded, it opens with the old tables or the new, and all records.
+
+        Why: the first start after an update is the slowest one, and the one that impatient users end.
+        Look at: tables and the list of tables that are changed in two steps; a table that is rewritten for a new
+        column before its copy is whole; recovery, which may be killed too.
+        """
+        tables = (NOTE, OTHER)
+        records: list[Record] = [{"id": f"{n:04}", "text": _PAD, "late0": n} for n in range(200)]
+        put(bench.open(*tables), *records, table=NOTE.name)
+        seconds = 0.0
+        for attempt in range(bench.profile.kills + 1):
+            grown = _grown(attempt)
+
+            def step(parent: Parent, grown: list[TableSchema] = grown) -> None:
+                parent.tell(time.monotonic())
+                store = bench.open(*grown)
+                parent.tell(time.monotonic())
+                with store.transaction(write=True) as transaction:
+                    _ = transaction.delete_where(Query(NOTE.name))
+                    parent.tell(_ := parent.hear())
+
+            with forked(bench, step) as (child,):
+                begun = child.hear()
+                if attempt == 0:
+                    seconds = child.hear() - begun
+                else:
+                    time.sleep(seconds * (attempt - 0.5) / bench.profile.kills)
+                _ = child.killed()
+            how = "after a kill while it was opened" if attempt else "after a kill right after it was opened"
+            for wanted in (list(tables), grown):
+                with works(how):
+                    store = bench.open(*wanted)
+                    equal(records, held(store, Query(NOTE.name)), how)
+                    late = Query(NOTE.name, where=Compare("ge", Field("late0"), Value(150)))
+                    equal(records[150:], held(store, late), f"{how}, by a column that is new")
+                    store.close()
+
+    @rule("STORE-57", "A killed process leaves no lock behind", requires=("durable", "fork"))
+    def test_a_killed_transaction_leaves_nothing(self, bench: StoreBench) -> None:
+        """After SIGKILL in an open transaction, or in mid-iteration, nothing of it is there, and the next may write.
+
+        Why: one crash would lock the application out of its own store, until someone deletes a file.
+        Look at: lock files that tell only that they exist, not whose they are; locks with a time of their own;
+        changes that reach the file before the commit, and are not undone at open.
+        """
+
+        def writing(parent: Parent) -> None:
+            store = bench.open(*TABLES)
+            with store.transaction(write=True) as transaction:
+                _change(transaction, 1)
+                transaction.put(NOTE.name, [{"id": f"{n}", "text": _PAD} for n in range(bench.profile.many)])
+                rows = transaction.select(Query(NOTE.name, take=50))
+                parent.tell(next(rows)["id"])
+                parent.tell(parent.hear())
+
+        def reading(parent: Parent) -> None:
+            store = bench.open(*TABLES)
+            with store.transaction(write=False) as transaction:
+                rows = transaction.select(Query(THING.name))
+                parent.tell(next(rows)["id"])
+                parent.tell(parent.hear())
+
+        _commit(bench.open(*TABLES), 0)
+        for done, step in enumerate((writing, reading, writing), 1):
+            with forked(bench, step) as (child,):
+                _ = child.hear()
+                _ = child.killed()
+            _ = _survives(bench, done, f"after a kill while {step.__name__}", exactly=True)
+
+
+def _moments(kills: int) -> Iterator[tuple[str, float]]:
+    """So many moments for a kill: what was reached last, and how much of the time of a commit later."""
+    for index in range(kills):
+        if index % 4 == 3:
+            yield "changed", 0.0
+        elif index % 8 == 5:
+            yield "committed", 0.0
+        else:
+            yield "ending", (index * 0.618034) % 1.0 * 1.2
+
+
+def _writing(bench: StoreBench, first: int) -> Step:
+    """Commits for ever, telling what is reached: the stage, the number, the time."""
+
+    def step(parent: Parent) -> None:
+        store = bench.open(*TABLES)
+        for number in itertools.count(first):
+            with store.transaction(write=True) as transaction:
+                _change(transaction, number, parent)
+                parent.tell(("ending", number, time.monotonic()))
+            parent.tell(("committed", number, time.monotonic()))
+
+    return step
+
+
+def _seconds(told: list[Any], number: int) -> float:
+    """How long the commit of a transaction took."""
+    times = {stage: at for stage, of, at in told if of == number}
+    return float(times["committed"] - times["ending"])
+
+
+def _survives(bench: StoreBench, acknowledged: int, how: str, *, exactly: bool = False) -> int:
+    """See what a kill left, and commit the next transaction; the number of the one after it."""
+    with works(how):
+        store = bench.open(*TABLES)
+        there = _state(store)
+        done = acknowledged
+        if not exactly and there == _after(acknowledged + 1):
+            done += 1
+        lost = next((n for n in range(acknowledged) if there == _after(n)), None)
+        true(lost is None, f"{how}: {acknowledged} transactions were acknowledged, and only {lost} are there")
+        equal(_after(done), there, f"{how}, {acknowledged} transactions being acknowledged")
+        with works(f"{how}: when it is written again"):
+            _commit(store, done)
+        equal(_after(done + 1), _state(store), f"{how}, and another transaction")
+        store.close()
+    return done + 1
+
+
+def _grown(attempt: int) -> list[TableSchema]:
+    """`NOTE` with columns and indexes more than at the attempt before, and new tables."""
+    late = [f"late{n}" for n in range(attempt + 1)]
+    columns = (*NOTE.columns, *(Column(name) for name in late))
+    news = [TableSchema(f"new{attempt}_{n}", columns, indexes=(("text",),)) for n in range(3)]
+    return [TableSchema(NOTE.name, columns, indexes=(("text",), *((name,) for name in late))), OTHER, *news]
+
+
+def _commit(store: Store, number: int) -> None:
+    with store.transaction(write=True) as transaction:
+        _change(transaction, number)
+
+
+def _change(transaction: StoreTransaction, number: int, parent: Parent | None = None) -> None:
+    """What the transaction of that number does, to two tables: puts, replaces, deletes."""
+    transaction.put(THING.name, _parts(number))
+    transaction.put(OTHER.name, [{"id": "last", "key": number}])
+    if parent is not None:
+        parent.tell(("changed", number, time.monotonic()))
+    _ = transaction.delete(THING.name, [f"{number - 1:04}x0"])
+    _ = transaction.delete_where(Query(THING.name, where=Compare("eq", Field("number"), Value(number - 2))))
+    transaction.put(OTHER.name, [{"id": f"{number:04}", "key": number}])
+
+
+def _parts(number: int) -> list[Record]:
+    return [{"id": f"{number:04}x{n}", "number": number, "text": _PAD, "part": n} for n in range(6)]
+
+
+def _after(done: int) -> dict[str, list[Record]]:
+    """What the tables hold after so many transactions."""
+    others: list[Record] = [{"id": f"{number:04}", "key": number} for number in range(done)]
+    if done:
+        others.append({"id": "last", "key": done - 1})
+    return {
+        THING.name: [*(_parts(done - 2)[1:] if done > 1 else []), *(_parts(done - 1) if done else [])],
+        OTHER.name: others,
+        NOTE.name: [],
+    }
+
+
+def _state(store: Store) -> dict[str, list[Record]]:
+    """What the tables hold, all in one transaction, which counts the same."""
+    with store.transaction(write=False) as transaction:
+        state = {table.name: list(transaction.select(Query(table.name))) for table in TABLES}
+        for name, records in state.items():
+            equal(len(records), transaction.count(Query(name)), f"count of {name}, beside select")
+    return state
+
+
+def _fail_within(store: Store) -> None:
+    with store.transaction(write=True) as transaction:
+        _change(transaction, 1)
+        raise _Undone
+
+
+def _close_within(store: Store) -> None:
+    with store.transaction(write=True) as transaction:
+        _change(transaction, 1)
+        store.close()
