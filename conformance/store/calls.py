@@ -267,7 +267,9 @@ class Calls:
             gone = {row["id"] for row in held(store, query)}
             with store.transaction(write=True) as transaction:
                 equal(len(gone), transaction.delete_where(query), f"delete_where of {query}")
-            equal([row for row in rows if row["id"] not in gone], held(store), f"after delete_where of {query}")
+            equal(
+                [row for row in rows if row["id"] not in gone], held(store), f"after delete_where of {query}"
+            )
 
     @rule("STORE-14", "an id that is not text `InvalidId`")
     def test_ids_that_are_no_text_are_refused(self, bench: StoreBench) -> None:
@@ -296,7 +298,18 @@ class Calls:
         """
         store = bench.open()
         wrong: Any
-        for wrong in ({}, {"id": None}, {"id": ""}, {"id": 5}, {"id": b"5"}, {"text": "a"}, None, "id", ["id"], 5):
+        for wrong in (
+            {},
+            {"id": None},
+            {"id": ""},
+            {"id": 5},
+            {"id": b"5"},
+            {"text": "a"},
+            None,
+            "id",
+            ["id"],
+            5,
+        ):
             for before in (0, 10, 1_100):
                 rows: list[Any] = [*({"id": str(n)} for n in range(before)), wrong]
                 with store.transaction(write=True) as transaction:
@@ -342,7 +355,9 @@ class Calls:
                 transaction.put(name, [{"id": "1", "a": name}, {"id": name}])
         with store.transaction(write=True) as transaction:
             for name in names:
-                equal([{"id": "1", "a": name}], list(transaction.select(Query(name, equals("a", name)))), name)
+                equal(
+                    [{"id": "1", "a": name}], list(transaction.select(Query(name, equals("a", name)))), name
+                )
                 equal(2, transaction.count(Query(name)), f"count of {name}")
                 equal(1, transaction.delete(name, ["1"]), f"delete in {name}")
 

@@ -15,6 +15,7 @@ from tidesync.conformance.store.calls import Calls
 from tidesync.conformance.store.costs import Costs
 from tidesync.conformance.store.durability import Durability
 from tidesync.conformance.store.encryption import Encryption
+from tidesync.conformance.store.iterators import Iterators
 from tidesync.conformance.store.machine import Machine
 from tidesync.conformance.store.processes import Processes
 from tidesync.conformance.store.queries import Queries
@@ -28,6 +29,7 @@ from tidesync.contracts.store import Store, StoreCapabilities
 class StoreConformance(
     Calls,
     Transactions,
+    Iterators,
     Turns,
     Schemas,
     Costs,

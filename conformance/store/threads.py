@@ -1,4 +1,4 @@
-"""Other threads for the rules, none of which is waited for for ever: a store that hangs breaks a rule, not the suite."""
+"""Other threads for the rules. None is waited for for ever: a store that hangs breaks a rule, not the suite."""
 
 from __future__ import annotations
 
