@@ -29,7 +29,7 @@ class MemoryStore:
     `busy_timeout` is how many seconds a write transaction waits for the one before it, until `StoreBusy`.
     """
 
-    capabilities: Final = StoreCapabilities()
+    capabilities: StoreCapabilities = StoreCapabilities()
 
     def __init__(self, *, busy_timeout: float = 30.0) -> None:
         self.busy_timeout = busy_timeout

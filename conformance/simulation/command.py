@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import Pool
 
 from tidesync.conformance.simulation.profiles import PROFILES, Profile
+from tidesync.conformance.simulation.shrink import shrunk
 from tidesync.conformance.simulation.tapes import Tapes, tapes_of
 from tidesync.conformance.simulation.world import World
 
@@ -39,7 +40,7 @@ def tell(profile: Profile, tapes: Tapes) -> list[str]:
 
 def many(profile: Profile, seeds: Iterable[int]) -> list[tuple[int, dict[str, str]]]:
     """The seeds that fail, and how."""
-    found = []
+    found: list[tuple[int, dict[str, str]]] = []
     for seed in seeds:
         problems = play(
             profile, tapes_of(profile.name, seed, profile.steps), checking=seed % CHECK_EVERY == 0
@@ -116,8 +117,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profile = PROFILES[given.profile]
     tapes = tapes_of(profile.name, given.seed, profile.steps)
     if given.command == "shrink":
-        from tidesync.conformance.simulation.shrink import shrunk
-
         tapes = shrunk(profile, tapes)
         print(f"# {len(tapes.schedule)} steps, {sum(entry is not None for entry in tapes.workload)} edits")
     print("\n".join(tell(profile, tapes)))

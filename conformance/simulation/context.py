@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidesync.conformance.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
+from tidesync.conformance.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Key, Lost
 from tidesync.conformance.simulation.story import changes_of, told
 from tidesync.conformance.simulation.tapes import Draw
-from tidesync.conformance.simulation.watched import Handling, WatchedSession, policy_of
+from tidesync.conformance.simulation.watched import NOBODY, Handling, WatchedSession
 from tidesync.contracts.transport import Conflicted
 from tidesync.effects import (
     Ask,
@@ -37,15 +37,13 @@ from tidesync.lease import Holder
 from tidesync.plans.pull import Pull, Push, pull
 from tidesync.plans.purge import purge
 from tidesync.plans.push import push
-from tidesync.query import Compare, Field, Query, Value
+from tidesync.query import Query
 from tidesync.records import alive
 from tidesync.reports import PushFailed
 
 if TYPE_CHECKING:
     from tidesync.conformance.simulation.device import Device
 
-SMALL = Compare("lt", Field("f0"), Value(2))
-"""What devices want where they do not want all."""
 PATIENCE = 0.1
 EXPECTED = (PushFailed, NotReachable, RemoteUnavailable, Unauthorized, SyncBusy, LeaseLost, PurgeBlocked)
 """How a push, pull or purge may end when the world is as bad as this one."""
@@ -59,11 +57,11 @@ class Context:
         self.world = device.world
         self.plan: Plan[Any] | None = None
         self.effect: Effect[Any] | None = None
-        self.exchange: Generator[Call, Reply, Any] | None = None
-        self.call: Call | None = None
-        self.reply: tuple[Reply] | None = None
+        self.exchange: Generator[Call[Any], Any, Any] | None = None
+        self.call: Call[Any] | None = None
+        self.reply: tuple[object] | None = None
         self.title = ""
-        self.refused: set[tuple[str, str]] = set()
+        self.refused: set[Key] = set()
         self.reopen()
 
     def reopen(self) -> None:
@@ -75,12 +73,10 @@ class Context:
         self.lives += 1
         device.living.add(self.name)
         name, living = self.name, device.living
-        policy = device.deferring if device.policy_name.startswith("defer") else policy_of(device.policy_name)
         self.session = WatchedSession(
-            tables=world.tables, nonce=f"d{device.number}{name}", resolver=None, policy=policy, policies={},  # type: ignore[arg-type]
+            tables=world.tables, nonce=f"d{device.number}{name}", resolver=NOBODY, policy=world.policy_for(device),
             holder=lambda: Holder(name, world.profile.lease, PATIENCE, lambda other: other not in living),
-            to_record=lambda table, record, under: {**(under or {}), **record},
-            fits=world.fits, page_size=world.profile.page,
+            policies={}, to_record=world.to_record, fits=world.fits, page_size=world.profile.page,
         )  # fmt: skip
         self.session.edits = device.edits
         if world.profile.handlers:
@@ -102,6 +98,7 @@ class Context:
         if self.plan is not None:
             self.say(f"is killed in its {self.title}")
             self.plan.close()
+        self.world.died(self.device)
         self.reopen()
 
     # ---- plans
@@ -119,13 +116,13 @@ class Context:
 
     def pull(self, table: str, *, push: Push = "none", named: bool = True, reconcile: bool = False) -> None:
         """Begin a pull."""
-        subset = self.world.profile.subset
+        condition = self.world.wish
         wanted = Pull(
-            query=Query(table, SMALL if subset else None),
+            query=Query(table, condition),
             push=push,
             reconcile=reconcile,
             name="all" if named else None,
-            departures="remove" if subset else "keep",
+            departures="keep" if condition is None else "remove",
         )
         self.start(f"pull {table}", pull(self.session, wanted))
 
@@ -137,7 +134,7 @@ class Context:
         """Begin something."""
         profile = self.world.profile
         what = draw.below(100)
-        table = "item" if draw.below(3) else "list"
+        table = self.world.any_table(draw)
         if what < profile.pushes:
             self.push(None if draw.below(4) else (table,), retry_failed=draw.below(4) == 0)
         elif profile.purges and what < profile.pushes + 10:
@@ -236,13 +233,17 @@ class Context:
             self.world.problem("asked about nothing", f"{conflict.record_id} on device {self.device.number}")
         if self.world.single_writer(conflict.key):
             self.world.problem("false conflict", f"{conflict.record_id} on device {self.device.number}")
-        answer = effect.policy(conflict)
+        assert self.plan is not None
+        try:
+            answer = effect.policy(conflict)
+        except Exception as error:
+            self.resume(self.plan.throw, error)
+            return
         if self.world.story is not None:
             self.say(
                 f"is in conflict over {conflict.record_id}: base {told(conflict.base)}, local {told(conflict.local)}, "
                 f"remote {told(conflict.remote)} -> {type(answer).__name__}"
             )
-        assert self.plan is not None
         self.resume(self.plan.send, answer)
 
     def travel(self, draw: Draw) -> None:
@@ -254,6 +255,7 @@ class Context:
             if self.call is None:
                 return
         call = self.call
+        answer: object
         if self.reply is None:
             fate = draw.below(100) if faults else 100
             if fate < 6:
@@ -262,10 +264,16 @@ class Context:
                 answer = self.lost(UNKNOWN, "is lost")
             elif fate < 18:
                 answer = self.lost(UNKNOWN, "times out on its way")
-                if call.writes is not None:
+                if call.writes:
                     world.late.append((self.device.number, call))
             elif fate < 19:
                 answer = self.lost(DENIED, "is denied")
+            elif fate < 19 + world.profile.doubles:
+                _ = call.run(draw)
+                self.reply = (call.run(draw),)
+                if world.story is not None:
+                    self.say(f"   {call.name} arrives twice; second answer: {told(self.reply[0])}")
+                return
             else:
                 self.reply = (call.run(draw),)
                 if world.story is not None:
@@ -277,7 +285,7 @@ class Context:
                 answer = self.lost(UNKNOWN, "has its reply lost")
         self.hear(answer)
 
-    def lost(self, how: Reply, text: str) -> Reply:
+    def lost(self, how: Lost, text: str) -> Lost:
         """A line about a fault."""
         if self.world.story is not None and self.call is not None:
             self.say(f"   {self.call.name} {text}")
@@ -304,7 +312,7 @@ class Context:
 
     def set_out(self) -> None:
         """The first request of an exchange."""
-        link, effect = self.world.link, self.effect
+        link, effect = self.world.link_of(self.device), self.effect
         if isinstance(effect, PushChanges):
             if self.world.story is not None:
                 self.say(f"sends {changes_of(effect.changes)}")
@@ -318,7 +326,7 @@ class Context:
             raise TypeError(f"nobody performs {effect}")
         self.hear(None)
 
-    def hear(self, answer: Reply) -> None:
+    def hear(self, answer: object) -> None:
         """A reply, or what stands for it: on to the next request, or the exchange is over."""
         exchange, plan = self.exchange, self.plan
         assert exchange is not None

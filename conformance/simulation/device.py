@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidesync import resolutions
 from tidesync.conflicts import (
@@ -14,18 +14,18 @@ from tidesync.conflicts import (
     KeepRemote,
     MergeFields,
     Policy,
+    Resolution,
     defer,
 )
+from tidesync.conformance.simulation.calls import Key
 from tidesync.conformance.simulation.context import Context
-from tidesync.conformance.simulation.invariants import broken
-from tidesync.conformance.simulation.store import QuickStore
+from tidesync.conformance.simulation.invariants import Rows, broken
 from tidesync.conformance.simulation.story import queue_of, told
 from tidesync.conformance.simulation.tapes import Draw
 from tidesync.conformance.simulation.watched import deferring, policy_of
-from tidesync.errors import (
-    StaleResolution,
-    UsageError,
-)
+from tidesync.contracts.store import Store
+from tidesync.errors import StaleResolution, UsageError
+from tidesync.query import Query
 from tidesync.queue import Queue
 from tidesync.records import Record
 from tidesync.reports import OperationError
@@ -40,7 +40,7 @@ class Edit(NamedTuple):
     """What a user does to one record: its content from now on, None if it is deleted."""
 
     number: int
-    key: tuple[str, str]
+    key: Key
     content: Record | None
     generated: bool = False
 
@@ -51,33 +51,37 @@ class Device:
     def __init__(self, world: World, number: int) -> None:
         self.world, self.number = world, number
         profile = world.profile
-        self.store = MemoryStore() if world.checking else QuickStore()
-        self.store.open([*SYSTEM_TABLES, *world.tables.values()])
+        self.reopen()
         self.edits: dict[str, tuple[int, ...]] = {}
         self.living: set[str] = set()
-        self.known: set[tuple[str, str]] = set()
-        self.newest: dict[tuple[str, str], int] = {}
+        self.known: set[Key] = set()
+        self.newest: dict[Key, int] = {}
         self.errors: list[OperationError] = []
         self.conflicts: list[Conflict] = []
         self.handled = 0
         self.policy_name = profile.policies[number % len(profile.policies)]
         self.contexts = [Context(self, index) for index in range(profile.contexts)]
 
+    def reopen(self) -> None:
+        """The store is opened, as at the start of an application."""
+        self.store: Store = self.world.open_store(self.number)
+        self.store.open([*SYSTEM_TABLES, *self.world.tables.values()])
+        self.rows = rows_of(self.store)
+
     # ---- what there is
 
-    def locals(self) -> dict[tuple[str, str], Record]:
+    def locals(self) -> dict[Key, Record]:
         """All local records."""
-        tables = self.store.tables
-        return {(name, id): row for name in self.world.tables for id, row in tables[name].items()}
+        return {(name, id): row for name in self.world.tables for id, row in self.rows(name).items()}
 
     @property
     def queued(self) -> int:
         """How many operations wait."""
-        return len(self.store.tables[OPERATIONS])
+        return len(self.rows(OPERATIONS))
 
     def check(self) -> None:
         """The system tables are sound."""
-        for sentence in broken(self.store, self.world.tables):
+        for sentence in broken(self.rows, self.world.tables):
             self.world.problem("unsound tables", f"device {self.number}: {sentence}")
         for key, record in self.locals().items():
             version = number_of(record.get("version"))
@@ -141,7 +145,10 @@ class Device:
                     self.note(queue, error.table, error.record_id, edit)
                 elif conflicts:
                     conflict = draw.one(conflicts)
-                    answer = draw.one((KeepLocal(), KeepRemote(), Drop(), MergeFields("remote"), Defer()))
+                    answers: tuple[Resolution, ...] = (
+                        KeepLocal(), KeepRemote(), Drop(), MergeFields("remote"), Defer()
+                    )  # fmt: skip
+                    answer = draw.one(answers)
                     world.say(f"device {self.number} settles {conflict.record_id}: {type(answer).__name__}")
                     resolutions.settle(queue, conflict, answer)
             except StaleResolution:
@@ -181,10 +188,27 @@ def number_of(version: object) -> int:
     return int(version.lstrip("v").partition(".")[0]) if isinstance(version, str) else 0
 
 
-def heads_in_conflict(store: MemoryStore) -> list[tuple[str, str]]:
+def rows_of(store: Store) -> Rows:
+    """How to read whole tables of the store: a memory store's as they lie there, of any other by a query."""
+    if isinstance(store, MemoryStore):
+        memory = store  # whose dict of tables is another one now and then
+        return lambda table: memory.tables[table]
+
+    def rows(table: str) -> dict[str, Record]:
+        with store.transaction(write=False) as transaction:
+            return {str(row["id"]): row for row in transaction.select(Query(table))}
+
+    return rows
+
+
+def heads_in_conflict(rows: Rows) -> list[Key]:
     """Table and id of every record whose conflict waits."""
-    found = []
-    for row in store.tables[HEADS].values():
-        if row["remote"] is not None and store.tables[OPERATIONS][row["entries"][0]]["state"] != "attempted":  # type: ignore[index]
-            found.append((str(row["table"]), str(row["record_id"])))
-    return found
+    heads: Mapping[str, Any] = rows(HEADS)
+    if all(row["remote"] is None for row in heads.values()):
+        return []
+    operations = rows(OPERATIONS)
+    return [
+        (row["table"], row["record_id"])
+        for row in heads.values()
+        if row["remote"] is not None and operations[row["entries"][0]]["state"] != "attempted"
+    ]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
 
 import attrs
 
-from tidesync.conformance.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
-from tidesync.conformance.simulation.plain import read
+from tidesync.conformance.simulation.calls import (
+    UNKNOWN,
+    Call,
+    Key,
+    Lost,
+    Sending,
+    Watch,
+    in_doubt,
+    read,
+)
 from tidesync.conformance.simulation.tapes import Draw
 from tidesync.contracts.transport import (
     Applied,
     Change,
-    Denied,
-    NotSent,
     Outcome,
     Page,
     PullRequest,
@@ -23,15 +30,19 @@ from tidesync.contracts.transport import (
     Unknown,
     Untried,
 )
+from tidesync.errors import TidesyncError
 from tidesync.records import Record
 from tidesync.schema import TableSchema
 from tidesync.stores.memory import MemoryStore
 from tidesync.transports.authority import Authority
 from tidesync.transports.principal import Principal, conflicts
 
+T = TypeVar("T")
+
 
 def refuse_bad(old: Record | None, new: Record | None, principal: Principal) -> Rejected | None:
     """BAD is refused, where it conflicts with nothing."""
+    del principal
     bad = new is not None and "BAD" in new.values() and not conflicts(old, new)
     return Rejected("bad", "refused") if bad else None
 
@@ -39,27 +50,38 @@ def refuse_bad(old: Record | None, new: Record | None, principal: Principal) -> 
 class WatchedAuthority(Authority):
     """The authority, which will not take BAD content, and tells the watcher what took effect."""
 
-    def __init__(self, tables: Sequence[TableSchema], *, foreign_keys: bool, batch: int, watch: Any) -> None:
+    def __init__(
+        self, tables: Sequence[TableSchema], *, foreign_keys: bool, batch: int, watch: Watch
+    ) -> None:
         self.time = 1_750_000_000.0
+        self.memory = MemoryStore()
         super().__init__(
-            MemoryStore(), tables, foreign_keys=foreign_keys, identity="authority", max_changes=batch,
+            self.memory, tables, foreign_keys=foreign_keys, identity="authority", max_changes=batch,
             clock=lambda: self.time, before_write=refuse_bad,
         )  # fmt: skip
         self.watch = watch
         _ = self.open()
 
-    def alive(self) -> dict[tuple[str, str], Record]:
+    def alive(self) -> dict[Key, Record]:
         """What there is."""
         return {
             (name, id): row
             for name in self.tables
-            for id, row in self.store.tables[name].items()  # type: ignore[attr-defined]  # a memory store
+            for id, row in self.memory.tables[name].items()
             if not row["_deleted"]
         }
 
-    def known(self) -> set[tuple[str, str]]:
+    def known(self) -> set[Key]:
         """What there is, or was."""
-        return {(name, id) for name in self.tables for id in self.store.tables[name]}  # type: ignore[attr-defined]
+        return {(name, id) for name in self.tables for id in self.memory.tables[name]}
+
+    def plant(self, change: Change, draw: Draw) -> None:
+        """A record is there before anything begins."""
+        del draw
+        _ = self.take([change])
+
+    def tick(self) -> None:
+        """Time passes with each write."""
 
     def take(self, changes: Sequence[Change]) -> list[Outcome]:
         """Push, and tell what took effect now and not in an earlier push."""
@@ -78,31 +100,42 @@ class WatchedAuthority(Authority):
 
     def sequence(self) -> int:
         """The last number drawn."""
-        return self.store.tables["__authority"]["meta"]["sequence"]  # type: ignore[attr-defined, no-any-return]
+        number = self.memory.tables["__authority"]["meta"]["sequence"]
+        return number if isinstance(number, int) else 0
+
+
+class Embedded(Protocol):
+    """A remote that takes whole pushes, and answers whole pages."""
+
+    def capabilities(self) -> TransportCapabilities:
+        """Who it is."""
+        ...
+
+    def take(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Push."""
+        ...
+
+    def pull(self, request: PullRequest) -> Page:
+        """Pull."""
+        ...
 
 
 @attrs.frozen
 class EmbeddedLink:
     """Whole pushes and pages as single requests; a push may also break off in its middle."""
 
-    remote: WatchedAuthority
+    remote: Embedded
 
-    def open(self) -> Generator[Call, Reply, TransportCapabilities]:
+    def open(self) -> Sending[TransportCapabilities]:
         """Who it is."""
-        return read((yield Call("hello", lambda draw: self.remote.capabilities())))  # type: ignore[no-any-return]
+        return read((yield from Call("hello", lambda draw: failing(self.remote.capabilities))))
 
-    def push(self, changes: Sequence[Change]) -> Generator[Call, Reply, list[Outcome]]:
+    def push(self, changes: Sequence[Change]) -> Sending[list[Outcome]]:
         """One request for all."""
-        reply = yield Call("push", lambda draw: self.arrive(changes, draw), changes)
-        if reply is REFUSED:
-            return [NotSent("refused", 1.0)] * len(changes)
-        if reply is DENIED:
-            return [Denied("denied")] * len(changes)
-        if reply is UNKNOWN:
-            return [Unknown("no answer")] * len(changes)
-        return reply  # type: ignore[no-any-return]
+        reply = yield from Call("push", lambda draw: self.arrive(changes, draw), writes=True)
+        return [in_doubt(reply)] * len(changes) if isinstance(reply, Lost) else reply
 
-    def arrive(self, changes: Sequence[Change], draw: Draw) -> Reply:
+    def arrive(self, changes: Sequence[Change], draw: Draw) -> list[Outcome] | Lost:
         """At the remote: all of it; or it stops somewhere, and says so, or half says so, or does not."""
         count = len(changes)
         if count < 2 or draw.below(10):
@@ -118,7 +151,15 @@ class EmbeddedLink:
         outcomes = self.remote.take(changes[: done + 1])
         return [*outcomes[:done], Unknown("it broke off here"), *[Untried()] * (count - done - 1)]
 
-    def pull(self, request: PullRequest) -> Generator[Call, Reply, Page]:
+    def pull(self, request: PullRequest) -> Sending[Page]:
         """One request."""
-        call = Call(f"pull {request.query.table}", lambda draw: self.remote.pull(request))
-        return read((yield call))  # type: ignore[no-any-return]
+        ask = partial(self.remote.pull, request)
+        return read((yield from Call(f"pull {request.query.table}", lambda draw: failing(ask))))
+
+
+def failing(ask: Callable[[], T]) -> T | TidesyncError:
+    """What the call returns, or the error that it announces."""
+    try:
+        return ask()
+    except TidesyncError as error:
+        return error

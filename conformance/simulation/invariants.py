@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
-from tidesync.records import alive, decode_copy
+from tidesync.records import Record, alive, decode_copy
 from tidesync.rows import EDGES, HEADS, META, OPERATIONS, decode_entry, lane_of
 from tidesync.rules.chain import Head, before, kind_of
 from tidesync.rules.collapse import vanishes
 from tidesync.rules.order import names
 from tidesync.schema import TableSchema
-from tidesync.stores.memory import MemoryStore
+
+Rows: TypeAlias = Callable[[str], Mapping[str, Record]]
+"""All rows of a table, by id, as they are committed."""
 
 
-def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[str]:
+def broken(rows: Rows, schemas: Mapping[str, TableSchema]) -> Iterator[str]:
     """Every sentence about the system tables that does not hold."""
-    operations: dict[str, Any] = store.tables[OPERATIONS]
-    heads: dict[str, Any] = store.tables[HEADS]
-    edges: dict[str, Any] = store.tables[EDGES]
-    counters = store.tables[META].get("counters")
-    sequence, _, pending = counters["value"] if counters is not None else (0, 0, 0)
+    operations: Mapping[str, Any] = rows(OPERATIONS)
+    heads: Mapping[str, Any] = rows(HEADS)
+    edges: Mapping[str, Any] = rows(EDGES)
+    meta: Mapping[str, Any] = rows(META)
+    sequence, _, pending = meta["counters"]["value"] if "counters" in meta else (0, 0, 0)
     if pending != len(operations):
         yield f"{pending} operations are counted, and {len(operations)} are there"
     owned: list[str] = []
@@ -56,7 +58,7 @@ def broken(store: MemoryStore, schemas: Mapping[str, TableSchema]) -> Iterator[s
             found = names(schemas[head.table], head.record_id, before(head, entry), entry.content)
             wanted |= {(entry.key, name) for name in found}
         last = head.entries[-1].content
-        local = store.tables[head.table].get(head.record_id)
+        local = rows(head.table).get(head.record_id)
         shown = (
             None
             if local is None
@@ -96,7 +98,7 @@ def _broken_entries(
         if found["kind"] != kind_of(head, entry):
             yield f"{entry.key} is noted as {found['kind']}, and is {kind_of(head, entry)}"
         named = names(schema, head.record_id, before(head, entry), entry.content)
-        if set(found["names"]) != named:
+        if frozenset(found["names"]) != named:
             yield f"{entry.key} is noted with other names than it has"
         blocker = operations.get(entry.blocker) if entry.blocker is not None else None
         if entry.blocker is not None and blocker is None:

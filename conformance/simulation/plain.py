@@ -6,14 +6,14 @@ undelete as a request of its own, timestamps that tie, and commits that become v
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TypeAlias, TypedDict, cast
 
 import attrs
 
-from tidesync.conformance.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Reply
+from tidesync.conformance.simulation.calls import Call, Key, Lost, Sending, Watch, in_doubt, read
 from tidesync.conformance.simulation.tapes import Draw
 from tidesync.contracts.transport import (
     Applied,
@@ -32,21 +32,28 @@ from tidesync.contracts.transport import (
     Untried,
     Version,
 )
-from tidesync.errors import NotReachable, RemoteUnavailable, Unauthorized
 from tidesync.predicate import matcher
 from tidesync.records import Copy, Record, Tombstone
 from tidesync.schema import TableSchema
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 BLIND = "undelete of what has no known version"
-Answer = tuple[int, Record | None]
-"""Status and body."""
+Answer: TypeAlias = tuple[int, Record]
+"""Status and body, empty where there is none."""
 
 
 @cache
 def moment(tick: int) -> str:
     """A tick of the remote's clock, one second long, as canonical text."""
     return (_BEGIN + timedelta(seconds=tick)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Cursor(TypedDict):
+    """Where a page ended, and the clock when its pull began."""
+
+    tick: int
+    id: str
+    began: int
 
 
 class Row:
@@ -72,64 +79,70 @@ class PlainRemote:
     """The server: rows, and what one request does to them."""
 
     def __init__(
-        self, tables: Sequence[TableSchema], *, foreign_keys: bool, lag: int, graves: bool, watch: Any
+        self, tables: Sequence[TableSchema], *, foreign_keys: bool, lag: int, graves: bool, watch: Watch
     ) -> None:
         self.tables = {table.name: table for table in tables}
         self.graves = graves
-        self.rows: dict[tuple[str, str], Row] = {}
+        self.rows: dict[Key, Row] = {}
         self.foreign_keys, self.lag, self.watch = foreign_keys, lag, watch
         self.version, self.clock = 0, 100
 
-    def alive(self) -> dict[tuple[str, str], Record]:
+    def alive(self) -> dict[Key, Record]:
         """What there is."""
         return {key: row.shown() for key, row in self.rows.items() if not row.deleted}
 
-    def known(self) -> set[tuple[str, str]]:
+    def known(self) -> set[Key]:
         """What there is, or was."""
         return set(self.rows)
 
-    def put(self, key: tuple[str, str], content: Record, deleted: bool, draw: Draw) -> Row:
+    def put(self, key: Key, content: Record, deleted: bool, draw: Draw) -> Row:
         """Commit: the timestamp may be that of some moments ago."""
         self.version += 1
         self.clock += draw.below(3) == 0
         row = self.rows[key] = Row(content, deleted, self.version, self.clock - draw.below(self.lag))
         return row
 
+    def plant(self, change: Change, draw: Draw) -> None:
+        """A record is there before anything begins."""
+        _ = self.put((change.table, change.record_id), dict(change.record or {}), False, draw)
+
+    def tick(self) -> None:
+        """A second passes, whoever writes."""
+        self.clock += 1
+
     # ---- requests
 
-    def get(self, key: tuple[str, str]) -> Answer:
+    def get(self, key: Key) -> Answer:
         """GET: a deleted row is as good as none."""
         row = self.rows.get(key)
-        return (404, None) if row is None or row.deleted else (200, row.shown())
+        return (404, {}) if row is None or row.deleted else (200, row.shown())
 
-    def post(self, key: tuple[str, str], body: Record, change: Change, draw: Draw) -> Answer:
+    def post(self, key: Key, body: Record, change: Change, draw: Draw) -> Answer:
         """POST: 409 if the id was ever used; its body is what was sent."""
         if key in self.rows:
             return 409, dict(body)
-        refused = self.refused(key, None, body)
+        refused = self.refused(key, body)
         if refused is not None:
             return 400, {"error": refused}
-        return self.took(key, self.put(key, dict(body), False, draw), change)
+        return self.took(self.put(key, dict(body), False, draw), change)
 
-    def patch(
-        self, key: tuple[str, str], body: Record, etag: str | None, change: Change, draw: Draw
-    ) -> Answer:
+    def patch(self, key: Key, body: Record, etag: str | None, change: Change, draw: Draw) -> Answer:
         """PATCH of some fields, if the version is still that."""
         row = self.rows.get(key)
         if row is None or row.deleted:
-            return 404, None
+            return 404, {}
         if etag is not None and etag != row.etag:
             return 412, row.shown()
-        refused = self.refused(key, row, body)
+        refused = self.refused(key, body)
         if refused is not None:
             return 400, {"error": refused}
-        return self.took(key, self.put(key, {**row.content, **body}, False, draw), change)
+        return self.took(self.put(key, {**row.content, **body}, False, draw), change)
 
-    def delete(self, key: tuple[str, str], etag: str | None, change: Change, draw: Draw) -> Answer:
+    def delete(self, key: Key, etag: str | None, change: Change, draw: Draw) -> Answer:
         """DELETE: the row stays, marked."""
         row = self.rows.get(key)
         if row is None or row.deleted:
-            return 404, None
+            return 404, {}
         if etag is not None and etag != row.etag:
             return 412, row.shown()
         if self.foreign_keys and self.is_named(key):
@@ -138,23 +151,23 @@ class PlainRemote:
         gone = self.put(key, row.content, True, draw)
         if not self.graves:
             del self.rows[key]
-        return self.took(key, gone, change)
+        return self.took(gone, change)
 
-    def undelete(self, key: tuple[str, str], etag: str | None, draw: Draw) -> Answer:
+    def undelete(self, key: Key, etag: str | None, draw: Draw) -> Answer:
         """POST to a row: it is back as it was. A live row only gets a new version, as the real server does."""
         row = self.rows.get(key)
         if row is None:
-            return 404, None
+            return 404, {}
         if etag is not None and etag != row.etag:
             return 412, row.shown()
         return 201, self.put(key, row.content, False, draw).shown()
 
-    def took(self, key: tuple[str, str], row: Row, change: Change) -> Answer:
+    def took(self, row: Row, change: Change) -> Answer:
         """The request had its effect."""
         self.watch.took(change)
         return 200, row.shown()
 
-    def refused(self, key: tuple[str, str], row: Row | None, body: Record) -> str | None:
+    def refused(self, key: Key, body: Record) -> str | None:
         """Why this content is not taken."""
         if any(value == "BAD" for value in body.values()):
             return "bad"
@@ -167,7 +180,7 @@ class PlainRemote:
                     return "foreign_key"
         return None
 
-    def is_named(self, key: tuple[str, str]) -> bool:
+    def is_named(self, key: Key) -> bool:
         """Whether a live row names this one."""
         return any(
             not row.deleted and row.content.get(field) == key[1] and (table, id) != key
@@ -176,7 +189,7 @@ class PlainRemote:
             if target == key[0]
         )
 
-    def list(
+    def changed(
         self, table: str, after: tuple[int, str], limit: int
     ) -> tuple[list[tuple[int, str, Record]], bool, int]:
         """GET of a table in the order of timestamp and id, deleted rows too; and the clock."""
@@ -204,15 +217,15 @@ class PlainLink:
     remote: PlainRemote
     batch: int
 
-    def open(self) -> Generator[Call, Reply, TransportCapabilities]:
+    def open(self) -> Sending[TransportCapabilities]:
         """Who it is."""
-        read((yield Call("hello", lambda draw: None)))
+        _ = read((yield from Call("hello", lambda draw: None)))
         return TransportCapabilities(
             identity="plain", cursor=CursorGuarantee.KEYSET, max_changes=self.batch,
             tombstones=frozenset(self.remote.tables if self.remote.graves else ()), overlap=float(self.remote.lag),
         )  # fmt: skip
 
-    def push(self, changes: Sequence[Change]) -> Generator[Call, Reply, list[Outcome]]:
+    def push(self, changes: Sequence[Change]) -> Sending[list[Outcome]]:
         """One change after another; what is behind one that stopped is not tried."""
         outcomes: list[Outcome] = []
         for change in changes:
@@ -221,34 +234,35 @@ class PlainLink:
                 break
         return outcomes + [Untried()] * (len(changes) - len(outcomes))
 
-    def send(self, change: Change) -> Generator[Call, Reply, Outcome]:
+    def send(self, change: Change) -> Sending[Outcome]:
         """One change: one request, or two."""
         key = (change.table, change.record_id)
         etag = change.expected.version if isinstance(change.expected, Version | Tombstone) else None
         body = {field: (change.record or {}).get(field) for field in change.fields}
         if change.kind == "insert" and isinstance(change.expected, Tombstone):
-            return (yield from self.revive(key, etag, change))
-        return (yield from self.meaning(change, key, (yield self.call_of(change, key, body, etag))))
+            return (yield from self.revive(key, etag))
+        return (yield from self.meaning(change, key, (yield from self.call_of(change, key, body, etag))))
 
-    def call_of(self, change: Change, key: tuple[str, str], body: Record, etag: str | None) -> Call:
+    def call_of(self, change: Change, key: Key, body: Record, etag: str | None) -> Call[Answer]:
         """The request of a change."""
         remote, name = self.remote, f"{change.kind} {change.record_id}"
         if change.kind == "insert" and etag is None:
-            return Call(name, lambda draw: remote.post(key, dict(change.record or {}), change, draw), change)
+            return Call(
+                name, lambda draw: remote.post(key, dict(change.record or {}), change, draw), writes=True
+            )
         if change.kind == "delete":
-            return Call(name, lambda draw: remote.delete(key, etag, change, draw), change)
-        return Call(name, lambda draw: remote.patch(key, body, etag, change, draw), change)
+            return Call(name, lambda draw: remote.delete(key, etag, change, draw), writes=True)
+        return Call(name, lambda draw: remote.patch(key, body, etag, change, draw), writes=True)
 
-    def meaning(self, change: Change, key: tuple[str, str], reply: Reply) -> Generator[Call, Reply, Outcome]:
+    def meaning(self, change: Change, key: Key, reply: Answer | Lost) -> Sending[Outcome]:
         """What came of the request; a refusal without a usable body is looked into."""
-        lost = in_doubt(reply)
-        if lost is not None:
-            return lost
+        if isinstance(reply, Lost):
+            return in_doubt(reply)
         status, row = reply
         if status == 200:
-            return Applied(row["version"], copy_of(row))
+            return Applied(str(row["version"]), copy_of(row))
         if status == 400:
-            return Rejected(row["error"], "refused")
+            return Rejected(str(row["error"]), "refused")
         if status == 412:
             return Conflicted(copy_of(row))
         if status == 404 and change.kind == "delete":
@@ -260,46 +274,41 @@ class PlainLink:
             return Unknown("404 for an update of what a read still shows")
         return Conflicted(Tombstone(None) if found is None else found)
 
-    def fetch(self, key: tuple[str, str]) -> Generator[Call, Reply, Copy | Unknown]:
+    def fetch(self, key: Key) -> Sending[Copy | Unknown]:
         """What is there now."""
-        reply = yield Call(f"get {key[1]}", lambda draw: self.remote.get(key))
-        if reply in (REFUSED, UNKNOWN, DENIED):
+        reply = yield from Call(f"get {key[1]}", lambda draw: self.remote.get(key))
+        if isinstance(reply, Lost):
             return Unknown("refused, and what is there could not be read")
         return copy_of(reply[1]) if reply[0] == 200 else None
 
-    def revive(
-        self, key: tuple[str, str], etag: str | None, change: Change
-    ) -> Generator[Call, Reply, Outcome]:
+    def revive(self, key: Key, etag: str | None) -> Sending[Outcome]:
         """Undelete, and nothing else. Without a version one looks first, since a live row would be taken too."""
         if etag is None:
-            reply = yield Call(f"get {key[1]}", lambda draw: self.remote.get(key))
-            lost = in_doubt(reply)
-            if lost is not None:
-                return lost
+            reply = yield from Call(f"get {key[1]}", lambda draw: self.remote.get(key))
+            if isinstance(reply, Lost):
+                return in_doubt(reply)
             if reply[0] == 200:
                 return Conflicted(copy_of(reply[1]))
-        reply = yield Call(
+        reply = yield from Call(
             BLIND if etag is None else f"undelete {key[1]}",
             lambda draw: self.remote.undelete(key, etag, draw),
-            change,
+            writes=True,
         )
-        lost = in_doubt(reply)
-        if lost is not None:
-            return lost
+        if isinstance(reply, Lost):
+            return in_doubt(reply)
         status, row = reply
         if status == 201:
-            return Undeleted(copy_of(row))  # type: ignore[arg-type]  # it is alive
+            return Undeleted(row)
         if status == 412:
             return Conflicted(copy_of(row))
         found = yield from self.fetch(key)
         return found if isinstance(found, Unknown) else Conflicted(found)
 
-    def pull(self, request: PullRequest) -> Generator[Call, Reply, Page]:
+    def pull(self, request: PullRequest) -> Sending[Page]:
         """One page along the timestamps; the cursor keeps the clock of when the pull began."""
-        cursor: Any = request.cursor
+        cursor = cast("Cursor | None", request.cursor)  # as made below
         if not request.incremental:
             return (yield from self.walk(request))
-        first = cursor is None or request.overlap > 0
         if cursor is None:
             after = (-1, "")
         elif request.overlap:
@@ -307,33 +316,33 @@ class PlainLink:
         else:
             after = (cursor["tick"], cursor["id"])
         table = request.query.table
-        call = Call(f"list {table}", lambda draw: self.remote.list(table, after, request.limit))
-        rows, more, clock = read((yield call))
-        began = clock if first else cursor["began"]
-        last = rows[-1] if rows else (*after, {})
+        call = Call(f"list {table}", lambda draw: self.remote.changed(table, after, request.limit))
+        rows, more, clock = read((yield from call))
+        began = clock if cursor is None or request.overlap > 0 else cursor["began"]
+        tick, id = rows[-1][:2] if rows else after
         copies = {id: copy_of(row) for _, id, row in rows}
         matches = matcher(request.query.where)
         return Page(
             records=[copy for copy in copies.values() if isinstance(copy, dict) and matches(copy)],
             tombstones={id: copy for id, copy in copies.items() if isinstance(copy, Tombstone)},
-            cursor={"tick": last[0], "id": last[1], "began": began}, more=more, clock=moment(clock),
+            cursor={"tick": tick, "id": id, "began": began}, more=more, clock=moment(clock),
         )  # fmt: skip
 
-    def walk(self, request: PullRequest) -> Generator[Call, Reply, Page]:
+    def walk(self, request: PullRequest) -> Sending[Page]:
         """One page of everything that is alive, or of some ids, by id."""
-        cursor: Any = request.cursor or ""
+        cursor = str(request.cursor or "")
         call = Call(
             f"walk {request.query.table}",
             lambda draw: self.remote.walk(request.query.table, cursor, request.ids),
         )
-        rows = read((yield call))
+        rows = read((yield from call))
         found = rows[: request.limit]
         return Page(
             records=[row for row in found if matcher(request.query.where)(row)],
             cursor=found[-1]["id"] if found else cursor, more=len(rows) > request.limit,
         )  # fmt: skip
 
-    def rewound(self, cursor: Any, overlap: int) -> int:
+    def rewound(self, cursor: Cursor, overlap: int) -> int:
         """Where the next pull begins: counted back from when the last one began, not from its last row."""
         return min(cursor["tick"], cursor["began"]) - overlap
 
@@ -345,23 +354,3 @@ def copy_of(row: Record | None) -> Copy:
     if row.get("deleted"):
         return Tombstone(str(row["version"]))
     return row
-
-
-def in_doubt(reply: Reply) -> Outcome | None:
-    """What it means that there was no reply."""
-    if reply is REFUSED:
-        return NotSent("refused", 1.0)
-    if reply is DENIED:
-        return Denied("denied")
-    return Unknown("no answer") if reply is UNKNOWN else None
-
-
-def read(reply: Reply) -> Any:
-    """The reply of a read, or the error that it is."""
-    if reply is REFUSED:
-        raise NotReachable("refused")
-    if reply is DENIED:
-        raise Unauthorized("denied")
-    if reply is UNKNOWN:
-        raise RemoteUnavailable("no answer")
-    return reply

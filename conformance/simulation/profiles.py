@@ -15,9 +15,10 @@ Truth = Literal["fields", "records", "none"]
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """One kind of world. Chances are in percent; `calm` is that of a request
-    to be left alone by the network, `slow` that of the last device to miss a turn.
+    """One kind of world.
 
+    Chances are in percent; `calm` is that of a request to be left alone by the network, `slow` that of the last
+    device to miss a turn, `doubles` that of a request to arrive twice.
     `truth`: at the end each *field* holds what its only writer wrote last, or each *record* is what its only writer
     made of it. `once`: no edit takes effect twice. `law`: the remote's foreign keys never refuse. `policies` are of
     the devices in turn, as how/prefer. `deletes`: who deletes and revives records; `collide`: also those that it
@@ -60,6 +61,7 @@ class Profile:
     deletes: Literal["nobody", "anybody", "first"] = "nobody"
     truth: Truth = "fields"
     once: bool = True
+    doubles: int = 0
     steps: int = 120
     because: str = ""
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
-from tidesync.contracts.transport import Change
-from tidesync.records import Copy, Record, Tombstone, alive
+from tidesync.contracts.transport import (
+    Applied,
+    Change,
+    Conflicted,
+    Page,
+    TransportCapabilities,
+    Undeleted,
+    Untried,
+)
+from tidesync.records import Copy, Record, Tombstone
 from tidesync.rules.chain import Head
 
 _HIDDEN = ("id", "created_at", "updated_at", "version", "_sequence", "_deleted", "deleted")
@@ -53,17 +62,22 @@ def content_sent(record: Record | None, fields: Sequence[str]) -> str:
 
 def told(value: object) -> str:
     """An answer of the remote."""
-    if isinstance(value, list):
-        return ", ".join(told(item) for item in value)
-    if isinstance(value, dict) and alive(value):
-        return short(value)
-    name = type(value).__name__
-    copy = getattr(value, "copy", getattr(value, "record", None))
-    if name in ("Applied", "Conflicted", "Undeleted"):
-        version = getattr(value, "version", "")
-        return f"{name}({version + ' ' if version else ''}{short(copy)})"
-    if name == "Page":
-        rows = [f"{record['id']}={short(record)}" for record in getattr(value, "records", ())]
-        dead = [f"{id}={short(copy)}" for id, copy in getattr(value, "tombstones", {}).items()]
-        return f"page [{', '.join(rows + dead)}]{' more' if getattr(value, 'more', False) else ''}"
-    return name if name in ("Untried", "TransportCapabilities") else f"{value}"
+    match value:
+        case list():
+            return ", ".join(told(item) for item in cast("list[object]", value))
+        case dict():
+            return short(cast("Record", value))
+        case Applied(version, copy):
+            return f"Applied({version + ' ' if version else ''}{short(copy)})"
+        case Conflicted(copy):
+            return f"Conflicted({short(copy)})"
+        case Undeleted(record):
+            return f"Undeleted({short(record)})"
+        case Page():
+            rows = [f"{record['id']}={short(record)}" for record in value.records]
+            dead = [f"{id}={short(copy)}" for id, copy in value.tombstones.items()]
+            return f"page [{', '.join(rows + dead)}]{' more' if value.more else ''}"
+        case Untried() | TransportCapabilities():
+            return type(value).__name__
+        case _:
+            return f"{value}"

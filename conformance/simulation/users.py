@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tidesync.conformance.simulation.calls import Key
 from tidesync.conformance.simulation.device import Device, Edit
+from tidesync.conformance.simulation.setting import SYSTEM, blank
 from tidesync.conformance.simulation.tapes import Draw
-from tidesync.records import Record
+from tidesync.records import Json, Record
 
 if TYPE_CHECKING:
     from tidesync.conformance.simulation.world import World
-
-FIELDS = {"item": ("f0", "f1", "f2", "ref"), "list": ("f0", "f1", "f2")}
-SYSTEM = ("version", "created_at", "updated_at", "_sequence", "_deleted")
-Key = tuple[str, str]
 
 
 class Users:
@@ -73,6 +71,15 @@ class Users:
             if content != old:
                 edits.append(self.edited(device, key, content, view))
 
+    def mend(self, device: Device) -> None:
+        """What the remote would refuse is replaced by what it takes."""
+        field, view = f"f{device.number}", device.locals()
+        for key, record in list(view.items()):
+            if record[field] == "BAD":
+                self.world.last[key, field] = 7
+                content = {name: value for name, value in record.items() if name not in SYSTEM}
+                device.write([self.edited(device, key, {**content, field: 7}, view)])
+
     def edited(
         self,
         device: Device,
@@ -99,13 +106,8 @@ class Users:
             [None, *(id for table, id in self.world.keys if table == named and (table, id) in view)]
         )
 
-    def value(self, key: Key, field: str, draw: Draw) -> Any:
+    def value(self, key: Key, field: str, draw: Draw) -> Json:
         """A new value of a device's own field."""
-        value = "BAD" if draw.below(100) < self.world.profile.bad else draw.below(4)
+        value: Json = "BAD" if draw.below(100) < self.world.profile.bad else draw.below(4)
         self.world.last[key, field] = value
         return value
-
-
-def blank(table: str) -> Record:
-    """A record's fields before anybody wrote one."""
-    return {field: None if field == "ref" else 0 for field in FIELDS[table]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tidesync.conflicts import (
     Conflict,
@@ -18,10 +18,11 @@ from tidesync.conflicts import (
     keep_remote,
     merge_fields,
 )
+from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Outcome
 from tidesync.queue import Queue
 from tidesync.records import content_of
-from tidesync.reports import PushReport
+from tidesync.reports import OperationError, PushReport
 from tidesync.rules.chain import Entry, Head
 from tidesync.rules.merge import merge_contents
 from tidesync.session import Attempt, Session
@@ -47,11 +48,23 @@ class WatchedSession(Session):
 
     edits: dict[str, tuple[int, ...]]
 
-    def queue(self, transaction: Any, now: float) -> Queue:
+    def queue(self, transaction: StoreTransaction, now: float) -> Queue:
         """The queue, watched."""
         queue = WatchedQueue(super().queue(transaction, now).ledger)
         queue.edits = self.edits
         return queue
+
+
+class _Nobody:
+    """No context stands behind the errors of a world: `Device.resolve` settles them on the queue itself."""
+
+    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
+        """Is never asked."""
+        del record
+        raise TypeError(f"{how}: settle {error.record_id} on its device")
+
+
+NOBODY: Final = _Nobody()
 
 
 def custom(conflict: Conflict) -> Resolution:
@@ -75,6 +88,7 @@ def policy_of(name: str) -> Policy:
 
 def deferring(conflict: Conflict) -> Resolution:
     """Defers, when asked."""
+    del conflict
     return Defer("later")
 
 

@@ -6,57 +6,43 @@ Each device writes only its own fields, so that the truth is known. A run is a f
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from tidesync.conformance.simulation.calls import Call
+from tidesync.conflicts import Policy
+from tidesync.conformance.simulation.calls import Call, Key, Link, Remote
 from tidesync.conformance.simulation.device import Device, heads_in_conflict
 from tidesync.conformance.simulation.embedded import EmbeddedLink, WatchedAuthority
 from tidesync.conformance.simulation.plain import BLIND, PlainLink, PlainRemote
 from tidesync.conformance.simulation.profiles import Profile
+from tidesync.conformance.simulation.setting import (
+    DECLARED,
+    KEYS,
+    SELF,
+    SMALL,
+    SYSTEM,
+    Endless,
+    blank,
+    tables_of,
+)
+from tidesync.conformance.simulation.store import QuickStore
 from tidesync.conformance.simulation.story import told
 from tidesync.conformance.simulation.tapes import Draw, Tapes
-from tidesync.conformance.simulation.users import FIELDS, SYSTEM, Key, Users, blank
+from tidesync.conformance.simulation.users import Users
+from tidesync.conformance.simulation.watched import policy_of
+from tidesync.contracts.store import Store
 from tidesync.contracts.transport import Absent, Change
-from tidesync.records import Record
+from tidesync.predicate import matcher
+from tidesync.query import Expr
+from tidesync.records import Json, Record
 from tidesync.rows import OPERATIONS
-from tidesync.schema import Column, TableSchema
+from tidesync.schema import TableSchema
+from tidesync.stores.memory import MemoryStore
 
+Fits: TypeAlias = Callable[[Record], str | None]
 ROUNDS = 8
 """Pushes and pulls of every device after which all must agree, once the network works."""
-
-
-def tables_of(profile: Profile) -> dict[str, TableSchema]:
-    """The two tables, and what they say about references."""
-    references = {"declared": {"ref": "list"}, "self": {"ref": "item"}, "none": {}, "undeclared": None}[
-        profile.references
-    ]
-    item = TableSchema(
-        "item", tuple(map(Column, FIELDS["item"])), references, concurrency=profile.concurrency
-    )
-    none = None if profile.references == "undeclared" else {}
-    return {
-        "list": TableSchema(
-            "list", tuple(map(Column, FIELDS["list"])), none, concurrency=profile.concurrency
-        ),
-        "item": item,
-    }
-
-
-_TABLES: dict[str, dict[str, TableSchema]] = {}
-
-
-class Endless(Draw):
-    """Decisions while nothing is left to chance: a fixed walk."""
-
-    def __init__(self) -> None:
-        super().__init__(0)
-        self.state = 12345
-
-    def below(self, bound: int) -> int:
-        """The next."""
-        self.state = (self.state * 1103515245 + 12345) % 2147483648
-        return (self.state >> 8) % bound
+_TABLES: dict[str, Mapping[str, TableSchema]] = {}
 
 
 class World:
@@ -69,51 +55,75 @@ class World:
         self.problems: dict[str, str] = {}
         self.now, self.faults, self.edit, self.rounds = 1000.0, False, 0, 0
         self.quiet = Endless()
-        if profile.name not in _TABLES:
-            _TABLES[profile.name] = tables_of(profile)
-        self.tables = _TABLES[profile.name]
-        self.fits = dict.fromkeys(self.tables, _fits)
-        self.keys: list[Key] = (
-            _SELF
-            if profile.references == "self"
-            else [
-                ("list", "P"),
-                ("item", "A"),
-                ("item", "B"),
-                ("list", "Q"),
-                ("item", "C"),
-                ("item", "D"),
-            ]
-        )
-        self.keys = self.keys[: profile.records]
-        self.late: list[tuple[int, Call]] = []
-        self.last: dict[tuple[Key, str], Any] = {}
+        self.tables = self.declared()
+        self.fits: Mapping[str, Fits] = dict.fromkeys(self.tables, _fits)
+        self.keys = (SELF if profile.references == "self" else KEYS)[: profile.records]
+        self.wish: Expr | None = SMALL if profile.subset else None
+        self.late: list[tuple[int, Call[Any]]] = []
+        self.last: dict[tuple[Key, str], Json] = {}
         self.intended: dict[Key, Record | None] = {}
         self.writers: dict[Key, set[int]] = {}
         self.created: set[Key] = set()
         self.effects: dict[int, str] = {}
         self.edits_of: dict[str, tuple[int, ...]] = {}
-        self.open_remote()
+        self.remote, self.link = self.open_remote()
         self.devices = [Device(self, number) for number in range(profile.devices)]
-        self.users = Users(self)
+        self.users = self.meet_users()
         self.contexts = [context for device in self.devices for context in device.contexts]
 
-    def open_remote(self) -> None:
+    # ---- what it is made of
+
+    def declared(self) -> Mapping[str, TableSchema]:
+        """The tables, by name."""
+        profile = self.profile
+        if profile.name not in _TABLES:
+            _TABLES[profile.name] = tables_of(profile)
+        return _TABLES[profile.name]
+
+    def open_store(self, number: int) -> Store:
+        """The store of a device, as its application opens it."""
+        del number
+        return MemoryStore() if self.checking else QuickStore()
+
+    def meet_users(self) -> Users:
+        """Those who edit."""
+        return Users(self)
+
+    def policy_for(self, device: Device) -> Policy:
+        """Who settles the conflicts of a device."""
+        return device.deferring if device.policy_name.startswith("defer") else policy_of(device.policy_name)
+
+    def to_record(self, table: str, given: Any, under: Record | None) -> Record:
+        """What a policy merged, as a record."""
+        del table
+        return {**(under or {}), **given}
+
+    def any_table(self, draw: Draw) -> str:
+        """What to pull or purge next."""
+        return "item" if draw.below(3) else "list"
+
+    def link_of(self, device: Device) -> Link:
+        """The device's way to the remote."""
+        del device
+        return self.link
+
+    def died(self, device: Device) -> None:
+        """The application on the device was killed, and starts again."""
+
+    def open_remote(self) -> tuple[Remote, Link]:
         """The remote, and the way to it."""
         profile, tables = self.profile, list(self.tables.values())
         if profile.foreign_keys and profile.references == "undeclared":  # the remote knows better
-            tables = list(tables_of(_DECLARED).values())
+            tables = list(tables_of(DECLARED).values())
         if profile.remote == "authority":
             authority = WatchedAuthority(
                 tables, foreign_keys=profile.foreign_keys, batch=profile.batch, watch=self
             )
-            self.remote: Any = authority
-            self.link: Any = EmbeddedLink(authority)
-        else:
-            self.remote = PlainRemote(
-                tables, foreign_keys=profile.foreign_keys, lag=profile.lag, graves=profile.graves, watch=self
-            )
-            self.link = PlainLink(self.remote, profile.batch)
+            return authority, EmbeddedLink(authority)
+        plain = PlainRemote(
+            tables, foreign_keys=profile.foreign_keys, lag=profile.lag, graves=profile.graves, watch=self
+        )
+        return plain, PlainLink(plain, profile.batch)
 
     # ---- what is noticed
 
@@ -134,9 +144,9 @@ class World:
         if self.story is not None:
             self.story.extend(traceback.format_exception(error))
 
-    def carried(self, device: Device, changes: Sequence[Any]) -> None:
+    def carried(self, device: Device, changes: Sequence[Change]) -> None:
         """Changes leave a device: what edits they are made of is fixed from now on."""
-        rows = device.store.tables[OPERATIONS].values()
+        rows = device.rows(OPERATIONS).values()
         for change in changes:
             if change.id not in self.edits_of:
                 key = next((str(row["id"]) for row in rows if row["operation"] == change.id), "")
@@ -149,21 +159,21 @@ class World:
                 ):
                     self.problem("sent what it did not change", f"{change.id}: {change.fields}")
 
-    def took(self, change: Any) -> None:
+    def took(self, change: Change) -> None:
         """A change takes effect at the remote: each edit in it may do so once."""
         for edit in self.edits_of.get(change.id, ()):
             if edit in self.effects and self.profile.once:
                 self.problem("applied twice", f"edit {edit}, as {self.effects[edit]} and as {change.id}")
             self.effects[edit] = change.id
 
-    def foreign_key(self, what: Any) -> None:
+    def foreign_key(self, what: object) -> None:
         """The remote's foreign keys refused something."""
         if self.profile.law:
             self.problem("foreign key", f"{what}")
 
     def ended(self, device: Device) -> None:
         """A plan ended: no conflict may be left that is none."""
-        for key in heads_in_conflict(device.store):
+        for key in heads_in_conflict(device.rows):
             if self.single_writer(key):
                 self.problem("false conflict", f"{key[1]} on device {device.number}")
 
@@ -207,8 +217,8 @@ class World:
     def pass_time(self) -> None:
         """Half a second here; a tick at the remote now and then."""
         self.now += 0.5
-        if isinstance(self.remote, PlainRemote) and self.now % 25 == 0:
-            self.remote.clock += 1
+        if self.now % 25 == 0:
+            self.remote.tick()
 
     def seed(self) -> None:
         """The remote has records already, and the devices pulled them."""
@@ -218,10 +228,7 @@ class World:
                 id=f"seed-{key[1]}", table=key[0], record_id=key[1], kind="insert", record=content,
                 fields=tuple(blank(key[0])), expected=Absent(),
             )  # fmt: skip
-            if isinstance(self.remote, PlainRemote):
-                _ = self.remote.put(key, content, False, self.quiet)
-            else:
-                _ = self.remote.take([change])
+            self.remote.plant(change, self.quiet)
         self.created = set(self.keys)
         for context in self.contexts:
             for table in self.tables:
@@ -254,7 +261,7 @@ class World:
                 for device in devices:
                     self.pull(device)
             for device in devices:
-                self.mend(device)
+                self.users.mend(device)
                 device.resolve_deferred(round_ > 0)
                 if round_ == 0 and pull_before == 2:
                     self.pull(device)
@@ -308,25 +315,14 @@ class World:
     def differs(self, device: Device, table: str) -> bool:
         """Whether the device's table is not the remote's."""
         there = {id: row for (name, id), row in self.wanted().items() if name == table}
-        return there != {id: _seen(row) for id, row in device.store.tables[table].items()}
+        return there != {id: _seen(row) for id, row in device.rows(table).items()}
 
     def wanted(self) -> dict[Key, Record]:
         """What each device should hold: the remote's records, or those of the query."""
-        small, there = self.profile.subset, self.remote.alive()
+        wishes = matcher(self.wish)
         return {
-            key: _seen(row)
-            for key, row in there.items()
-            if not small or (row["f0"] != "BAD" and row["f0"] < 2)
+            key: _seen(row) for key, row in self.remote.alive().items() if self.wish is None or wishes(row)
         }
-
-    def mend(self, device: Device) -> None:
-        """What the remote would refuse is replaced by what it takes."""
-        field, view = f"f{device.number}", device.locals()
-        for key, record in list(view.items()):
-            if record[field] == "BAD":
-                self.last[key, field] = 7
-                content = {name: value for name, value in record.items() if name not in SYSTEM}
-                device.write([self.users.edited(device, key, {**content, field: 7}, view)])
 
     def agreed(self) -> bool:
         """Whether all hold the same, and nothing waits."""
@@ -344,7 +340,7 @@ class World:
             device.check()
             here = {key: _seen(row) for key, row in device.locals().items()}
             if device.queued:
-                states = sorted({str(row["state"]) for row in device.store.tables[OPERATIONS].values()})
+                states = sorted({str(row["state"]) for row in device.rows(OPERATIONS).values()})
                 self.problem(
                     "stuck", f"device {device.number}: {', '.join(states)} after {self.rounds} rounds"
                 )
@@ -361,11 +357,7 @@ class World:
                     self.problem("lost write", f"{key[1]} should be {content}, and is {found}")
 
 
-_DECLARED = Profile(name="declared")
-_SELF: list[Key] = [("item", "A"), ("item", "B"), ("item", "C"), ("item", "D")]
-
-
-def _fits(record: Record) -> str | None:
+def _fits(_: Record) -> str | None:
     return None
 
 

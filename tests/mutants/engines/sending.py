@@ -7,8 +7,9 @@ from typing import Any
 
 from tests.mutants.engines.mutant import mutant
 from tidesync import lease, queue, sending, settling
-from tidesync.conformance.simulation.plain import PlainLink, in_doubt
-from tidesync.contracts.transport import Applied, Unknown
+from tidesync.conformance.simulation.calls import Lost
+from tidesync.conformance.simulation.plain import PlainLink
+from tidesync.contracts.transport import Applied, Undeleted, Unknown
 from tidesync.lease import Lease
 from tidesync.ledger import Ledger
 from tidesync.queue import Queue
@@ -239,20 +240,21 @@ def reply_of_then():
 @mutant("undeleted alone", "plain-revive")
 def undelete_and_update_at_once():
     """Reviving goes on with the content in the same exchange."""
-    revive = PlainLink.revive
+    send = PlainLink.send
 
-    def mutated(self, key, etag, change) -> Generator[Any, Any, Any]:
-        outcome = yield from revive(self, key, etag, change)
-        if type(outcome).__name__ != "Undeleted":
+    def mutated(self, change) -> Generator[Any, Any, Any]:
+        key = (change.table, change.record_id)
+        outcome = yield from send(self, change)
+        if not isinstance(outcome, Undeleted):
             return outcome
         body = {field: (change.record or {}).get(field) for field in change.fields}
         version = str(outcome.record["version"])
-        reply = yield self.call_of(change, key, body, version)
-        if in_doubt(reply) is not None:
+        reply = yield from self.call_of(change, key, body, version)
+        if isinstance(reply, Lost):
             return Unknown("undeleted, and not known whether it was written")
         return (yield from self.meaning(change, key, reply))
 
-    return [(PlainLink, "revive", mutated)]
+    return [(PlainLink, "send", mutated)]
 
 
 @mutant("unknown stays attempted", "authority-merge", "plain-merge")
