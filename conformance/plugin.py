@@ -130,6 +130,7 @@ def pytest_runtest_makereport(
         return report
     rule, suite = found
     from tidesync.conformance.report import Verdict
+    from tidesync.conformance.rules import told
     from tidesync.conformance.running import SKIPPED, judged
 
     how = suite.standing(rule, _version(item.config))
@@ -151,8 +152,9 @@ def pytest_runtest_makereport(
     report.user_properties.append((
         _PROPERTY,
         {
-            "adapter": suite.__qualname__, "declares": suite.title(), "narrowing": suite.domain.says,
-            "rule": attrs.asdict(rule), "verdict": verdict.name, "detail": detail, "seconds": round(call.duration, 3),
+            "adapter": suite.__qualname__, "declares": told(suite.offered()), "narrowing": suite.domain.says,
+            "rule": attrs.asdict(rule), "verdict": verdict.name, "detail": detail,
+            "seconds": round(call.duration, 3),
         },
     ))  # fmt: skip
     return report

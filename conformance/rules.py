@@ -124,13 +124,17 @@ class Suite:
 
     @classmethod
     def title(cls) -> str:
-        """What the adapter declares, in a line."""
-        declared = ", ".join(sorted(cls.offered())) or "no optional capability"
+        """What the adapter declares, narrows and deviates from, in a line."""
         narrowed = f"; narrowed: {cls.domain.says}" if cls.domain.says else ""
         known = (
             f"; known deviations: {', '.join(sorted(cls.known_deviations))}" if cls.known_deviations else ""
         )
-        return declared + narrowed + known
+        return told(cls.offered()) + narrowed + known
+
+
+def told(offered: frozenset[str]) -> str:
+    """The capabilities, in words."""
+    return ", ".join(sorted(offered)) or "no optional capability"
 
 
 def _suite_of(cls: type) -> type:

@@ -22,6 +22,7 @@ from tidesync.conformance.rules import (
     check_deviations,
     rules_of,
     standing,
+    told,
     version_key,
 )
 from tidesync.conformance.store.bench import StoreBench
@@ -150,7 +151,7 @@ def _report(
     ]
     return Report(
         adapter=adapter,
-        declares=", ".join(sorted(offered)) or "no optional capability",
+        declares=told(offered),
         results=results,
         narrowing=domain.says if domain else "",
         version=version,
@@ -190,8 +191,8 @@ def judged(error: BaseException | None, how: Standing, deviation: str | None) ->
         return Verdict.UNDECLARED, ""
     if deviation is not None:
         return Verdict.DEVIATES, deviation
-    told = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
-    return (Verdict.BROKEN if isinstance(error, RuleBroken) else Verdict.ERROR), told
+    text = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    return (Verdict.BROKEN if isinstance(error, RuleBroken) else Verdict.ERROR), text
 
 
 def _title(make: Callable[..., object]) -> str:
