@@ -281,7 +281,7 @@ class TransportBench:
             self.program.mark()
             check(**values)
 
-        tried.__name__ = tried.__qualname__ = check.__qualname__
+        tried.__name__ = tried.__qualname__ = check.__name__
         with _found():
             given(**strategies)(self.profile.settings(examples)(tried))()
 
