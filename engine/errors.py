@@ -21,6 +21,7 @@ TidesyncError
 │   ├── StoreBusy, StoreClosed, StoreReadOnly, StoreFull, StoreCorrupt, StoreUnavailable
 │   ├── StoreTimeout          a read took longer than the store was told to allow
 │   ├── StoreTooNew           written by a newer tidesync
+│   ├── WrongKey              an encrypted store's file does not open with this key
 │   └── SchemaMismatch        a changed column type that would lose values
 ├── TransportError            the wire, or the remote behind it
 │   ├── NotReachable          nothing was sent: refused connection, no such host, rate limit
@@ -217,6 +218,10 @@ class StoreTooNew(StoreError):
     def __init__(self, message: str, found: int, supported: int) -> None:
         self.found, self.supported = found, supported
         super().__init__(message)
+
+
+class WrongKey(StoreError):
+    """The key does not open the file, or the file is not encrypted, or its first page is damaged; it was not touched."""
 
 
 class SchemaMismatch(StoreError):

@@ -21,7 +21,7 @@ from tidesync.errors import (
     StoreReadOnly,
 )
 from tidesync.schema import TableSchema
-from tidesync.stores.sql.ddl import COUNTER, FORMAT
+from tidesync.stores.sql.ddl import COUNTER, FORMAT, Layout
 from tidesync.stores.sql.driver import Connection, Driver
 from tidesync.stores.sql.migrations import changed, read_layouts, upgrade
 from tidesync.stores.sql.rows import Codec
@@ -37,7 +37,7 @@ from tidesync.stores.sqlite_file import (
     translated,
 )
 from tidesync.stores.sqlite_transaction import SQLiteTransaction
-from tidesync.stores.turns import Turns
+from tidesync.stores.turns import Turns, claim, release
 
 Synchronous = Literal["full", "normal"]
 Mode = Literal["rwc", "rw", "ro"]
@@ -121,16 +121,21 @@ class FileStore:
         self._real_path = os.path.realpath(self.file.path)
         me = self.enter_thread()
         try:
-            self._take_turn()
+            self.take_turn()
             try:
                 self._open(tables)
+            except BaseException:
+                if not self._is_open:
+                    release(self._real_path, self)
+                raise
             finally:
-                self._turns().give_back()
+                self.give_turn_back()
         finally:
             self.leave_thread(me)
 
     def _open(self, tables: Sequence[TableSchema]) -> None:
         if not self._is_open:
+            claim(self._real_path, self.file.driver.library, self)
             check_file(self.file)
             if self.file.mode == "rwc":
                 create(self.file)
@@ -144,7 +149,7 @@ class FileStore:
         try:
             with translated(self.file):
                 _ = self._begin(connection, write=False)
-                pending = changed(read_layouts(connection), tables)
+                pending = changed(self._layouts(connection), tables)
                 _ = connection.execute("COMMIT")
                 if pending:
                     _ = self._begin(connection, write=True)
@@ -157,16 +162,27 @@ class FileStore:
         finally:
             self.give_back(connection)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether `open` was called, and `close` not since."""
+        return self._is_open
+
     def transaction(self, *, write: bool) -> SQLiteTransaction:
         return SQLiteTransaction(self, write)
 
     def close(self) -> None:
         self.check_fork()
         with self._mutex:
-            idle, self._idle = self._idle, []
             if self._is_open:
                 self.generation += 1
             self._is_open, self._opened, self._codecs = False, frozenset(), {}
+        release(self._real_path, self)
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close the connections that wait for the next transaction."""
+        with self._mutex:
+            idle, self._idle = self._idle, []
         for connection in idle:
             with translated(self.file):
                 connection.close()
@@ -214,11 +230,16 @@ class FileStore:
         key = (self._process, self._real_path)
         return _turns.get(key) or _turns.setdefault(key, Turns())
 
-    def _take_turn(self) -> None:
+    def take_turn(self) -> None:
+        """Be the only writer of this process; `StoreBusy` after `busy_timeout`."""
         if not self._turns().take(self.file.busy_timeout):
             raise StoreBusy(
                 f"{self.file.path}: another thread has been writing for {self.file.busy_timeout} s: try again"
             )
+
+    def give_turn_back(self) -> None:
+        """Let the next one write."""
+        self._turns().give_back()
 
     def begin(self, *, write: bool) -> tuple[Connection, dict[str, Codec]]:
         """A connection with a transaction begun, and the codecs for what it sees."""
@@ -227,7 +248,7 @@ class FileStore:
         if write and self.file.mode == "ro":
             raise StoreReadOnly(f'{self.file.path}: this store only reads: open it with mode="rw" to write')
         if write:
-            self._take_turn()
+            self.take_turn()
         try:
             connection = self.borrow()
             try:
@@ -242,7 +263,7 @@ class FileStore:
                 raise
         except BaseException:
             if write:
-                self._turns().give_back()
+                self.give_turn_back()
             raise
         return connection, codecs
 
@@ -250,7 +271,7 @@ class FileStore:
         """Give back what `begin` took."""
         self.give_back(connection)
         if write:
-            self._turns().give_back()
+            self.give_turn_back()
 
     def borrow(self) -> Connection:
         """An idle connection, or a new one."""
@@ -285,10 +306,18 @@ class FileStore:
             raise StoreCorrupt(f"{self.file.path}: the list of tables is missing: restore a copy of the file")
         codecs = self._codecs.get(row[0])
         if codecs is None:
-            layouts = read_layouts(connection)
+            layouts = self._layouts(connection)
             names = self._opened if self.file.mode == "rwc" else layouts
             codecs = {name: Codec(layouts[name]) for name in names if name in layouts}
             with self._mutex:
                 kept = dict(itertools.islice(reversed(self._codecs.items()), _LAYOUTS_LIMIT - 1))
                 self._codecs = {**kept, row[0]: codecs}
         return codecs
+
+    def _layouts(self, connection: Connection) -> dict[str, Layout]:
+        try:
+            layouts = read_layouts(connection)
+        except (ValueError, TypeError) as error:
+            raise StoreCorrupt(f"{self.file.path}: the list of tables is damaged: restore a copy") from error
+        self.file.driver.check(connection)
+        return layouts

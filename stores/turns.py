@@ -1,9 +1,13 @@
-"""A lock that is given in the order in which it was asked for, so that no writer starves."""
+"""Who uses a file within one process: writers in turn, and one library that speaks SQLite at a time."""
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
+from typing import Final
+
+from tidesync.errors import StoreBusy
 
 
 class Turns:
@@ -46,3 +50,29 @@ class Turns:
                 self._waiting.popleft().release()
             else:
                 self._taken = False
+
+
+_mutex: Final = threading.Lock()
+_users: Final[dict[str, tuple[str, weakref.WeakSet[object]]]] = {}
+
+
+def claim(path: str, library: str, user: object) -> None:
+    """Note that a file is used through a library until `release`, or as long as the user lives.
+
+    Raises `StoreBusy` while it is used through another one: each would let go of the locks of the other.
+    """
+    with _mutex:
+        other, users = _users.get(path, (library, weakref.WeakSet[object]()))
+        if other != library and len(users):
+            raise StoreBusy(f"{path}: is open in this process as another kind of store: close that first")
+        users.add(user)
+        _users[path] = (library, users if other == library else weakref.WeakSet([user]))
+
+
+def release(path: str, user: object) -> None:
+    """The inverse of `claim`; does nothing if there was none."""
+    with _mutex:
+        library, users = _users.get(path, ("", weakref.WeakSet[object]()))
+        users.discard(user)
+        if library and not users:
+            del _users[path]

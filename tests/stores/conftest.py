@@ -1,4 +1,4 @@
-"""Stores to test: the rules of the contract are tested on both."""
+"""Stores to test: the rules of the contract are tested on all of them."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,12 +8,14 @@ from typing import TypeAlias
 import pytest
 
 from tidesync.stores.memory import MemoryStore
+from tidesync.stores.sqlcipher import SQLCipherStore
 from tidesync.stores.sqlite import SQLiteStore
 
-AnyStore: TypeAlias = MemoryStore | SQLiteStore
+AnyStore: TypeAlias = MemoryStore | SQLiteStore | SQLCipherStore
+KEY = bytes(range(32))
 
 
-@pytest.fixture(params=("memory", "sqlite"))
+@pytest.fixture(params=("memory", "sqlite", "sqlcipher"))
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., AnyStore]]:
     """Makes a store that is not open yet; all are closed at the end."""
     made: list[AnyStore] = []
@@ -22,6 +24,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..
         store: AnyStore
         if request.param == "memory":
             store = MemoryStore(**options)
+        elif request.param == "sqlcipher":
+            store = SQLCipherStore(tmp_path / f"{len(made)}.db", key=KEY, synchronous="normal", **options)
         else:
             store = SQLiteStore(tmp_path / f"{len(made)}.db", synchronous="normal", **options)
         made.append(store)

@@ -8,12 +8,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.stores.conftest import AnyStore
+from tests.stores.conftest import KEY, AnyStore
 from tests.stores.strategies import TABLE, ids, queries, records
 from tidesync import predicate
 from tidesync.query import Query
 from tidesync.records import Record, same
 from tidesync.stores.memory import MemoryStore
+from tidesync.stores.sqlcipher import SQLCipherStore
 from tidesync.stores.sqlite import SQLiteStore
 
 
@@ -34,11 +35,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.current: dict[str, Record] = {}
         self.folder = tempfile.TemporaryDirectory()
 
-    @initialize(sqlite=st.booleans())
-    def make(self, sqlite: bool) -> None:
-        self.store = (
-            SQLiteStore(Path(self.folder.name, "x.db"), synchronous="normal") if sqlite else MemoryStore()
-        )
+    @initialize(kind=st.sampled_from((MemoryStore, SQLiteStore, SQLCipherStore)))
+    def make(self, kind: type[AnyStore]) -> None:
+        path = Path(self.folder.name, "x.db")
+        if kind is SQLCipherStore:
+            self.store = SQLCipherStore(path, key=KEY, synchronous="normal")
+        elif kind is SQLiteStore:
+            self.store = SQLiteStore(path, synchronous="normal")
+        else:
+            self.store = MemoryStore()
         self.store.open([TABLE])
 
     @rule()

@@ -1,4 +1,4 @@
-"""Both stores mean what predicate.py says, on any records and queries, and give back what was put."""
+"""All stores mean what predicate.py says, on any records and queries, and give back what was put."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,22 +8,27 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.stores.conftest import AnyStore
+from tests.stores.conftest import KEY, AnyStore
 from tests.stores.strategies import INTEGERS, TABLE, TEXTS, queries, records, tables
 from tidesync import predicate
 from tidesync.query import And, Call, Compare, Field, In, Not, Or, Order, Query, Value
 from tidesync.records import Record, same
 from tidesync.stores.memory import MemoryStore
+from tidesync.stores.sqlcipher import SQLCipherStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.values import ColumnType
 
 
-@pytest.fixture(scope="module", params=("memory", "sqlite"))
+@pytest.fixture(scope="module", params=("memory", "sqlite", "sqlcipher"))
 def opened(request: pytest.FixtureRequest) -> Iterator[AnyStore]:
     """A store that all examples of a test share."""
     with tempfile.TemporaryDirectory() as folder:
-        memory = request.param == "memory"
-        store = MemoryStore() if memory else SQLiteStore(Path(folder, "x.db"), synchronous="normal")
+        path = Path(folder, "x.db")
+        store: AnyStore = MemoryStore()
+        if request.param == "sqlite":
+            store = SQLiteStore(path, synchronous="normal")
+        elif request.param == "sqlcipher":
+            store = SQLCipherStore(path, key=KEY, synchronous="normal")
         store.open([TABLE])
         yield store
         store.close()
