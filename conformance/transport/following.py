@@ -35,6 +35,14 @@ def shape(copy: object) -> Record | None:
     return {field: copy[field] for field in WRITTEN if copy.get(field) is not None}
 
 
+def updating(bench: TransportBench, copy: Record | None, table: str = THING.name, **content: Json) -> Change:
+    """An update of a record as it is known: all its content goes with it, and what changed is named."""
+    known = shape(copy) or {}
+    whole = {field: value for field, value in known.items() if field not in ("id", "version")} | content
+    expected = Version(str(known.get("version")))
+    return bench.change("update", str(known.get("id")), whole, expected, fields=tuple(content), table=table)
+
+
 @attrs.define
 class Author:
     """Writes records through one client, and remembers what the remote holds now: a record, or None once deleted."""
@@ -69,24 +77,18 @@ class Author:
 
     def update(self, id: str, **content: Json) -> None:
         """Update a record, which must still be as this author left it."""
-        held = self.committed[id] or {}
-        change = self.bench.change("update", id, content, Version(str(held.get("version"))), table=self.table)
-        self._note(id, {**held, **content}, self._sent(change))
+        self.update_many([id], **content)
 
     def update_many(self, ids: Iterable[str], **content: Json) -> None:
         """Update records as this author left them, as many in one push as it takes."""
         waiting, size = list(ids), max(1, self.bench.capabilities.max_changes)
         while waiting:
             these, waiting = waiting[:size], waiting[size:]
-            held = [self.committed[id] or {} for id in these]
-            changes = [
-                self.bench.change("update", id, content, Version(str(copy.get("version"))), table=self.table)
-                for id, copy in zip(these, held, strict=True)
-            ]
-            for id, copy, outcome in zip(these, held, self.client.push(changes), strict=True):
+            changes = [updating(self.bench, self.committed[id], self.table, **content) for id in these]
+            for change, outcome in zip(changes, self.client.push(changes), strict=True):
                 if not isinstance(outcome, Applied):
-                    fail(f"the update of {id} should be Applied, and is {outcome!a:.300}")
-                self._note(id, {**copy, **content}, outcome)
+                    fail(f"the update of {change.record_id} should be Applied, and is {outcome!a:.300}")
+                self._note(change.record_id, change.record or {}, outcome)
 
     def delete(self, id: str) -> Tombstone:
         """Delete a record, which must still be as this author left it; the tombstone, as far as it is told."""
