@@ -229,7 +229,8 @@ class Transactions:
         wrong: Any = {"id": "bad", "extra": {1, 2}}
         for before, after in ((0, 2), (2, 0), (1, 1), (600, 600), (1_500, 0)):
             rows: list[Record] = [{"id": str(n), "text": "new"} for n in range(before)]
-            rows += [wrong, *({"id": f"a{n}"} for n in range(after))]
+            rows.append(wrong)
+            rows += [{"id": f"a{n}"} for n in range(after)]
             with store.transaction(write=True) as transaction:
                 with raises(InvalidRecord, what=f"put of {before} records, one with a set, {after} records"):
                     transaction.put(THING.name, rows)

@@ -16,8 +16,7 @@ Rules that every store keeps:
   fit the declared type: null, bool, signed 64-bit integers, finite floats bit for bit, any text without lone
   surrogates (NUL included), lists, objects, 64 levels deep. Absent is not null. A field may have any such text as
   its name. What is not JSON is `InvalidRecord`, naming the field.
-* An id is any such text that is not empty; ids are one only if they are the same text. What is none is `InvalidId`.
-* A call that is refused changes nothing, and its transaction goes on.
+* An id is any such text that is not empty; ids are one only if they are the same text.
 * A query means what `tidesync.predicate` says. Kinds of values stay apart: neither equal, nor less, nor greater.
   Null equals null, and a field that is missing is null; nothing is less or greater than null. Conditions are true
   or false, nothing between. Numbers compare exactly, and the text of a DECIMAL is a number. Text compares by code
@@ -116,5 +115,8 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Release everything; idempotent. A transaction under way writes nothing; the store may be opened again."""
+        """Release everything; idempotent. The store may be opened again.
+
+        A transaction under way writes nothing: from then on it is `StoreClosed`, its end included.
+        """
         ...
