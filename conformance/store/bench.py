@@ -28,6 +28,7 @@ def offered_by(capabilities: StoreCapabilities) -> frozenset[str]:
     """What rules may require: the names of the capabilities that are declared."""
     return frozenset(name for name, declared in attrs.asdict(capabilities).items() if declared)
 
+
 _SHAPES: Final = ("{:06}", "00000000-0000-4000-8000-{:012}", "{:024}")
 """Ids of which a narrow domain may take one sort."""
 
@@ -119,7 +120,7 @@ class StoreBench:
             self.program.mark()
             check(**values)
 
-        tried.__name__ = tried.__qualname__ = check.__qualname__
+        tried.__name__, tried.__qualname__ = check.__name__, check.__qualname__
         given(**strategies)(self.profile.settings()(tried))()
 
     def machine(self, made: type[RuleBasedStateMachine] | Callable[[], RuleBasedStateMachine]) -> None:

@@ -12,6 +12,7 @@ from tidesync.conformance.profiles import profile_of
 from tidesync.conformance.rules import Suite
 from tidesync.conformance.store.bench import StoreBench, offered_by
 from tidesync.conformance.store.calls import Calls
+from tidesync.conformance.store.conditions import Conditions
 from tidesync.conformance.store.costs import Costs
 from tidesync.conformance.store.durability import Durability
 from tidesync.conformance.store.encryption import Encryption
@@ -19,6 +20,7 @@ from tidesync.conformance.store.iterators import Iterators
 from tidesync.conformance.store.machine import Machine
 from tidesync.conformance.store.processes import Processes
 from tidesync.conformance.store.queries import Queries
+from tidesync.conformance.store.refusals import Refusals
 from tidesync.conformance.store.schemas import Schemas
 from tidesync.conformance.store.transactions import Transactions
 from tidesync.conformance.store.turns import Turns
@@ -34,6 +36,8 @@ class StoreConformance(
     Schemas,
     Costs,
     Values,
+    Refusals,
+    Conditions,
     Queries,
     Durability,
     Processes,

@@ -51,7 +51,20 @@ def test_they_compare_the_same(op: Any) -> None:
             assert expected is predicate.evaluator(expr)({"f": a}), (a, op, b)
 
 
-PIECES = ("2026-11-20", "0000-00-00", "T", "03:45:05", "99:99:99", ".507000", ".5", "Z", "", " ", "+01:00", "٣")
+PIECES = (
+    "2026-11-20",
+    "0000-00-00",
+    "T",
+    "03:45:05",
+    "99:99:99",
+    ".507000",
+    ".5",
+    "Z",
+    "",
+    " ",
+    "+01:00",
+    "٣",
+)
 
 
 @given(text=st.lists(st.sampled_from(PIECES), max_size=5).map("".join) | st.text(max_size=3))
@@ -72,5 +85,7 @@ def test_they_read_the_same_dates(text: str) -> None:
 def test_what_is_kept_is_what_was_not_selected(records: list[Record], query: Query) -> None:
     """`kept` leaves the records that `select` does not give, by id."""
     gone = {record["id"] for record in oracle.select(query, records)}
-    left = sorted((record for record in records if record["id"] not in gone), key=lambda record: str(record["id"]))
+    left = sorted(
+        (record for record in records if record["id"] not in gone), key=lambda record: str(record["id"])
+    )
     equal(left, oracle.kept(query, records))
