@@ -12,6 +12,7 @@ from tidesync.conformance.profiles import profile_of
 from tidesync.conformance.rules import Suite
 from tidesync.conformance.store.bench import StoreBench, offered_by
 from tidesync.conformance.store.calls import Calls
+from tidesync.conformance.store.closing import Closing
 from tidesync.conformance.store.conditions import Conditions
 from tidesync.conformance.store.costs import Costs
 from tidesync.conformance.store.durability import Durability
@@ -33,6 +34,7 @@ class StoreConformance(
     Transactions,
     Iterators,
     Turns,
+    Closing,
     Schemas,
     Costs,
     Values,
