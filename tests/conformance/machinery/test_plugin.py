@@ -58,7 +58,8 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
         *arguments,
     ]
     ran = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command, check=False, cwd=folder, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     return ran.returncode, ran.stdout + ran.stderr
 
