@@ -13,9 +13,10 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
+from types import FrameType, TracebackType
 from typing import Any, Final, NoReturn, TypeAlias
 
 import attrs
@@ -26,11 +27,52 @@ from tidesync.conformance.store.bench import StoreBench
 LIMIT: Final = 60.0
 """Seconds after which a process that says nothing is taken to hang."""
 _LIFE: Final = 300
-_FAILED: Final = "tidesync: a step failed"
+_INNER: Final = frozenset(("builtins", "sys", "time", "_thread"))
 
 
 class ChildFailed(Exception):
     """A step raised, in its process, what no rule is about; the text is its traceback."""
+
+
+class Fuse:
+    """Kills this process in mid-block: when the n-th call of something outside of Python's own types returns.
+
+    Those are the calls that may reach a disk: of `os`, of files, of drivers. With `calls` None it only counts them.
+    """
+
+    def __init__(self, calls: int | None = None) -> None:
+        self.counted = 0
+        self._calls = calls
+
+    def __enter__(self) -> Fuse:
+        sys.setprofile(self._seen)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        sys.setprofile(None)
+
+    def _seen(self, _: FrameType, event: str, called: Any) -> None:
+        if event == "c_return" and (called.__module__ or type(called.__self__).__module__) not in _INNER:
+            self.counted += 1
+            if self.counted == self._calls:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Numbers from 1 to `count`: all of them, or `most` of them, evenly."""
+    if count <= most:
+        return list(range(1, count + 1))
+    return sorted({1 + index * (count - 1) // (most - 1) for index in range(most)})
+
+
+@attrs.frozen
+class Failed:
+    """What a step raised, as text; `broken` if it was a rule's failure."""
+
+    broken: bool
+    text: str
 
 
 class Parent:
@@ -60,7 +102,7 @@ Step: TypeAlias = Callable[[Parent], None]
 
 
 @contextmanager
-def works(when: str) -> Iterator[None]:
+def works(when: str) -> Generator[None, None, None]:
     """Whatever the block raises breaks the rule: `when` says in which moment the store must work."""
     try:
         yield
@@ -75,14 +117,14 @@ class Child:
     """A process that runs a step."""
 
     pid: int
-    _line: Connection
+    line: Connection
     _ended: bool = False
     _status: int = 0
 
     def tell(self, value: object) -> None:
         """Tell the child something; a child that is no more hears nothing."""
         with suppress(BrokenPipeError, ConnectionResetError):
-            self._line.send(value)
+            self.line.send(value)
 
     def hear(self, *, limit: float = LIMIT) -> Any:
         """The next that the child tells. Raises what its step raised, and `RuleBroken` for one that hangs."""
@@ -94,14 +136,13 @@ class Child:
     def listen(self, limit: float) -> Any:
         """The next that the child tells, within so many seconds: `SILENT` if nothing, `ENDED` if never again."""
         try:
-            if not self._line.poll(limit):
+            if not self.line.poll(limit):
                 return SILENT
-            found = self._line.recv()
+            found: Any = self.line.recv()
         except (EOFError, OSError):
             return ENDED
-        if isinstance(found, tuple) and found[:1] == (_FAILED,):
-            _, broken, text = found
-            raise RuleBroken(text) if broken else ChildFailed(text)
+        if isinstance(found, Failed):
+            raise RuleBroken(found.text) if found.broken else ChildFailed(found.text)
         return found
 
     def rest(self, *, limit: float = LIMIT) -> list[Any]:
@@ -152,7 +193,7 @@ class Child:
         """Make an end of it, however it is."""
         self.kill()
         self.wait()
-        self._line.close()
+        self.line.close()
 
     def _how(self) -> str:
         self.wait()
@@ -164,7 +205,7 @@ ENDED: Final = object()
 
 
 @contextmanager
-def forked(bench: StoreBench, *steps: Step) -> Iterator[list[Child]]:
+def forked(bench: StoreBench, *steps: Step) -> Generator[list[Child], None, None]:
     """A process for each step. The bench's stores are closed before, the processes are killed after."""
     bench.close()
     children: list[Child] = []
@@ -188,7 +229,7 @@ def fork(step: Step, siblings: list[Child] | None = None) -> Child:
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if not pid:
-        _run(step, theirs, [ours, *(child._line for child in siblings or [])])
+        _run(step, theirs, [ours, *(child.line for child in siblings or [])])
     theirs.close()
     return Child(pid, ours)
 
@@ -214,9 +255,9 @@ def _tried(step: Step, line: Connection) -> int:
     try:
         step(Parent(line))
     except RuleBroken as error:
-        line.send((_FAILED, True, str(error)))
+        line.send(Failed(True, str(error)))
     except BaseException:  # noqa: BLE001  # the parent raises it
-        line.send((_FAILED, False, f"in a process of its own:\n{traceback.format_exc()}"))
+        line.send(Failed(False, f"in a process of its own:\n{traceback.format_exc()}"))
     else:
         return 0
     return 1

@@ -6,12 +6,13 @@ import gc
 import itertools
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from contextlib import ExitStack
+from typing import Any, Final, TypeAlias
 
 from tidesync.conformance.expect import equal, raises, true
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
-from tidesync.conformance.store.children import Parent, Step, forked, works
+from tidesync.conformance.store.children import Fuse, Parent, Step, forked, spread, works
 from tidesync.conformance.store.tables import OTHER, THING
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.errors import StoreClosed
@@ -27,6 +28,7 @@ GROWN: Final = TableSchema(
 """`NOTE` with a column more, and an index on it."""
 TABLES: Final = (THING, OTHER, NOTE)
 _PAD: Final = "and so on, " * 40
+State: TypeAlias = dict[str, list[Record]]
 
 
 class _Undone(Exception):
@@ -75,9 +77,9 @@ class Durability:
         with raises(StoreClosed, what="a transaction during which the store is closed"):
             _close_within(store)
         store = bench.open(*TABLES)
-        equal(_after(1), _state(store), "after close and another make_store")
+        _holds(1, _state(store), "after close and another make_store")
         _commit(store, 1)
-        equal(_after(2), _state(store), "the next transaction")
+        _holds(2, _state(store), "the next transaction")
 
     @rule("STORE-52", "A new column is added, and takes over the values", requires=("durable",))
     def test_the_schema_outlives_close(self, bench: StoreBench) -> None:
@@ -128,7 +130,7 @@ class Durability:
                 _ = child.rest()
             with works(how):
                 store = bench.open(*TABLES)
-                equal(_after(done), _state(store), how)
+                _holds(done, _state(store), how)
                 store.close()
 
     @rule(
@@ -148,16 +150,24 @@ class Durability:
         logged; whether the log is replayed at open, and a torn end of it dropped.
         """
         first = 0
-        for stage, part in _moments(3 * bench.profile.kills):
+        for part in _parts_of_a_commit(bench.profile.kills):
             with forked(bench, _writing(bench, first)) as (child,):
                 told = [child.hear()]
-                while told[-1][:2] != (stage, first + 2):
+                while told[-1][:2] != ("ending", first + 2):
                     told.append(child.hear())
-                commit = min(_seconds(told, number) for number in (first, first + 1))
-                time.sleep(commit * part)
+                time.sleep(part * min(_seconds(told, number) for number in (first, first + 1)))
                 told += child.killed()
             acknowledged = 1 + max(number for reached, number, _ in told if reached == "committed")
-            first = _survives(bench, acknowledged, f"killed {stage}, {part:.0%} of a commit later")
+            first = _survives(bench, acknowledged, f"killed after {part:.0%} of a commit")
+        with forked(bench, _cut_short(bench, first, None)) as (child,):
+            calls = child.rest()[-1]
+        first = _survives(bench, first + 2, "after the end of a process")
+        for call in spread(calls, 3 * bench.profile.kills):
+            with forked(bench, _cut_short(bench, first, call)) as (child,):
+                acknowledged = first + len(child.last_words())
+            first = _survives(
+                bench, acknowledged, f"killed in a commit, after call {call} of {calls} to the outside"
+            )
 
     @rule(
         "STORE-55",
@@ -184,7 +194,7 @@ class Durability:
                 _ = child.last_words()
             with works("after a kill in the moment after a commit"):
                 store = bench.open(*TABLES)
-                equal(_after(number + 1), _state(store), "after a kill in the moment after a commit")
+                _holds(number + 1, _state(store), "after a kill in the moment after a commit")
 
     @rule(
         "STORE-56",
@@ -199,33 +209,24 @@ class Durability:
         column before its copy is whole; recovery, which may be killed too.
         """
         tables = (NOTE, OTHER)
-        records: list[Record] = [{"id": f"{n:04}", "text": _PAD, "late0": n} for n in range(200)]
+        records: list[Record] = [{"id": f"{n:04}", "text": f"text {n}", "late0": n} for n in range(200)]
+        all_notes, late = Query(NOTE.name), Query(NOTE.name, where=Compare("ge", Field("late0"), Value(150)))
         put(bench.open(*tables), *records, table=NOTE.name)
-        seconds = 0.0
-        for attempt in range(bench.profile.kills + 1):
-            grown = _grown(attempt)
-
-            def step(parent: Parent, grown: list[TableSchema] = grown) -> None:
-                parent.tell(time.monotonic())
-                store = bench.open(*grown)
-                parent.tell(time.monotonic())
-                with store.transaction(write=True) as transaction:
-                    _ = transaction.delete_where(Query(NOTE.name))
-                    parent.tell(_ := parent.hear())
-
-            with forked(bench, step) as (child,):
-                begun = child.hear()
-                if attempt == 0:
-                    seconds = child.hear() - begun
-                else:
-                    time.sleep(seconds * (attempt - 0.5) / bench.profile.kills)
-                _ = child.killed()
-            how = "after a kill while it was opened" if attempt else "after a kill right after it was opened"
-            for wanted in (list(tables), grown):
+        with forked(bench, _upgrading(bench, 0, None)) as (child,):
+            calls = child.rest()[-1]
+        for attempt, call in enumerate(spread(calls, 2 * bench.profile.kills), 1):
+            with forked(bench, _upgrading(bench, attempt, call)) as (child,):
+                _ = child.last_words()
+            how = f"killed in open, after call {call} of {calls} to the outside"
+            for wanted in (tables, _grown(attempt)):
                 with works(how):
                     store = bench.open(*wanted)
-                    equal(records, held(store, Query(NOTE.name)), how)
-                    late = Query(NOTE.name, where=Compare("ge", Field("late0"), Value(150)))
+                    equal(
+                        [record["id"] for record in records],
+                        [each["id"] for each in held(store, all_notes)],
+                        how,
+                    )
+                    equal(records, held(store, all_notes), how)
                     equal(records[150:], held(store, late), f"{how}, by a column that is new")
                     store.close()
 
@@ -262,15 +263,10 @@ class Durability:
             _ = _survives(bench, done, f"after a kill while {step.__name__}", exactly=True)
 
 
-def _moments(kills: int) -> Iterator[tuple[str, float]]:
-    """So many moments for a kill: what was reached last, and how much of the time of a commit later."""
+def _parts_of_a_commit(kills: int) -> Iterator[float]:
+    """When to kill, in times that a commit takes."""
     for index in range(kills):
-        if index % 4 == 3:
-            yield "changed", 0.0
-        elif index % 8 == 5:
-            yield "committed", 0.0
-        else:
-            yield "ending", (index * 0.618034) % 1.0 * 1.2
+        yield (index * 0.618034) % 1.0 * 1.2
 
 
 def _writing(bench: StoreBench, first: int) -> Step:
@@ -287,6 +283,38 @@ def _writing(bench: StoreBench, first: int) -> Step:
     return step
 
 
+def _cut_short(bench: StoreBench, first: int, call: int | None) -> Step:
+    """Two commits, and a kill inside the second at that call; None: no kill, and the last told is how many calls."""
+
+    def step(parent: Parent) -> None:
+        store = bench.open(*TABLES)
+        _commit(store, first)
+        parent.tell("committed")
+        fuse = Fuse(call)
+        with ExitStack() as stack, store.transaction(write=True) as transaction:
+            _change(transaction, first + 1)
+            _ = stack.enter_context(fuse)
+        parent.tell(fuse.counted)
+        if call is not None:
+            parent.kill_me()
+
+    return step
+
+
+def _upgrading(bench: StoreBench, attempt: int, call: int | None) -> Step:
+    """An upgrade, and a kill inside it at that call; None: no kill, and the last told is how many calls."""
+
+    def step(parent: Parent) -> None:
+        store = bench.make()
+        with Fuse(call) as fuse:
+            store.open(list(_grown(attempt)))
+        parent.tell(fuse.counted)
+        if call is not None:
+            parent.kill_me()
+
+    return step
+
+
 def _seconds(told: list[Any], number: int) -> float:
     """How long the commit of a transaction took."""
     times = {stage: at for stage, of, at in told if of == number}
@@ -298,25 +326,37 @@ def _survives(bench: StoreBench, acknowledged: int, how: str, *, exactly: bool =
     with works(how):
         store = bench.open(*TABLES)
         there = _state(store)
-        done = acknowledged
-        if not exactly and there == _after(acknowledged + 1):
-            done += 1
-        lost = next((n for n in range(acknowledged) if there == _after(n)), None)
-        true(lost is None, f"{how}: {acknowledged} transactions were acknowledged, and only {lost} are there")
-        equal(_after(done), there, f"{how}, {acknowledged} transactions being acknowledged")
-        with works(f"{how}: when it is written again"):
-            _commit(store, done)
-        equal(_after(done + 1), _state(store), f"{how}, and another transaction")
+    done = acknowledged
+    if not exactly and there == _after(acknowledged + 1):
+        done += 1
+    _holds(done, there, how)
+    with works(f"{how}: when it is written again"):
+        _commit(store, done)
+        _holds(done + 1, _state(store), f"{how}, and another transaction")
         store.close()
     return done + 1
 
 
-def _grown(attempt: int) -> list[TableSchema]:
+def _holds(done: int, there: State, how: str) -> None:
+    """See that the tables hold what so many transactions left."""
+    found = next((number for number in range(done + 2) if there == _after(number)), None)
+    if found is not None:
+        true(found == done, f"{how}: {done} transactions were acknowledged, and {found} of them are there")
+    expected = _after(done)
+    equal(_ids(expected), _ids(there), f"{how}, after {done} transactions")
+    equal(expected, there, f"{how}, after {done} transactions")
+
+
+def _ids(state: State) -> dict[str, list[str]]:
+    return {name: [str(record["id"]) for record in records] for name, records in state.items()}
+
+
+def _grown(attempt: int) -> tuple[TableSchema, ...]:
     """`NOTE` with columns and indexes more than at the attempt before, and new tables."""
     late = [f"late{n}" for n in range(attempt + 1)]
     columns = (*NOTE.columns, *(Column(name) for name in late))
     news = [TableSchema(f"new{attempt}_{n}", columns, indexes=(("text",),)) for n in range(3)]
-    return [TableSchema(NOTE.name, columns, indexes=(("text",), *((name,) for name in late))), OTHER, *news]
+    return (TableSchema(NOTE.name, columns, indexes=(("text",), *((name,) for name in late))), OTHER, *news)
 
 
 def _commit(store: Store, number: int) -> None:
@@ -339,7 +379,7 @@ def _parts(number: int) -> list[Record]:
     return [{"id": f"{number:04}x{n}", "number": number, "text": _PAD, "part": n} for n in range(6)]
 
 
-def _after(done: int) -> dict[str, list[Record]]:
+def _after(done: int) -> State:
     """What the tables hold after so many transactions."""
     others: list[Record] = [{"id": f"{number:04}", "key": number} for number in range(done)]
     if done:
@@ -351,7 +391,7 @@ def _after(done: int) -> dict[str, list[Record]]:
     }
 
 
-def _state(store: Store) -> dict[str, list[Record]]:
+def _state(store: Store) -> State:
     """What the tables hold, all in one transaction, which counts the same."""
     with store.transaction(write=False) as transaction:
         state = {table.name: list(transaction.select(Query(table.name))) for table in TABLES}
