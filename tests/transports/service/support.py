@@ -1,14 +1,22 @@
 """A service on loopback, in a thread of this process."""
 
+import asyncio
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import uvicorn.server
 
 from tidesync.transports.service.server import prepare
 
 SECONDS = 30.0
 """Far more than a start or a stop takes, so that only a hang ends in an error."""
+
+# uvicorn looks every tenth of a second whether to stop, and some hundred services are stopped here.
+uvicorn.server.asyncio = SimpleNamespace(  # type: ignore[assignment]
+    **{**vars(asyncio), "sleep": lambda seconds: asyncio.sleep(seconds / 10)}
+)
 
 
 class Serving:
