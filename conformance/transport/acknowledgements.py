@@ -61,7 +61,7 @@ class Acknowledgements:
 
     @rule("TRANSPORT-28", "more means it may have arrived before")
     def test_a_change_that_is_sent_again_has_no_second_effect(self, bench: TransportBench) -> None:
-        """A change that took effect and is sent again is `Applied`, or `Conflicted` with what it made: no second effect.
+        """A change that took effect and is sent again has no other: it is `Applied`, or `Conflicted` with what it made.
 
         Why: every lost reply ends so: any other answer is a conflict of the user with themselves, or an error.
         Look at: a refusal (the id is taken, nothing to delete) that is not read as what it is; a second write.
@@ -116,7 +116,7 @@ class Acknowledgements:
         bench.delete(other, id, bench.applied(one, insert))
         _leaves(bench, one, other, insert, "an insert, sent again after another client's delete")
 
-    @rule("TRANSPORT-60", "one effect\nper operation id within the declared window", shows="remembers")
+    @rule("TRANSPORT-60", "one effect per operation id within the declared window", shows="remembers")
     def test_an_operation_is_known_again(self, bench: TransportBench) -> None:
         """Where operation ids are remembered, what is sent again is `Applied`, with the version of then or now.
 
@@ -136,7 +136,7 @@ class Acknowledgements:
 
     @rule(
         "TRANSPORT-61",
-        "a reply\n    remembered for an operation id carries the version of then, never its record",
+        "a reply remembered for an operation id carries the version of then, never its record",
         requires=("remembers",),
     )
     def test_a_remembered_reply_does_not_bring_old_news(self, bench: TransportBench) -> None:
@@ -163,7 +163,7 @@ class Acknowledgements:
 
     @rule(
         "TRANSPORT-62",
-        "one effect\nper operation id within the declared window",
+        "one effect per operation id within the declared window",
         requires=("remembers", "tombstones"),
     )
     def test_a_remembered_delete_does_not_delete_again(self, bench: TransportBench) -> None:
@@ -191,7 +191,7 @@ class Acknowledgements:
                 {"id": id, "text": "anew"}, other.get(THING.name, id), "get() after the second delete"
             )
 
-    @rule("TRANSPORT-63", "one effect\nper operation id within the declared window", requires=("remembers",))
+    @rule("TRANSPORT-63", "one effect per operation id within the declared window", requires=("remembers",))
     def test_an_operation_is_known_whoever_sends_it_again(self, bench: TransportBench) -> None:
         """A change is known again after the client was closed and opened, and where another client sends it.
 
@@ -211,7 +211,7 @@ class Acknowledgements:
 
     @rule(
         "TRANSPORT-64",
-        "one effect\nper operation id within the declared window",
+        "one effect per operation id within the declared window",
         requires=("remembers", "batch"),
     )
     def test_a_push_is_known_again_whole_and_in_part(self, bench: TransportBench) -> None:
@@ -241,7 +241,7 @@ class Acknowledgements:
             {"id": new.record_id, "number": -1}, other.get(THING.name, new.record_id), "the new one"
         )
 
-    @rule("TRANSPORT-65", "one effect\nper operation id within the declared window", requires=("remembers",))
+    @rule("TRANSPORT-65", "one effect per operation id within the declared window", requires=("remembers",))
     def test_an_operation_id_has_one_effect_whatever_it_says(self, bench: TransportBench) -> None:
         """A change under the id of another one that took effect has no effect: it is refused, or ignored.
 
@@ -283,7 +283,7 @@ class Acknowledgements:
         _ = bench.applied(one, attrs.evolve(again(mine), expected=Version(second)))
         check_content({"id": id, "text": "mine"}, other.get(THING.name, id), "get() after the second time")
 
-    @rule("TRANSPORT-67", "one effect\nper operation id within the declared window", requires=("remembers",))
+    @rule("TRANSPORT-67", "one effect per operation id within the declared window", requires=("remembers",))
     def test_many_operations_are_remembered(self, bench: TransportBench) -> None:
         """An operation is known again also after many others.
 

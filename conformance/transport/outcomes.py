@@ -223,7 +223,7 @@ class Outcomes:
         _ = bench.update(one, id, version, number=1, text="c")
         check_content({"id": id, "number": 1, "text": "c"}, other.get(THING.name, id), "set again")
 
-    @rule("TRANSPORT-11", "a delete of\n    what is gone is `Applied`")
+    @rule("TRANSPORT-11", "a delete of what is gone is `Applied`")
     def test_a_delete_of_what_is_gone_is_applied(self, bench: TransportBench) -> None:
         """A delete of what was deleted by somebody else, or never was there, is `Applied`, whatever it expects.
 
