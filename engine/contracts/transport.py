@@ -255,14 +255,11 @@ class Transport(Protocol):
         ...
 
     def pull(self, request: PullRequest, /) -> Page:
-        """Read one page."""
+        """Read one page. A table that the remote has not got is an error, never an empty page."""
         ...
 
     def get(self, table: str, id: str, /) -> Record | Tombstone | None:
-        """Read one record as it is now: None for nothing, a tombstone where the table reports deletes.
-
-        A table that the remote has not got is an error, never nothing.
-        """
+        """Read one record as it is now: None for nothing, a tombstone where the table reports deletes."""
         ...
 
     def close(self) -> None:
