@@ -12,6 +12,7 @@ from tidesync.conformance.profiles import profile_of
 from tidesync.conformance.rules import Suite
 from tidesync.conformance.transport.acknowledgements import Acknowledgements
 from tidesync.conformance.transport.bench import TransportBench, Wire, offered_by
+from tidesync.conformance.transport.conditions import Conditions
 from tidesync.conformance.transport.cursors import Cursors
 from tidesync.conformance.transport.departures import Departures
 from tidesync.conformance.transport.expectations import Expectations
@@ -33,6 +34,7 @@ class TransportConformance(
     Values,
     Cursors,
     Pages,
+    Conditions,
     Departures,
     Machine,
     Suite,
