@@ -221,7 +221,7 @@ class StoreTooNew(StoreError):
 
 
 class WrongKey(StoreError):
-    """The key does not open the file, or the file is not encrypted, or its first page is damaged; it was not touched."""
+    """The key does not open the file, the file is not encrypted, or its first page is damaged; it was not touched."""
 
 
 class SchemaMismatch(StoreError):

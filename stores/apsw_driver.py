@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
+from typing import ClassVar, Final, Protocol, cast
 
 import apsw
 
 from tidesync.errors import StoreCorrupt, StoreError, StoreUnavailable
 from tidesync.stores.sql.driver import Connection, Failure, Opening, check_marks
 from tidesync.stores.sql.functions import SQL_FUNCTIONS
+from tidesync.stores.sql.rows import SqlValue
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100
@@ -33,18 +35,38 @@ _FAILURES: Final[tuple[tuple[tuple[type[apsw.Error], ...], Failure], ...]] = (
 )
 
 
+class _Connection(Connection, Protocol):
+    """What else is used of `apsw.Connection`; its own types are not complete."""
+
+    def set_busy_timeout(self, milliseconds: int, /) -> None: ...
+    def config(self, op: int, /, *args: int) -> int: ...
+    def create_scalar_function(
+        self,
+        name: str,
+        function: Callable[..., SqlValue],
+        numargs: int = ...,
+        /,
+        *,
+        deterministic: bool = ...,
+    ) -> None: ...
+
+
 class ApswDriver:
     """The driver of `SQLiteStore`."""
 
-    library: Final = "apsw"
-    error: Final[type[Exception]] = apsw.Error
-    whole_texts: Final = True
+    library: ClassVar[str] = "apsw"
+    error: ClassVar[type[Exception]] = apsw.Error
+    whole_texts: ClassVar[bool] = True
+
+    @property
+    def encrypts(self) -> bool:
+        return False
 
     def connect(self, opening: Opening, busy_timeout: float) -> Connection:
         name = opening.path
         if opening.access == "frozen":
             name = f"{Path(name).as_uri()}?immutable=1"
-        connection = apsw.Connection(name, _FLAGS[opening.access], None, _STATEMENTS)
+        connection = cast("_Connection", apsw.Connection(name, _FLAGS[opening.access], None, _STATEMENTS))
         connection.set_busy_timeout(int(busy_timeout * 1000))
         if opening.keep_log:
             # Whoever closes last would move the log into the file.
@@ -54,8 +76,7 @@ class ApswDriver:
         _ = connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
         for function, (call, arguments) in SQL_FUNCTIONS.items():
             connection.create_scalar_function(function, call, arguments, deterministic=True)
-        # apsw's own types are not complete.
-        return cast("Connection", connection)
+        return connection
 
     def inspect(self, path: str, busy_timeout: float) -> None:  # noqa: ARG002  it never waits
         header = _first_bytes(path)

@@ -1,0 +1,222 @@
+"""Encrypting a store's file, and decrypting it: a copy is made, verified, and only then put in place.
+
+Given two paths, the original stays as it is. Given the same path twice, the copy takes its place by one rename; until
+then all that happens to the original is that its log is moved into it. Killed at any moment, both leave the original
+or the finished copy under the path, and at most a file beside it whose name ends in "-unfinished", which the next
+attempt replaces.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from tidesync.errors import ConfigurationError, StoreBusy, StoreCorrupt, StoreUnavailable, Unsupported
+from tidesync.stores.keys import Key, KeySource
+from tidesync.stores.sql.ddl import APPLICATION_ID, quoted
+from tidesync.stores.sql.driver import Connection, Failure, Opening, marks
+from tidesync.stores.sqlcipher_driver import CipherDriver, attach_plain, damaged_pages
+from tidesync.stores.sqlite_check import check_whole
+from tidesync.stores.sqlite_file import File, check_file, connected, look, patiently, translated
+from tidesync.stores.turns import claim, release
+
+_TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
+_PLAIN: Final = "plain"
+
+
+def encrypt_file(
+    plain: str | os.PathLike[str],
+    encrypted: str | os.PathLike[str],
+    key: KeySource,
+    *,
+    busy_timeout: float = 30.0,
+) -> None:
+    """Make an encrypted copy of a SQLite store's file, or, given the same path twice, encrypt it in place.
+
+    The copy is compared with the original, row by row, before it is put in place. Writers wait meanwhile; in place,
+    nobody else may have the file open: `StoreBusy`. A second path that exists is a `ConfigurationError`. A disk may
+    keep for long what a file held before: records are hidden for good only in a file that was never plain.
+    """
+    key = Key.of(key)
+    key.check()
+    _convert(_file(plain, None, busy_timeout), _file(encrypted, key.asked(), busy_timeout))
+
+
+def decrypt_file(
+    encrypted: str | os.PathLike[str],
+    plain: str | os.PathLike[str],
+    key: KeySource,
+    *,
+    busy_timeout: float = 30.0,
+) -> None:
+    """The inverse of `encrypt_file`, with the same care. Another key than the file's is `WrongKey`."""
+    key = Key.of(key)
+    key.check()
+    _convert(_file(encrypted, key.asked(), busy_timeout), _file(plain, None, busy_timeout))
+
+
+def _file(path: str | os.PathLike[str], key: Key | None, busy_timeout: float) -> File:
+    driver = CipherDriver(key)
+    driver.unlock()
+    return File(driver, os.path.realpath(path), "full", busy_timeout, "rw")
+
+
+def _convert(source: File, target: File) -> None:
+    in_place = source.path == target.path
+    if in_place and os.name == "nt":
+        raise Unsupported("a file that is open cannot be replaced here: name another path, then rename it")
+    unfinished = File(target.driver, f"{target.path}-unfinished", "full", target.busy_timeout, "rw")
+    with _claimed(source.path, target.path):
+        if not in_place:
+            _check_free(target.path)
+        check_file(source)
+        version = look(source)
+        with translated(source), _held(source, in_place=in_place) as holder:
+            _make(unfinished.path, like=source.path)
+            try:
+                with translated(unfinished):
+                    _fill(source, unfinished, version)
+                    _compare(holder, source, unfinished)
+                if in_place:
+                    _exclude_readers(holder, source)
+                else:
+                    _check_free(target.path)
+                _rename(unfinished.path, target.path)
+            except BaseException:
+                _remove(unfinished.path)
+                raise
+
+
+def _check_free(path: str) -> None:
+    if Path(path).exists():
+        raise ConfigurationError(f"{path}: exists already, and was not touched: name another path")
+
+
+class _User:
+    """Somebody who uses files."""
+
+
+@contextmanager
+def _claimed(*paths: str) -> Generator[None]:
+    user = _User()
+    try:
+        for path in paths:
+            claim(path, CipherDriver.library, user)
+        yield
+    finally:
+        for path in paths:
+            release(path, user)
+
+
+@contextmanager
+def _held(file: File, *, in_place: bool) -> Generator[Connection]:
+    """A connection to the original, to which nobody writes meanwhile."""
+    with closing(connected(file)) as connection:
+        if in_place:
+            _leave_log(connection, file)
+        _ = patiently(file, lambda: connection.execute("BEGIN IMMEDIATE"))
+        yield connection
+
+
+def _leave_log(connection: Connection, file: File) -> None:
+    """Move the log into the file and do without, which SQLite refuses while anybody else has the file open."""
+    try:
+        _ = patiently(file, lambda: connection.pragma("journal_mode", "delete"))
+    except file.driver.error as error:
+        if file.driver.failure(error) is not Failure.BUSY:
+            raise
+        raise _open_elsewhere(file.path) from error
+
+
+def _exclude_readers(connection: Connection, file: File) -> None:
+    """Have the original alone, or raise `StoreBusy`."""
+    before = connection.pragma("data_version")
+    _ = connection.execute("ROLLBACK")
+    _ = patiently(file, lambda: connection.execute("BEGIN EXCLUSIVE"))
+    # Whoever came in between has a log again, or has written. Who comes from now on waits, and then finds that the
+    # file has moved: SQLite looks, and does not begin a log.
+    if connection.pragma("journal_mode") != "delete" or connection.pragma("data_version") != before:
+        raise _open_elsewhere(file.path)
+
+
+def _open_elsewhere(path: str) -> StoreBusy:
+    return StoreBusy(f"{path}: is open elsewhere: close it there, and try again")
+
+
+def _make(path: str, *, like: str) -> None:
+    """An empty file with the permissions of another one."""
+    try:
+        _remove(path)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        Path(path).chmod(stat.S_IMODE(Path(like).stat().st_mode))
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: cannot be made: {error.strerror}") from error
+
+
+def _remove(path: str) -> None:
+    for name in (path, f"{path}-journal"):
+        Path(name).unlink(missing_ok=True)
+
+
+def _fill(source: File, target: File, version: int) -> None:
+    """Copy the schema, the rows and the marks, in one transaction."""
+    encrypts = target.driver.encrypts
+    main, other = (target, source) if encrypts else (source, target)
+    old, new = (_PLAIN, "main") if encrypts else ("main", _PLAIN)
+    with closing(main.driver.connect(Opening(main.path, "write"), main.busy_timeout)) as connection:
+        attach_plain(connection, other.path, _PLAIN)
+        _ = connection.execute("BEGIN")
+        _ = connection.execute("SELECT sqlcipher_export(?, ?)", (new, old)).fetchone()
+        _ = connection.execute(f"PRAGMA {new}.application_id = {APPLICATION_ID}")
+        _ = connection.execute(f"PRAGMA {new}.user_version = {version}")
+        main.driver.check(connection)
+        _ = connection.execute("COMMIT")
+
+
+def _compare(holder: Connection, source: File, target: File) -> None:
+    """Raise `StoreCorrupt` unless the copy is whole, and every table and every row in it that of the original."""
+    check_whole(holder, source.path)
+    with closing(connected(target)) as copy:
+        check_whole(copy, target.path)
+        if target.driver.encrypts and damaged_pages(copy):
+            raise StoreCorrupt(f"{target.path}: the copy is damaged: look at the disk")
+        _compare_rows(holder, copy, _SCHEMA, target.path)
+        if marks(holder) != marks(copy):
+            raise _differs(target.path)
+        tables = [str(name) for (name,) in copy.execute(_TABLES)]
+        for table in tables:
+            _compare_rows(holder, copy, f"SELECT * FROM {quoted(table)} ORDER BY 1", target.path)
+        target.driver.check(copy)
+    source.driver.check(holder)
+
+
+def _compare_rows(one: Connection, other: Connection, sql: str, path: str) -> None:
+    for row, copied in itertools.zip_longest(one.execute(sql), other.execute(sql)):
+        # By their text, because 1 equals 1.0.
+        if repr(row) != repr(copied):
+            raise _differs(path)
+
+
+def _differs(path: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{path}: the copy is not what the original is, and was thrown away: look at the disk"
+    )
+
+
+def _rename(path: str, target: str) -> None:
+    try:
+        Path(path).replace(target)
+        if os.name != "nt":  # where a folder cannot be opened
+            folder = os.open(Path(target).parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise StoreUnavailable(f"{target}: cannot be put in place: {error.strerror}") from error

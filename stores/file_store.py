@@ -84,7 +84,6 @@ class FileStore:
         busy_timeout: float,
         read_timeout: float | None,
         mode: Mode,
-        encrypted: bool,
     ) -> None:
         name = _checked(path, busy_timeout, read_timeout)
         if name in ("", ":memory:") or "\0" in name:
@@ -99,7 +98,7 @@ class FileStore:
             driver, str(Path(name).absolute()), synchronous, busy_timeout, mode, read_timeout
         )
         self.capabilities: Final = StoreCapabilities(
-            durable=synchronous == "full", multiprocess=True, indexed=True, encrypted=encrypted
+            durable=synchronous == "full", multiprocess=True, indexed=True, encrypted=driver.encrypts
         )
         self.active: set[int] = set()
         self.generation = 0

@@ -101,7 +101,9 @@ class Key:
     def _derive(self, salt: bytes) -> str:
         # SQLCipher would do the same for each connection, a tenth of a second each time.
         assert isinstance(self._value, str)
-        return f"x'{hashlib.pbkdf2_hmac('sha512', self._value.encode(), salt, _ROUNDS, 32).hex()}{salt.hex()}'"
+        return (
+            f"x'{hashlib.pbkdf2_hmac('sha512', self._value.encode(), salt, _ROUNDS, 32).hex()}{salt.hex()}'"
+        )
 
 
 Secret: TypeAlias = str | bytes | Callable[[], str | bytes]

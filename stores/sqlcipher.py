@@ -13,7 +13,7 @@ from tidesync.schema import TableSchema
 from tidesync.stores.file_store import FileStore, Mode, Synchronous
 from tidesync.stores.keys import Key, KeySource
 from tidesync.stores.sql.driver import Connection, Failure, Opening, marks
-from tidesync.stores.sqlcipher_driver import CipherDriver, rekey
+from tidesync.stores.sqlcipher_driver import CipherDriver, damaged_pages, rekey
 from tidesync.stores.sqlite_file import connect, patiently, translated
 
 __all__ = ["SQLCipherStore"]
@@ -23,7 +23,7 @@ _SOON: Final = 1.0
 
 
 class SQLCipherStore(FileStore):
-    """Records in one file that SQLCipher encrypts: whoever has the file and not the key learns its size, and nothing else.
+    """Records in one file that SQLCipher encrypts: without the key it tells its size, and nothing else.
 
     `key` is a passphrase (str), a raw key of 32 bytes (bytes), or a function that returns either and is asked at each
     `open`. From a passphrase a key is derived in a tenth of a second, once. Another key than the file's is `WrongKey`.
@@ -53,7 +53,6 @@ class SQLCipherStore(FileStore):
             busy_timeout=busy_timeout,
             read_timeout=read_timeout,
             mode=mode,
-            encrypted=True,
         )
 
     def open(self, tables: Sequence[TableSchema]) -> None:
@@ -80,7 +79,9 @@ class SQLCipherStore(FileStore):
         if not self.is_open:
             raise StoreClosed(f"{self.file.path}: the store is not open: call open() first")
         if self.file.mode == "ro":
-            raise StoreReadOnly(f'{self.file.path}: this store only reads: open it with mode="rw" to rekey it')
+            raise StoreReadOnly(
+                f'{self.file.path}: this store only reads: open it with mode="rw" to rekey it'
+            )
         me = self.enter_thread()
         try:
             self.take_turn()
@@ -155,7 +156,9 @@ class SQLCipherStore(FileStore):
                 raise StoreBusy(f"{self.file.path}: a reader keeps the log from the file: try again")
             time.sleep(0.01)
         if told:
-            raise StoreCorrupt(f"{self.file.path}: the file is damaged: {'; '.join(told[:5])}: restore a copy")
+            raise StoreCorrupt(
+                f"{self.file.path}: the file is damaged: {'; '.join(told[:5])}: restore a copy"
+            )
 
     def _damaged_pages(self) -> list[str] | None:
         """What SQLCipher says of the pages in the file itself; None while some are in the log."""
@@ -167,7 +170,7 @@ class SQLCipherStore(FileStore):
                     _, log, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                     if log != moved:
                         return None
-                    return [str(row[0]) for row in connection.execute("PRAGMA cipher_integrity_check")]
+                    return damaged_pages(connection)
             finally:
                 self.give_back(connection)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, cast
 
 from tidesync.errors import MissingExtra, StoreClosed, StoreCorrupt, StoreError, WrongKey
 from tidesync.stores.keys import Key
@@ -57,7 +57,13 @@ class _Raw(Protocol):
     def set_key(self, key: str, /) -> None: ...
     def reset_key(self, key: str, /) -> None: ...
     def set_progress_handler(self, handler: Callable[[], bool] | None, steps: int, /) -> None: ...
-    def create_function(self, name: str, arguments: int, function: object, /, *, deterministic: bool) -> None: ...
+    def create_function(
+        self, name: str, arguments: int, function: object, /, *, deterministic: bool
+    ) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Cursor(Protocol):
     def close(self) -> None: ...
 
 
@@ -85,7 +91,7 @@ class CipherConnection:
 
     def pragma(self, name: str, value: SqlValue = None, /) -> object:
         """Set a pragma and return the first value that it answers."""
-        row = self.execute(f"PRAGMA {name}" if value is None else f"PRAGMA {name} = {value}").fetchone()
+        row = self.execute(f"PRAGMA {name}" if value is None else f"PRAGMA {name} = {value!s}").fetchone()
         return None if row is None else row[0]
 
     def set_progress_handler(self, handler: Callable[[], bool] | None, nsteps: int = 1, /) -> None:
@@ -100,14 +106,19 @@ class CipherConnection:
 class CipherDriver:
     """The driver of `SQLCipherStore`; without a key, of the plain files that are encrypted or made."""
 
-    library: Final = "sqlcipher3"
-    error: Final[type[Exception]] = _dbapi.Error
-    whole_texts: Final = False
+    library: ClassVar[str] = "sqlcipher3"
+    error: ClassVar[type[Exception]] = _dbapi.Error
+    whole_texts: ClassVar[bool] = False
 
     def __init__(self, key: Key | None, *, wipe_memory: bool = False) -> None:
         self._source = key
         self._key: Key | None = None
         self._wipe_memory = wipe_memory
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether it has a key, or a function to ask for one."""
+        return self._source is not None
 
     def unlock(self) -> None:
         """Ask for the key, if it is a function, and keep the answer until `lock`."""
@@ -125,7 +136,7 @@ class CipherDriver:
         self._key = key
 
     def connect(self, opening: Opening, busy_timeout: float) -> Connection:
-        if self._source is not None and self._key is None:
+        if self.encrypts and self._key is None:
             raise StoreClosed(f"{opening.path}: the store is not open: call open() first")
         connection = CipherConnection(_connected(opening, busy_timeout), self._key)
         try:
@@ -181,7 +192,9 @@ class CipherDriver:
             return self.not_a_database(path)
         finally:
             connection.close(True)
-        return WrongKey(f"{path}: is not encrypted: open it with SQLiteStore, or encrypt it with encrypt_file")
+        return WrongKey(
+            f"{path}: is not encrypted: open it with SQLiteStore, or encrypt it with encrypt_file"
+        )
 
     def failure(self, error: Exception) -> Failure:
         code = getattr(error, "sqlite_errorcode", None)
@@ -209,7 +222,7 @@ class CipherDriver:
 
     def stop(self, cursor: object) -> None:
         if isinstance(cursor, _dbapi.Cursor):
-            cursor.close()
+            cast("_Cursor", cursor).close()
 
 
 _quiet = False
@@ -260,6 +273,11 @@ def rekey(connection: Connection, key: Key) -> None:
     key.give(connection.raw.reset_key, salt)
     if connection.execute("PRAGMA cipher_status").fetchone() != ("1",):
         raise CipherDriver.error(_MALFORMED)
+
+
+def damaged_pages(connection: Connection) -> list[str]:
+    """What SQLCipher says of the pages in the file itself, whatever is in the log."""
+    return [str(row[0]) for row in connection.execute("PRAGMA cipher_integrity_check")]
 
 
 def attach_plain(connection: Connection, path: str, name: str) -> None:

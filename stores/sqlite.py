@@ -39,5 +39,4 @@ class SQLiteStore(FileStore):
             busy_timeout=busy_timeout,
             read_timeout=read_timeout,
             mode=mode,
-            encrypted=False,
         )

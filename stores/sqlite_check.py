@@ -25,4 +25,6 @@ def check_whole(connection: Connection, path: str) -> None:
             try:
                 _ = codec.decode(batch)
             except (ValueError, TypeError, LookupError) as error:
-                raise StoreCorrupt(f"{path}: {layout.table} holds a row that is no record: restore a copy") from error
+                raise StoreCorrupt(
+                    f"{path}: {layout.table} holds a row that is no record: restore a copy"
+                ) from error

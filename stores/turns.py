@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import deque
@@ -52,8 +53,17 @@ class Turns:
                 self._taken = False
 
 
-_mutex: Final = threading.Lock()
+_mutex = threading.Lock()
 _users: Final[dict[str, tuple[str, weakref.WeakSet[object]]]] = {}
+
+
+def _renew() -> None:
+    global _mutex  # noqa: PLW0603  another thread may have held it when this process was forked
+    _mutex = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_renew)
 
 
 def claim(path: str, library: str, user: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -76,21 +76,18 @@ class Connection(Database, Protocol):
 
 
 class Driver(Protocol):
-    """One library that speaks SQLite. Its own exceptions are all of the class `error`, and of no other."""
+    """One library that speaks SQLite."""
+
+    library: ClassVar[str]
+    """Its name. Two libraries in one process must not open one file: they let go of each other's locks."""
+    error: ClassVar[type[Exception]]
+    """The root of its exceptions."""
+    whole_texts: ClassVar[bool]
+    """Whether a text with U+0000 in it reaches a registered function whole."""
 
     @property
-    def library(self) -> str:
-        """Its name. Two libraries in one process must not open one file: they drop each other's locks."""
-        ...
-
-    @property
-    def error(self) -> type[Exception]:
-        """The root of its exceptions."""
-        ...
-
-    @property
-    def whole_texts(self) -> bool:
-        """Whether a text with U+0000 in it reaches a registered function whole."""
+    def encrypts(self) -> bool:
+        """Whether what it writes is encrypted."""
         ...
 
     def connect(self, opening: Opening, busy_timeout: float) -> Connection:
