@@ -78,7 +78,7 @@ class Iterators:
                 equal(rows, seen, "what was iterated")
                 equal(1_200, transaction.delete_where(ALL_OTHER), "what was written meanwhile")
 
-    @rule("STORE-110", "The records of the query, in its order")
+    @rule("STORE-230", "The records of the query, in its order")
     def test_iterators_do_not_disturb_each_other(self, bench: StoreBench) -> None:
         """Several iterators of one transaction, of one table or of two, each give all their records, taken by turns.
 
@@ -107,7 +107,7 @@ class Iterators:
             equal([700, 700, 700, 600, 700], [len(found) for found in expected], "records of each query")
             equal(expected, seen, "records of iterators taken by turns")
 
-    @rule("STORE-111", "One atomic, isolated unit")
+    @rule("STORE-231", "One atomic, isolated unit")
     def test_iterators_may_be_left(self, bench: StoreBench) -> None:
         """An iterator that is left half-way, closed or never begun holds up neither its transaction nor the next ones.
 

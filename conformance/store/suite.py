@@ -13,6 +13,7 @@ from tidesync.conformance.rules import Suite
 from tidesync.conformance.store.bench import StoreBench, offered_by
 from tidesync.conformance.store.calls import Calls
 from tidesync.conformance.store.closing import Closing
+from tidesync.conformance.store.computing import Computing
 from tidesync.conformance.store.conditions import Conditions
 from tidesync.conformance.store.costs import Costs
 from tidesync.conformance.store.durability import Durability
@@ -40,6 +41,7 @@ class StoreConformance(
     Values,
     Refusals,
     Conditions,
+    Computing,
     Queries,
     Durability,
     Processes,
