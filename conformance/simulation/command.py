@@ -19,23 +19,19 @@ CHECK_EVERY = 16
 
 def play(profile: Profile, tapes: Tapes, *, checking: bool = False) -> dict[str, str]:
     """One run: what went wrong, by kind."""
-    world = World(profile, tapes, checking=checking)
-    try:
-        return world.run()
-    except Exception as error:
-        world.crash(error)
-        return world.problems
+    return World(profile, tapes, checking=checking).live()
 
 
 def tell(profile: Profile, tapes: Tapes) -> list[str]:
     """One run, told."""
     story: list[str] = []
-    world = World(profile, tapes, story=story, checking=True)
-    try:
-        _ = world.run()
-    except Exception as error:
-        world.crash(error)
+    _ = World(profile, tapes, story=story, checking=True).live()
     return story
+
+
+def smallest(profile: Profile, tapes: Tapes) -> Tapes:
+    """A smaller run that fails in the same way; the same run if it does not fail."""
+    return shrunk(tapes, lambda each: next(iter(play(profile, each, checking=True)), None))
 
 
 def many(profile: Profile, seeds: Iterable[int]) -> list[tuple[int, dict[str, str]]]:
@@ -117,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profile = PROFILES[given.profile]
     tapes = tapes_of(profile.name, given.seed, profile.steps)
     if given.command == "shrink":
-        tapes = shrunk(profile, tapes)
+        tapes = smallest(profile, tapes)
         print(f"# {len(tapes.schedule)} steps, {sum(entry is not None for entry in tapes.workload)} edits")
     print("\n".join(tell(profile, tapes)))
     return 0

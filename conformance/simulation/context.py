@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidesync.conformance.simulation.calls import DENIED, REFUSED, UNKNOWN, Call, Key, Lost
 from tidesync.conformance.simulation.story import changes_of, told
-from tidesync.conformance.simulation.tapes import Draw
+from tidesync.conformance.simulation.tapes import STEADY, Draw
 from tidesync.conformance.simulation.watched import NOBODY, Handling, WatchedSession
 from tidesync.contracts.transport import Conflicted
 from tidesync.effects import (
@@ -98,6 +98,7 @@ class Context:
         if self.plan is not None:
             self.say(f"is killed in its {self.title}")
             self.plan.close()
+        self.world.kills += 1
         self.world.died(self.device)
         self.reopen()
 
@@ -229,6 +230,7 @@ class Context:
     def ask(self, effect: Ask) -> None:
         """A conflict: a record that only one device ever wrote has none."""
         conflict = effect.conflict
+        self.world.conflicts += 1
         if not alive(conflict.base) and not alive(conflict.remote):
             self.world.problem("asked about nothing", f"{conflict.record_id} on device {self.device.number}")
         if self.world.single_writer(conflict.key):
@@ -269,8 +271,9 @@ class Context:
             elif fate < 19:
                 answer = self.lost(DENIED, "is denied")
             elif fate < 19 + world.profile.doubles:
-                _ = call.run(draw)
-                self.reply = (call.run(draw),)
+                # Whole both times: else the answer would say of what the other arrival did that it was not tried.
+                _ = call.run(STEADY)
+                self.reply = (call.run(STEADY),)
                 if world.story is not None:
                     self.say(f"   {call.name} arrives twice; second answer: {told(self.reply[0])}")
                 return
@@ -286,7 +289,8 @@ class Context:
         self.hear(answer)
 
     def lost(self, how: Lost, text: str) -> Lost:
-        """A line about a fault."""
+        """A fault, and a line about it."""
+        self.world.mishaps += 1
         if self.world.story is not None and self.call is not None:
             self.say(f"   {self.call.name} {text}")
         return how

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-import attrs
-
 from tidesync.conformance.simulation.calls import (
     UNKNOWN,
     Call,
@@ -120,11 +118,11 @@ class Embedded(Protocol):
         ...
 
 
-@attrs.frozen
 class EmbeddedLink:
     """Whole pushes and pages as single requests; a push may also break off in its middle."""
 
-    remote: Embedded
+    def __init__(self, remote: Embedded) -> None:
+        self.remote = remote
 
     def open(self) -> Sending[TransportCapabilities]:
         """Who it is."""

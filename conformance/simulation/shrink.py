@@ -6,30 +6,20 @@ from collections.abc import Callable
 
 import attrs
 
-from tidesync.conformance.simulation.profiles import Profile
 from tidesync.conformance.simulation.tapes import Tapes
-from tidesync.conformance.simulation.world import World
 
 
-def failure(profile: Profile, tapes: Tapes) -> str | None:
-    """How a run fails first, if it does."""
-    world = World(profile, tapes, checking=True)
-    try:
-        problems = world.run()
-    except Exception as error:
-        world.crash(error)
-        problems = world.problems
-    return next(iter(problems), None)
+def shrunk(tapes: Tapes, fails: Callable[[Tapes], str | None]) -> Tapes:
+    """A smaller run that fails in the same way; the same run if it does not fail.
 
-
-def shrunk(profile: Profile, tapes: Tapes, fails: Callable[[Profile, Tapes], str | None] = failure) -> Tapes:
-    """A smaller run that fails in the same way; the same run if it does not fail."""
-    kind = fails(profile, tapes)
+    `fails` says how a run fails first, or None if it does not.
+    """
+    kind = fails(tapes)
     if kind is None:
         return tapes
 
     def still(candidate: Tapes) -> bool:
-        return fails(profile, candidate) == kind
+        return fails(candidate) == kind
 
     while True:
         before = tapes

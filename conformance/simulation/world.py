@@ -54,7 +54,8 @@ class World:
         self.profile, self.tapes, self.story, self.checking = profile, tapes, story, checking
         self.problems: dict[str, str] = {}
         self.now, self.faults, self.edit, self.rounds = 1000.0, False, 0, 0
-        self.quiet = Endless()
+        self.quiet, self.retries, self.rounds_allowed = Endless(), False, ROUNDS
+        self.mishaps = self.kills = self.conflicts = 0
         self.tables = self.declared()
         self.fits: Mapping[str, Fits] = dict.fromkeys(self.tables, _fits)
         self.keys = (SELF if profile.references == "self" else KEYS)[: profile.records]
@@ -214,6 +215,19 @@ class World:
             self.judge()
         return self.problems
 
+    def live(self) -> dict[str, str]:
+        """All of it, whatever a part of it raises, and then the parts are let go; what went wrong, by kind."""
+        try:
+            return self.run()
+        except Exception as error:
+            self.crash(error)
+            return self.problems
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of what a run holds."""
+
     def pass_time(self) -> None:
         """Half a second here; a tick at the remote now and then."""
         self.now += 0.5
@@ -255,7 +269,7 @@ class World:
         if not (held and self.retires()):
             self.all_arrive()
         devices = self.devices[first:] + self.devices[:first]
-        for round_ in range(ROUNDS):
+        for round_ in range(self.rounds_allowed):
             self.rounds = round_ + 1
             if round_ == 0 and pull_before == 1:
                 for device in devices:
@@ -266,7 +280,7 @@ class World:
                 if round_ == 0 and pull_before == 2:
                     self.pull(device)
                 if device.queued:
-                    device.contexts[0].push()
+                    device.contexts[0].push(retry_failed=self.retries)
                     device.contexts[0].run()
                 self.pull(device)
             if self.problems or self.agreed():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.simulation.regressions import Regression, regressions
-from tidesync.conformance.simulation.command import CHECK_EVERY, many, play, tell
+from tidesync.conformance.simulation.command import CHECK_EVERY, many, play, smallest, tell
 from tidesync.conformance.simulation.profiles import PROFILES, Profile
-from tidesync.conformance.simulation.shrink import shrunk
 from tidesync.conformance.simulation.tapes import Tapes, tapes_of
 from tidesync.conformance.simulation.world import World
 
@@ -16,8 +15,7 @@ RUNS, PIECES = 320, 2
 
 def told_smaller(profile: Profile, tapes: Tapes) -> str:
     """The story of a failing run, made small."""
-    smaller = shrunk(profile, tapes)
-    return "\n".join(tell(profile, smaller))
+    return "\n".join(tell(profile, smallest(profile, tapes)))
 
 
 def test_there_are_twenty_thousand_runs() -> None:
