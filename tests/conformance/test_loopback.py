@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.conformance.wires import LoopbackWire
 from tidesync.conformance import TABLES, TransportConformance
-from tidesync.contracts.transport import CursorGuarantee, TransportCapabilities
+from tidesync.contracts.transport import CursorGuarantee, Transport, TransportCapabilities
 from tidesync.stores import MemoryStore
 from tidesync.transports import Authority, LoopbackTransport
 
@@ -19,6 +20,13 @@ class TestLoopback(TransportConformance):
     )  # fmt: skip
 
     @pytest.fixture
-    def clients(self) -> list[LoopbackTransport]:
-        authority = Authority(MemoryStore(), TABLES)
-        return [LoopbackTransport(authority) for _ in range(3)]
+    def authority(self) -> Authority:
+        return Authority(MemoryStore(), TABLES)
+
+    @pytest.fixture
+    def wire(self, authority: Authority) -> LoopbackWire:
+        return LoopbackWire(LoopbackTransport(authority))
+
+    @pytest.fixture
+    def clients(self, authority: Authority, wire: LoopbackWire) -> list[Transport]:
+        return [wire, *(LoopbackTransport(authority) for _ in range(2))]
