@@ -1,0 +1,62 @@
+"""The HTTP transport against tidesync's service, on each protocol."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conformance.http.wire import FailingWire
+from tidesync.conformance import TABLES, TransportConformance
+from tidesync.contracts.transport import CursorGuarantee, TransportCapabilities
+from tidesync.transports.http import HttpTransport
+from tidesync.transports.http.transport import Protocol
+
+NAMES = frozenset(table.name for table in TABLES)
+REST = TransportCapabilities(
+    identity="", cursor=CursorGuarantee.KEYSET, max_changes=4, total=True, filters=True, tombstones=NAMES, overlap=2.0,
+    exchange_timeout=120.0,
+)  # fmt: skip
+"""What the transport tells of a server that speaks REST."""
+
+
+class _OverHttp(TransportConformance):
+    protocol: Protocol
+
+    @pytest.fixture
+    def wire(self) -> FailingWire:
+        return FailingWire()
+
+    @pytest.fixture
+    def clients(self, service_url: str, wire: FailingWire) -> Iterator[list[HttpTransport]]:
+        with httpx.Client(transport=wire) as failing:
+            yield [
+                HttpTransport(service_url, protocol=self.protocol, retries=0, overlap=2.0, client=each)
+                for each in (failing, None, None)
+            ]
+
+
+class TestNative(_OverHttp):
+    """tidesync's own protocol."""
+
+    protocol = "tidesync"
+    capabilities = TransportCapabilities(
+        identity="", cursor=CursorGuarantee.COMMIT_ORDERED, max_changes=1000, ordered=True, total=True, filters=True,
+        tombstones=NAMES, departures=NAMES, remembers=None, max_bytes=1 << 20,
+    )  # fmt: skip
+
+
+class TestService2(_OverHttp):
+    """Azure Mobile Apps 2.0."""
+
+    protocol = "2.0"
+    capabilities = REST
+
+
+class TestService3(_OverHttp):
+    """Datasync 3.0."""
+
+    protocol = "3.0"
+    capabilities = REST
+
+
+del _OverHttp
