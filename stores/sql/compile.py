@@ -38,6 +38,8 @@ from tidesync.values import ColumnType
 _SQL_TRUE: Final = "x'74727565'"
 _SQL_FALSE: Final = "x'66616c7365'"
 _SQL_NESTED: Final = "x'5b'"
+_LOWER: Final = ("gt", "ge")
+_UPPER: Final = ("lt", "le")
 _OPERATORS: Final = {"eq": "=", "ne": "IS NOT", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _TURNED: Final = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _ID: Final = StoredColumn("id", ColumnType.STRING, "id")
@@ -127,6 +129,8 @@ class _Compiler:
         self.members: list[Members] = []
         self.native_ranges: set[str] = set()
         """Columns that the whole condition bounds to one native kind."""
+        self._between: set[str] = set()
+        """Columns that a conjunction bounds on both sides."""
 
     def keys(self, order: tuple[Order, ...], bounded: set[str], odd: OddColumns) -> list[str]:
         """The keys of an ORDER BY."""
@@ -173,6 +177,7 @@ class _Compiler:
     def _condition(self, expr: Expr, top: bool) -> str:
         match expr:
             case And(items):
+                self._note_bounds(items)
                 return _joined("AND", [self.condition(item, top=top) for item in items]) if items else "1"
             case Or(items):
                 return _joined("OR", [self.condition(item, top=False) for item in items]) if items else "0"
@@ -200,6 +205,22 @@ class _Compiler:
             case _:
                 pass
         return f"{self.value(expr)} = {_SQL_TRUE}"
+
+    def _note_bounds(self, items: tuple[Expr, ...]) -> None:
+        """Note which columns have a lower and an upper bound among the items, or in a conjunction among them."""
+        lower, upper = set[str](), set[str]()
+        rest = [*items]
+        while rest:
+            match rest.pop():
+                case And(more):
+                    rest += more
+                case Compare(op, Field(name), Value()):
+                    (lower if op in _LOWER else upper if op in _UPPER else set[str]()).add(name)
+                case Compare(op, Value(), Field(name)):
+                    (upper if op in _LOWER else lower if op in _UPPER else set[str]()).add(name)
+                case _:
+                    pass
+        self._between |= lower & upper
 
     def _startswith(self, name: str, prefix: str) -> str:
         start = f"{name} >= {self._bind(prefix)}"
@@ -230,11 +251,13 @@ class _Compiler:
             return None  # an integer that is too large for SQLite, or no number
         if top and op != "ne":
             self.native_ranges.add(column.name)
-        if op in ("lt", "le") and kind == TEXT:
-            return f"({name} >= '' AND {name} {_OPERATORS[op]} {self._bind(constant)})"
+        # SQLite searches an index for one bound on either side: with a + it must not take that of the kind.
+        other = f"+{name}" if column.name in self._between else name
+        if op in _UPPER and kind == TEXT:
+            return f"({other} >= '' AND {name} {_OPERATORS[op]} {self._bind(constant)})"
         sql = f"{name} {_OPERATORS[op]} {self._bind(constant)}"
-        if op in ("gt", "ge"):
-            return f"({sql} AND {name} < {'x' if kind == TEXT else ''}'')"
+        if op in _LOWER:
+            return f"({sql} AND {other} < {'x' if kind == TEXT else ''}'')"
         return sql
 
     @staticmethod

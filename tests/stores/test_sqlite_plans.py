@@ -160,6 +160,11 @@ PRICE = Field("price", T.DECIMAL)
         (compare("gt", "sequence", 5), "(\"sequence\" > ? AND \"sequence\" < '')", (5,)),
         (compare("le", "sequence", 5), '"sequence" <= ?', (5,)),
         (Compare("lt", Value(5), Field("sequence")), "(\"sequence\" > ? AND \"sequence\" < '')", (5,)),
+        (
+            And((compare("ge", "sequence", 5), compare("lt", "sequence", 9))),
+            "((\"sequence\" >= ? AND +\"sequence\" < '') AND \"sequence\" < ?)",
+            (5, 9),
+        ),
         (equals("ready", True), '"ready" = ?', (1,)),
         (Field("ready", T.BOOLEAN), '"ready" = 1', ()),
         (Not(Field("ready", T.BOOLEAN)), '(("ready" = 1) IS NOT TRUE)', ()),
