@@ -1,0 +1,1 @@
+"""The encrypted store: its keys, its file, and what never is in plain text."""

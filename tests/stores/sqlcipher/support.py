@@ -1,0 +1,80 @@
+"""Tables, keys and files for the tests of the encrypted store, and processes that use them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tidesync.query import Query
+from tidesync.records import Record
+from tidesync.schema import Column, TableSchema
+from tidesync.stores.keys import KeySource
+from tidesync.stores.sqlcipher import SQLCipherStore
+from tidesync.values import ColumnType
+
+TABLE = TableSchema("todo", (Column("text", ColumnType.STRING),), indexes=(("text",),))
+KEY, OTHER_KEY = bytes(range(32)), bytes(range(100, 132))
+KEYS = {"first": KEY, "second": OTHER_KEY}
+PASSPHRASE = "it's \"quoted\"; PRAGMA key = 'péßwörd 🎣' --\\"
+PAGE = 4096
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+ROWS: list[Record] = [
+    # One long value in ten, which takes pages of its own.
+    {"id": f"{n:04}", "text": f"text {n % 7} {'x' * (9_000 if n % 10 == 0 else 60)}{n}", "more": [n]}
+    for n in range(200)
+]
+
+
+def made(path: Path, key: KeySource = KEY, rows: list[Record] = ROWS) -> None:
+    """Make a store's file with these records, closed."""
+    with opened(path, key) as store, store.transaction(write=True) as transaction:
+        transaction.put(TABLE.name, rows)
+
+
+@contextmanager
+def opened(path: Path, key: KeySource = KEY, **options: float) -> Iterator[SQLCipherStore]:
+    """A store that is open meanwhile."""
+    store = SQLCipherStore(path, key=key, synchronous="normal", **options)
+    store.open([TABLE])
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def held(store: SQLCipherStore) -> list[Record]:
+    """All records, in the order of their ids."""
+    with store.transaction(write=False) as transaction:
+        return list(transaction.select(Query(TABLE.name)))
+
+
+def rows_of(path: Path, key: KeySource = KEY) -> list[Record]:
+    """All records of a file."""
+    with opened(path, key) as store:
+        return held(store)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What is in the files of a folder that no store has open; without the memory that processes shared."""
+    return {each.name: each.read_bytes() for each in folder.iterdir() if not each.name.endswith("-shm")}
+
+
+def start(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """A worker process: worker.py says what it can do."""
+    command = [sys.executable, str(Path(__file__).with_name("worker.py")), *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def finish(*processes: subprocess.Popen[str]) -> None:
+    """Wait until all have ended well."""
+    assert [("", "", 0)] * len(processes) == [
+        (*process.communicate(timeout=120), process.returncode) for process in processes
+    ]
