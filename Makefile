@@ -54,8 +54,8 @@ format: install ## let ruff fix what it safely can, and format: all, or PATHS="e
 bench: install ## run the benchmarks
 	@$(PYTHON) -m benchmarks $(ARGS)
 
-soak: install ## search for long: the law on every history of five edits, attacks on the service, simulated lives
-	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py
+soak: install ## search for long: histories of five edits, all scenarios over all protocols, attacks, simulated lives
+	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py tests/peers
 	@$(PYTHON) -m tests.attacks.service.soak
 	@$(PYTHON) -m tidesync.conformance.simulation soak $(ARGS)
 

@@ -6,6 +6,7 @@ error.
 
 import contextlib
 import itertools
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -120,17 +121,36 @@ WAYS = {
     "service-native": Way("tidesync", "tidesync", asks=1, finds_out=2, batched=True),
 }
 """The servers that every scenario is played on, and how they are spoken with."""
-SERVERS = [pytest.param(name, marks=pytest.mark.peer if name == "node" else ()) for name in WAYS]
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+IN_A_SOAK = ("service-2.0", "service-3.0")
+"""What is said to them is said to the others too: the same way to the Node.js server, or to the same service."""
 
 
-@pytest.fixture(params=SERVERS)
+def pytest_configure(config: pytest.Config) -> None:
+    """The mark of costly scenarios."""
+    config.addinivalue_line("markers", "soaked: over 2.0 and 3.0 our service is played in a soak only")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Play each scenario on every server, the costly ones on two unless in a soak."""
+    short = not SOAK and metafunc.definition.get_closest_marker("soaked") is not None
+    servers = [
+        pytest.param(name, marks=pytest.mark.peer if name == "node" else ())
+        for name in WAYS
+        if not (short and name in IN_A_SOAK)
+    ]
+    for fixture in {"remote", "own_remote"} & {*metafunc.fixturenames}:
+        metafunc.parametrize(fixture, servers, indirect=True)
+
+
+@pytest.fixture
 def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
     """A server as scenarios see it, which others use too: it must not be stopped."""
     pool: Pool = request.getfixturevalue("peers" if request.param == "node" else "services")
     yield from _remote(pool.server(), WAYS[request.param], tmp_path, pool.number)
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture
 def own_remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
     """A server as scenarios see it, which may be killed and started."""
     one = dict.fromkeys(MANY, 1)

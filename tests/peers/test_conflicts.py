@@ -124,6 +124,7 @@ def assert_settled(remote: Remote, device: SyncContext, end: Values | None) -> N
     assert end == here(other, remote)
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("way", ["push", "pull"])
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("kind", CASES)
@@ -156,6 +157,7 @@ ANSWERS: dict[str, tuple[Resolution, str]] = {
 }
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("way", ["push", "pull"])
 @pytest.mark.parametrize("kind", CASES)

@@ -124,6 +124,7 @@ def mixed(c: Any) -> list[Any]:
 OPERATORS["mixed"] = mixed
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("operators", OPERATORS)
 def test_a_filter_brings_what_the_predicate_says(remote: Remote, operators: str) -> None:
     """By a pull, by a named pull, and by the online table: the same records."""

@@ -14,7 +14,7 @@ from tests.peers.sent import reads_page
 from tests.peers.wire_faults import Seen
 from tidesync import PushFailed, SyncContext, keep_local, keep_remote, merge_fields
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.soaked]
 
 
 @pytest.fixture

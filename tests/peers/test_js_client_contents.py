@@ -9,7 +9,7 @@ from tests.peers.js_client import COLUMNS, NOON, Js, assert_equal, held, record
 from tests.peers.remote import Remote, texts
 from tidesync import SyncContext
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.soaked]
 IDS = (
     "with space", "it's", "''", "100%", "a&b=c", "#frag", ";semi", "..a", "(1)", "*", "~", "$top", "ünï", "日本語",
     "😀", "A",

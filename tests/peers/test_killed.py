@@ -67,6 +67,7 @@ def assert_each_once(remote: Remote, device: SyncContext) -> None:
     }
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize(("concurrency", "done"), [(1, 0), (1, 25), (4, 40)])
 def test_the_device_is_killed_in_the_middle_of_a_push(remote: Remote, concurrency: int, done: int) -> None:
     """It waits for a reply that the server has given; brought back from its file, it finishes the work."""
@@ -94,6 +95,7 @@ def test_the_device_is_killed_in_the_middle_of_a_push(remote: Remote, concurrenc
     assert_each_once(remote, device)
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("moment", ["before it sees the request", "before it answers"])
 def test_the_server_is_killed_in_the_middle_of_a_push(own_remote: Remote, moment: str) -> None:
     """It comes back with its file; what it had done is recognised, the rest is sent."""
@@ -131,6 +133,7 @@ def test_the_server_is_killed_in_the_middle_of_a_push(own_remote: Remote, moment
     assert_each_once(remote, device)
 
 
+@pytest.mark.soaked
 def test_the_server_is_killed_and_the_device_too(own_remote: Remote) -> None:
     """Both are gone; what is left is two files, and they are enough."""
     remote = own_remote

@@ -102,6 +102,7 @@ def test_one_lost_acknowledgement(remote: Remote, kind: str, fault: str) -> None
     assert_once(remote, device, case)
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("kind", CASES)
 def test_nothing_is_heard_until_a_later_push(remote: Remote, kind: str) -> None:
     """Three tries leave it in doubt; the next push, from the file alone, settles it."""
@@ -125,6 +126,7 @@ def test_nothing_is_heard_until_a_later_push(remote: Remote, kind: str) -> None:
     assert_once(remote, again, case)
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("kind", CASES)
 def test_a_request_that_arrives_after_its_resend(remote: Remote, kind: str) -> None:
     """It timed out and lay somewhere: when it is delivered at last, nothing happens."""
@@ -143,6 +145,7 @@ def test_a_request_that_arrives_after_its_resend(remote: Remote, kind: str) -> N
     assert_once(remote, device, case)
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("kind", CASES)
 def test_a_request_that_arrives_after_the_device_gave_up(remote: Remote, kind: str) -> None:
     """The push ended in doubt, then the request arrived: the next push finds that all is done."""
@@ -177,6 +180,7 @@ def test_a_late_request_after_further_edits(remote: Remote) -> None:
     assert "third" == (items.get("old") or {})["text"]
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("kind", CASES)
 def test_a_request_that_arrives_twice(remote: Remote, kind: str) -> None:
     """The wire repeated it: the second one changes nothing."""

@@ -58,6 +58,7 @@ def before_pages(remote: Remote, act: Callable[[int], object], pages: int) -> No
     remote.wire.plan(Forward(), when=when, times=None)
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("tie", [1, 150, 450])
 def test_every_record_comes_once(remote: Remote, tie: int) -> None:
     """Also where more records share their moment than a page holds; the next pull brings only what changed."""
@@ -160,6 +161,7 @@ def test_a_named_pull_that_breaks_off_goes_on_where_it_was(remote: Remote) -> No
     assert remote.alive(remote.items, "text") == local(again, remote)
 
 
+@pytest.mark.soaked
 def test_the_server_is_restarted_between_pages(own_remote: Remote) -> None:
     """The cursor is the device's: a server that comes back goes on with it."""
     seed(own_remote, tie=450)

@@ -75,6 +75,7 @@ class MixedQueue:
         return places
 
 
+@pytest.mark.soaked
 @pytest.mark.parametrize("said", ["references declared", "nothing said"])
 def test_500_mixed_operations_arrive_in_an_order_that_holds(remote: Remote, said: str) -> None:
     """Parents come before children and go after them, with several requests at once or strictly in sequence.
@@ -107,6 +108,7 @@ def test_500_mixed_operations_arrive_in_an_order_that_holds(remote: Remote, said
         assert [operation.record_id for operation in operations] == sorted(places, key=places.__getitem__)
 
 
+@pytest.mark.soaked
 def test_500_mixed_operations_take_effect_once_when_every_ninth_reply_is_lost(remote: Remote) -> None:
     """Every row's version counts exactly the edits that were made to it."""
     queue = MixedQueue(remote, remote.lists, remote.tasks, concurrency=4)
