@@ -207,7 +207,7 @@ class Failures:
         one, other = bench.pair()
         limit = bench.capabilities.max_bytes or 0
         count = min(8, bench.capabilities.max_changes)
-        each = max(0, min(limit // count - 500, 500_000))
+        each = max(0, min(limit // count - 250, 500_000))
         changes = [bench.change("insert", bench.id("full"), {"text": "a" * each}) for _ in range(count)]
         for place, outcome in enumerate(push(one, changes)):
             true(
