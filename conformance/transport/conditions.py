@@ -52,7 +52,7 @@ _TEXTS: Final = (
 class Conditions:
     """Rules about conditions: what matches comes, and where the page says so, nothing else."""
 
-    @rule("TRANSPORT-85", _EXACT)
+    @rule("TRANSPORT-135", _EXACT)
     def test_comparisons_mean_what_they_say(self, bench: TransportBench) -> None:
         """Comparisons, membership, and, or and not bring what matches; a page that is `exact`, nothing else.
 
@@ -70,7 +70,7 @@ class Conditions:
             And((Or((low, flagged)), Not(high))),
         )  # fmt: skip
 
-    @rule("TRANSPORT-86", _EXACT)
+    @rule("TRANSPORT-136", _EXACT)
     def test_conditions_on_what_is_not_there(self, bench: TransportBench) -> None:
         """Null equals null, is less and greater than nothing, and what is not true of it, its negation is.
 
@@ -85,7 +85,7 @@ class Conditions:
             _compare("ne", _NUMBER, 2), In(_NUMBER, (1, None)), Not(In(_TEXT, ("a", None))),
         )  # fmt: skip
 
-    @rule("TRANSPORT-87", _EXACT)
+    @rule("TRANSPORT-137", _EXACT)
     def test_conditions_on_any_text(self, bench: TransportBench) -> None:
         """Text in a condition is compared as it is: quotes, wildcards, case, accents, signs that the wire reads.
 
@@ -95,13 +95,14 @@ class Conditions:
         texts = bench.domain.legal_values("text", _TEXTS)
         filled = _Filled(bench, [{"text": text} for text in texts])
         filled.check(*(_compare("eq", _TEXT, text) for text in texts))
-        for function, part in (
+        parts: tuple[tuple[Function, str], ...] = (
             ("contains", "%"), ("contains", "_"), ("contains", "'"), ("contains", ""), ("contains", "\\"),
             ("startswith", "a"), ("startswith", "A"), ("startswith", "%"), ("endswith", "b"), ("endswith", "Ï"),
-        ):  # fmt: skip
+        )  # fmt: skip
+        for function, part in parts:
             filled.check(Call(function, (_TEXT, Value(part, ColumnType.STRING))))
 
-    @rule("TRANSPORT-88", _EXACT)
+    @rule("TRANSPORT-138", _EXACT)
     def test_functions_and_arithmetic_in_conditions(self, bench: TransportBench) -> None:
         """Functions of text, numbers and dates, and arithmetic, mean at the remote what they mean on the device.
 
@@ -132,7 +133,7 @@ class Conditions:
         filled.check(*(_compare("eq", Call(name, (_TEXT,)), value) for name, value in words))
         filled.check(_compare("eq", Call("concat", (_TEXT, Value("!", ColumnType.STRING))), "a!"))
 
-    @rule("TRANSPORT-89", _EXACT)
+    @rule("TRANSPORT-139", _EXACT)
     def test_any_condition(self, bench: TransportBench) -> None:
         """Whatever the condition is, what matches comes; on a page that is `exact`, nothing else.
 
@@ -143,7 +144,7 @@ class Conditions:
         conditions = strategies.conditions(THING, bench.domain)
         bench.each(filled.check_any, examples=max(1, bench.profile.examples // 2), where=conditions)
 
-    @rule("TRANSPORT-90", "whether conditions are evaluated there, at least in part", shows="filters")
+    @rule("TRANSPORT-140", "whether conditions are evaluated there, at least in part", shows="filters")
     def test_a_condition_narrows(self, bench: TransportBench) -> None:
         """A plain condition keeps what does not match away from the wire.
 

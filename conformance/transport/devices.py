@@ -85,10 +85,8 @@ class World:
     def insert(self, number: int, count: int, lost: bool) -> None:
         """New records, in one push as far as it takes them."""
         device = self.device(number)
-        changes = [
-            self.bench.change("insert", self.bench.id(), {"number": each, "text": "new"})
-            for each in range(count)
-        ]
+        contents: list[Record] = [{"number": each, "text": "new"} for each in range(count)]
+        changes = [self.bench.change("insert", self.bench.id(), content) for content in contents]
         size = max(1, self.bench.capabilities.max_changes)
         for start in range(0, count, size):
             self.push(device, changes[start : start + size], lost)
@@ -118,7 +116,7 @@ class World:
         id = device.choose(which, lambda copy: isinstance(copy, Tombstone))
         if id is not None and self.keeps_tombstones:
             tombstone = Tombstone(version_of(device.known[id]))
-            content = {"number": value, "text": self.bench.id("again")}
+            content: Record = {"number": value, "text": self.bench.id("again")}
             self.push(device, [self.bench.change("insert", id, content, tombstone)], lost)
 
     def send_again(self, which: int, lost: bool) -> None:

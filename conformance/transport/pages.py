@@ -172,7 +172,7 @@ class Pages:
             found = {name: value for name, value in drained.records[id].items() if value is not None}
             equal({**expected, "id": id, "version": version}, found, f"the record, with fields {fields}")
 
-    @rule("TRANSPORT-80", "`ids` to these records, and none for no ids")
+    @rule("TRANSPORT-130", "`ids` to these records, and none for no ids")
     def test_records_are_looked_up_by_id(self, bench: TransportBench) -> None:
         """With ids, only their records come, each once; what is not there is not told.
 
@@ -198,7 +198,7 @@ class Pages:
                     f"what comes of {len(ids)} ids on pages of {limit}",
                 )
 
-    @rule("TRANSPORT-81", "`ids` to these records, and none for no ids")
+    @rule("TRANSPORT-131", "`ids` to these records, and none for no ids")
     def test_five_hundred_ids_are_looked_up(self, bench: TransportBench) -> None:
         """Of any number of ids, those that are there come.
 
@@ -213,7 +213,7 @@ class Pages:
         drained = bench.drain(other, ids=ids, limit=100, incremental=False, deleted=False)
         equal(sorted(there), sorted(_ids(drained)), f"what comes of {len(ids)} ids, of which 3 are there")
 
-    @rule("TRANSPORT-82", _ALL)
+    @rule("TRANSPORT-132", _ALL)
     def test_what_rests_is_listed_while_others_write(self, bench: TransportBench) -> None:
         """Records that nobody touches while a list is read all come, and no id is twice in one page.
 
@@ -244,7 +244,7 @@ class Pages:
             found = [str(record["id"]) for record in page.records]
             equal(sorted(set(found)), sorted(found), "the ids of one page")
 
-    @rule("TRANSPORT-83", "`junk` is what was no record; what was stored as a record comes as one.")
+    @rule("TRANSPORT-133", "`junk` is what was no record; what was stored as a record comes as one.")
     def test_sound_records_are_no_junk(self, bench: TransportBench) -> None:
         """What was inserted comes as records with id and version, none as junk, in lists and in incremental pulls.
 
@@ -262,7 +262,7 @@ class Pages:
             for id in ids:
                 equal(shape(author.committed[id]), shape(drained.records.get(id)), id)
 
-    @rule("TRANSPORT-84", "`clock`: the remote's own time as canonical datetime text, where it tells")
+    @rule("TRANSPORT-134", "`clock`: the remote's own time as canonical datetime text, where it tells")
     def test_the_clock_is_canonical(self, bench: TransportBench) -> None:
         """The clock of a page, where it has one, is canonical: UTC, with six decimals and a Z.
 

@@ -21,6 +21,7 @@ from tidesync.conformance.transport.identity import Identity
 from tidesync.conformance.transport.machine import Machine
 from tidesync.conformance.transport.outcomes import Outcomes
 from tidesync.conformance.transport.pages import Pages
+from tidesync.conformance.transport.positions import Positions
 from tidesync.conformance.transport.values import Values
 from tidesync.contracts.transport import Transport, TransportCapabilities
 
@@ -33,6 +34,7 @@ class TransportConformance(
     Failures,
     Values,
     Cursors,
+    Positions,
     Pages,
     Conditions,
     Departures,
