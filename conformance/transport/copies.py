@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import attrs
 
@@ -25,7 +26,7 @@ def content(copy: object) -> object:
     """What users own of a record: no system fields, and no nulls, which are as good as absent; else as it is."""
     if not isinstance(copy, dict):
         return copy
-    fields: Record = copy
+    fields = cast("Record", copy)
     return {name: value for name, value in fields.items() if value is not None and name not in SYSTEM_FIELDS}
 
 
@@ -33,7 +34,7 @@ def known(copy: object) -> object:
     """All that a copy tells: content and version, or the version of a tombstone. None for nothing, or as good as."""
     if isinstance(copy, Tombstone):
         return None if copy.version is None else copy
-    return (content(copy), copy.get("version")) if isinstance(copy, dict) else copy
+    return (content(copy), cast("Record", copy).get("version")) if isinstance(copy, dict) else copy
 
 
 def check_content(expected: Record, copy: object, what: str) -> None:
