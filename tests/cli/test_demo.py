@@ -45,12 +45,16 @@ story.edit_offline = offline
 """
 
 
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the runs of the whole story make their temporary files."""
+    return tmp_path_factory.mktemp("demo")
+
+
 @pytest.fixture(scope="module", params=[(), ("--loopback",)], ids=["service", "loopback"])
-def told(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> subprocess.CompletedProcess[str]:
+def told(request: pytest.FixtureRequest, temporary: Path) -> subprocess.CompletedProcess[str]:
     """One run of the whole story."""
-    return tidesync("demo", *request.param, folder=tmp_path_factory.mktemp("demo"))
+    return tidesync("demo", *request.param, folder=temporary)
 
 
 def assert_gone(printed: str) -> None:
@@ -169,12 +173,12 @@ def test_on_a_terminal_the_bars_move() -> None:
     assert {50, 100, 150, 200, 250, 300, 303} <= set(steps)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_temporary_folder_is_gone_afterwards(way: Sequence[str], tmp_path: Path) -> None:
+def test_the_temporary_folder_is_gone_afterwards(
+    told: subprocess.CompletedProcess[str], temporary: Path
+) -> None:
     """Nothing stays behind unless asked for."""
-    tidesync("demo", *way, folder=tmp_path)
-
-    assert list(tmp_path.iterdir()) == []
+    assert told.returncode == 0
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
