@@ -34,7 +34,10 @@ def known(copy: object) -> object:
     """All that a copy tells: content and version, or the version of a tombstone. None for nothing, or as good as."""
     if isinstance(copy, Tombstone):
         return None if copy.version is None else copy
-    return (content(copy), cast("Record", copy).get("version")) if isinstance(copy, dict) else copy
+    if not isinstance(copy, dict):
+        return copy
+    record = cast("Record", copy)
+    return content(record), record.get("version")
 
 
 def check_content(expected: Record, copy: object, what: str) -> None:

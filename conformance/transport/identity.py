@@ -190,7 +190,7 @@ class Identity:
                 else:
                     page = one.pull(PullRequest(query=Query(THING.name)))
                     true(
-                        theirs in {record["id"] for record in page.records},
+                        theirs in [record["id"] for record in page.records],
                         "a pull meanwhile misses a record",
                     )
 
