@@ -113,7 +113,9 @@ class FileStore:
         self._is_open = False
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.file.path!r})"
+        # Tools that show the locals of an error see stores that were refused, too.
+        path = repr(self.file.path) if hasattr(self, "file") else "..."
+        return f"{type(self).__name__}({path})"
 
     def open(self, tables: Sequence[TableSchema]) -> None:
         self.check_fork()

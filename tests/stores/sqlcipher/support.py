@@ -20,11 +20,12 @@ KEYS = {"first": KEY, "second": OTHER_KEY}
 PASSPHRASE = "it's \"quoted\"; PRAGMA key = 'péßwörd 🎣' --\\"
 PAGE = 4096
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-ROWS: list[Record] = [
-    # One long value in ten, which takes pages of its own.
-    {"id": f"{n:04}", "text": f"text {n % 7} {'x' * (9_000 if n % 10 == 0 else 60)}{n}", "more": [n]}
-    for n in range(200)
-]
+LONG: list[Record] = [{"id": f"{n:04} long", "text": f"{'x' * 9_000} {n}"} for n in range(20)]
+"""Values whose end has a page of its own, and nothing behind it."""
+ROWS: list[Record] = sorted(
+    [{"id": f"{n:04}", "text": f"text {n % 7} {n}", "more": [n]} for n in range(200)] + LONG,
+    key=lambda row: str(row["id"]),
+)
 
 
 def made(path: Path, key: KeySource = KEY, rows: list[Record] = ROWS) -> None:

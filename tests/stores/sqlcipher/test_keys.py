@@ -142,7 +142,7 @@ def secret(request: pytest.FixtureRequest) -> Callable[[], Any]:
     keys: dict[str, Callable[[], Any]] = {
         "passphrase": lambda: SECRET,
         "raw": lambda: RAW,
-        "function": lambda: (lambda: SECRET),
+        "function": lambda: lambda: SECRET,
     }
     return keys[request.param]
 
@@ -240,7 +240,10 @@ def test_no_object_shows_the_key(tmp_path: Path, secret: Callable[[], Any]) -> N
 
 
 def test_nothing_is_logged_or_printed(
-    tmp_path: Path, secret: Callable[[], Any], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    secret: Callable[[], Any],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Neither our log nor SQLCipher's own, which it writes to the standard error stream, tells of a key or a record."""
     caplog.set_level(logging.DEBUG)

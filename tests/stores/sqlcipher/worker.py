@@ -91,7 +91,8 @@ def write(path: str, kind: str, needle: str) -> None:
     store = SQLCipherStore(path, key=KEYS["first"]) if encrypted else SQLiteStore(path)
     store.open([TABLE])
     rows: list[Record] = [
-        {"id": f"{needle} {n:05}", "text": f"{needle}{n}" * 40, f"{needle} field": [needle]} for n in range(8_000)
+        {"id": f"{needle} {n:05}", "text": f"{needle}{n}" * 40, f"{needle} field": [needle]}
+        for n in range(8_000)
     ]
     print("began", flush=True)
     for turn in range(sys.maxsize):
