@@ -20,6 +20,7 @@ from tidesync.conformance.store.durability import Durability
 from tidesync.conformance.store.encryption import Encryption
 from tidesync.conformance.store.iterators import Iterators
 from tidesync.conformance.store.machine import Machine
+from tidesync.conformance.store.meaning import Meaning
 from tidesync.conformance.store.processes import Processes
 from tidesync.conformance.store.queries import Queries
 from tidesync.conformance.store.refusals import Refusals
@@ -43,6 +44,7 @@ class StoreConformance(
     Conditions,
     Computing,
     Queries,
+    Meaning,
     Durability,
     Processes,
     Encryption,

@@ -1,0 +1,115 @@
+"""Rules that any query means what the oracle says, for any records: properties."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+import attrs
+from hypothesis import strategies as st
+
+from tidesync.conformance import oracle, strategies
+from tidesync.conformance.expect import equal
+from tidesync.conformance.rules import rule
+from tidesync.conformance.store.asking import Rows, told
+from tidesync.conformance.store.bench import StoreBench, refill
+from tidesync.conformance.store.tables import THING
+from tidesync.query import Query
+from tidesync.schema import TableSchema
+
+_AT_ONCE: Final = 4
+"""Queries that a property asks of the same records."""
+
+
+class Meaning:
+    """Rules that any query means what the oracle says."""
+
+    @rule("STORE-174", "A query means what `tidesync.predicate` says")
+    def test_any_query_selects_what_it_means(self, bench: StoreBench) -> None:
+        """Any query of any records selects what the oracle of the suite selects, in its order.
+
+        Why: whatever the other rules about queries do not think of.
+        Look at: the smallest records and query that Hypothesis found, and `tidesync.conformance.oracle`.
+        """
+        store = bench.open()
+
+        def selects(records: Rows, queries: list[Query]) -> None:
+            refill(store, records)
+            with store.transaction(write=False) as transaction:
+                for query in queries:
+                    equal(oracle.select(query, records), list(transaction.select(query)), told(query))
+
+        bench.each(
+            selects,
+            records=strategies.rows(THING, bench.domain),
+            queries=st.lists(strategies.queries(THING, bench.domain), min_size=1, max_size=_AT_ONCE),
+        )
+
+    @rule("STORE-175", "How many records the query has without its skip and take")
+    def test_any_query_is_counted(self, bench: StoreBench) -> None:
+        """Any query is counted as the oracle of the suite counts it, whatever its order, skip, take and fields are.
+
+        Why: a count that is another query is wrong in other cases.
+        Look at: a second compiler of conditions for counts.
+        """
+        store = bench.open()
+
+        def counts(records: Rows, queries: list[Query]) -> None:
+            refill(store, records)
+            with store.transaction(write=False) as transaction:
+                for query in queries:
+                    equal(oracle.count(query, records), transaction.count(query), f"count of {told(query)}")
+
+        bench.each(
+            counts,
+            records=strategies.rows(THING, bench.domain),
+            queries=st.lists(strategies.queries(THING, bench.domain), min_size=1, max_size=_AT_ONCE),
+        )
+
+    @rule("STORE-176", "Delete what the query selects (skip and take included)")
+    def test_any_query_deletes_what_it_selects(self, bench: StoreBench) -> None:
+        """Whatever a query is, `delete_where` deletes what the oracle of the suite selects, and nothing else.
+
+        Why: what is deleted by mistake is gone.
+        Look at: a DELETE that is compiled by itself; order, skip and take in it.
+        """
+        store = bench.open()
+
+        def deletes(records: Rows, query: Query) -> None:
+            refill(store, records)
+            with store.transaction(write=True) as transaction:
+                gone = len(oracle.select(query, records))
+                equal(gone, transaction.delete_where(query), f"how many went: delete_where of {told(query)}")
+                left = list(transaction.select(Query(THING.name)))
+                equal(oracle.kept(query, records), left, f"what is left: delete_where of {told(query)}")
+
+        bench.each(
+            deletes,
+            records=strategies.rows(THING, bench.domain),
+            query=strategies.queries(THING, bench.domain),
+        )
+
+    @rule("STORE-177", "A query means what `tidesync.predicate` says")
+    def test_the_schema_does_not_change_the_meaning(self, bench: StoreBench) -> None:
+        """Queries mean the same in any table, whatever its columns, types and indexes are.
+
+        Why: an index that is added for speed must not change what is found.
+        Look at: conditions that are compiled by the type of a column; an order or a range that an index has otherwise.
+        """
+        names = (f"thing_{number}" for number in itertools.count())
+        store = bench.open()
+
+        def selects(table: TableSchema, data: st.DataObject) -> None:
+            table = attrs.evolve(table, name=next(names))
+            records = data.draw(strategies.rows(table, bench.domain), label="records")
+            queries = data.draw(
+                st.lists(strategies.queries(table, bench.domain), min_size=1, max_size=_AT_ONCE),
+                label="queries",
+            )
+            store.open([table])
+            refill(store, records, table.name)
+            with store.transaction(write=False) as transaction:
+                for query in queries:
+                    equal(oracle.select(query, records), list(transaction.select(query)), told(query))
+
+        bench.each(selects, table=strategies.schemas(), data=st.data())
