@@ -132,12 +132,12 @@ class Failures:
 
     @rule("TRANSPORT-85", "`RequestRefused` or `ProtocolError`", requires=("wire",))
     def test_reads_say_that_a_reply_is_unreadable(self, bench: TransportBench) -> None:
-        """Where a reply cannot be read, reads raise `ProtocolError`; or `RemoteUnavailable`, where it is half of one.
+        """Where a reply cannot be read, or ends in the middle, reads raise `ProtocolError` or `RemoteUnavailable`.
 
         Why: half of a page that is taken for all of it, with its cursor, loses the other half for good.
         Look at: a page that is put together from the lines that could be read.
         """
-        _reads(bench, bench.wire.garble_reply, ProtocolError)
+        _reads(bench, bench.wire.garble_reply, ProtocolError, RemoteUnavailable)
         _reads(bench, bench.wire.truncate_reply, ProtocolError, RemoteUnavailable)
 
     @rule("TRANSPORT-86", "raise `NotReachable`, `RemoteUnavailable`, `Unauthorized`", requires=("wire",))

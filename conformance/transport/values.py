@@ -27,9 +27,9 @@ from tidesync.conformance.transport.copies import (
     push_all,
 )
 from tidesync.conformance.transport.tables import THING
-from tidesync.contracts.transport import Applied, Change, PullRequest, Version
+from tidesync.contracts.transport import Applied, Change, PullRequest, Transport, Version
 from tidesync.query import Query
-from tidesync.records import RECORD_DEPTH, Json, Record, alive, version_of
+from tidesync.records import RECORD_DEPTH, Copy, Json, Record, alive, version_of
 from tidesync.values import copy_json
 
 
@@ -295,24 +295,29 @@ class Values:
                 bench.domain.trimmed({"id": id, **new}) for id, (_, new) in zip(ids, contents, strict=True)
             ]
             insert_all(bench, one, first)
-            held: dict[str, Any] = {id: other.get(THING.name, id) for id in ids}
+            held = _read(other, ids)
             for record in first:
-                check_content(record, held[str(record["id"])], "inserted by one client, read by another")
+                check_content(record, held.get(str(record["id"])), "inserted by one client, read by another")
             updates = [
-                bench.change("update", id, new, Version(held[id].get("version")), fields=_fields(old, new))
+                bench.change("update", id, new, Version(version_of(held[id]) or ""), fields=_fields(old, new))
                 for id, old, new in zip(ids, first, second, strict=True)
             ]
             for change, outcome in zip(updates, push_all(bench, other, updates), strict=True):
                 true(
                     isinstance(outcome, Applied), f"update to {change.record!a:.300}: found {outcome!a:.300}"
                 )
+            held = _read(one, ids)
             for record in second:
-                check_content(
-                    record, one.get(THING.name, str(record["id"])), "updated by one client, read by another"
-                )
+                check_content(record, held.get(str(record["id"])), "updated by one client, read by another")
 
-        several = st.lists(st.tuples(_contents(), _contents()), min_size=1, max_size=4)
-        bench.each(travels, examples=max(10, bench.profile.examples // 2), contents=several)
+        several = st.lists(st.tuples(_contents(), _contents()), min_size=1, max_size=6)
+        bench.each(travels, examples=max(10, bench.profile.examples // 4), contents=several)
+
+
+def _read(client: Transport, ids: list[str]) -> dict[str, Copy]:
+    """The first record by `get`, and all others by a pull of these ids: few requests, and both ways."""
+    page = client.pull(PullRequest(query=Query(THING.name), ids=tuple(ids), incremental=False))
+    return {**{str(record["id"]): record for record in page.records}, ids[0]: client.get(THING.name, ids[0])}
 
 
 def _contents() -> st.SearchStrategy[Record]:
