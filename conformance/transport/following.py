@@ -21,16 +21,16 @@ from tidesync.contracts.transport import (
     Version,
 )
 from tidesync.query import Query
-from tidesync.records import Json, Record, Tombstone
+from tidesync.records import Copy, Json, Record, Tombstone, alive
 
 _PAGES: Final = 500
 WRITTEN: Final = ("id", "version", "text", "number")
 """The fields of what an author writes: a remote may have others, of its own."""
 
 
-def shape(copy: object) -> Record | None:
+def shape(copy: Copy) -> Record | None:
     """A record as far as authors write it, without nulls; None for what is not alive."""
-    if not isinstance(copy, dict):
+    if not alive(copy):
         return None
     return {field: copy[field] for field in WRITTEN if copy.get(field) is not None}
 

@@ -48,12 +48,12 @@ class Machine:
         author = Author(bench, bench.open())
         id = author.insert(number=0)
         clients = [bench.open(number) for number in range(len(bench.clients))]
+
+        def count_up(client: Transport) -> list[str]:
+            return _count_up(bench, client, id)
+
         with ThreadPoolExecutor(len(clients)) as threads:
-            counted = [
-                version
-                for each in threads.map(lambda one: _count_up(bench, one, id), clients)
-                for version in each
-            ]
+            counted = [version for each in threads.map(count_up, clients) for version in each]
         author.look(id)
         found = author.committed[id] or {}
         equal(
