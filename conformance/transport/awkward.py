@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tidesync.conformance import strategies
@@ -55,22 +55,34 @@ TREES: Final[tuple[Json, ...]] = (
 """Lists and objects."""
 
 
-def check_values(bench: TransportBench, field: str, values: Iterable[Json]) -> None:
-    """Each value travels in the field: got, pulled, and set by an update. What is not legal is refused."""
+def check_values(bench: TransportBench, values: Mapping[str, Sequence[Json]]) -> None:
+    """The values of each field travel: pulled by another client, and some got and set by an update, too.
+
+    What is not legal is refused. Fields are tried side by side, and each has values of one type where it may matter.
+    """
     one, other = bench.pair()
-    every = list(values)
-    legal = bench.domain.legal_values(field, every)
-    records: list[Record] = [{"id": bench.id(field), field: value} for value in legal]
+    legal = {field: bench.domain.legal_values(field, every) for field, every in values.items()}
+    records: list[Record] = [
+        {
+            "id": bench.id("value"),
+            **{field: some[place] for field, some in legal.items() if place < len(some)},
+        }
+        for place in range(max(map(len, legal.values())))
+    ]
     insert_all(bench, one, records)
     pulled = bench.drain(other).records
     for place, record in enumerate(records):
-        id = str(record["id"])
-        check_content(record, pulled.get(id), "inserted by one client, pulled by another")
+        check_content(record, pulled.get(str(record["id"])), "inserted by one client, pulled by another")
         if place % 4 == 0:
-            check_content(record, other.get(THING.name, id), "inserted by one client, read by another")
+            check_content(
+                record, other.get(THING.name, str(record["id"])), "inserted by one client, read by another"
+            )
     updates = [
-        bench.change("update", str(record["id"]), {field: records[place - 1][field]}, Anything())
+        bench.change(
+            "update", str(record["id"]), {**record, **records[place - 1], "id": record["id"]}, Anything()
+        )
         for place, record in enumerate(records)
+        if place % 4 == 0
     ]
     for change, outcome in zip(updates, push_all(bench, one, updates), strict=True):
         true(isinstance(outcome, Applied), f"update to {change.record!a:.300}: found {outcome!a:.300}")
@@ -79,9 +91,10 @@ def check_values(bench: TransportBench, field: str, values: Iterable[Json]) -> N
         check_content(
             change.record or {}, pulled.get(change.record_id), "updated by one client, pulled by another"
         )
-    for value in every:
-        if not bench.domain.values(field, value):
-            refused_or_whole(bench, one, other, {"id": bench.id(field), field: value})
+    for field, every in values.items():
+        for value in every:
+            if not bench.domain.values(field, value):
+                refused_or_whole(bench, one, other, {"id": bench.id("value"), field: value})
 
 
 def refused_or_whole(bench: TransportBench, one: Transport, other: Transport, record: Record) -> None:
