@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from hypothesis import strategies as st
 
@@ -50,6 +50,19 @@ from tidesync.query import (
 from tidesync.records import INT_MAX, INT_MIN, SYSTEM_FIELDS, Json, Record
 from tidesync.schema import Column, TableSchema
 from tidesync.values import ColumnType
+
+T = TypeVar("T")
+
+
+def _named(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+    """The same strategy without its repr, which Hypothesis writes out: that of queries has 30,000 characters."""
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> T:
+        return draw(strategy)
+
+    return drawn()
+
 
 EVERYTHING: Final = Domain()
 """All that the contract takes."""
@@ -119,7 +132,14 @@ _SHALLOW: Final[st.SearchStrategy[Any]] = st.lists(_SCALARS, max_size=3) | st.di
 _DEEP: Final[st.SearchStrategy[Any]] = st.lists(_SHALLOW | _SCALARS, max_size=3) | st.dictionaries(
     _TEXTS, _SHALLOW | _SCALARS, max_size=3
 )
-_JSON: Final[st.SearchStrategy[Any]] = _SCALARS | _SCALARS | _SHALLOW | _DEEP
+_JSON: Final[st.SearchStrategy[Any]] = _named(_SCALARS | _SCALARS | _SHALLOW | _DEEP)
+
+
+WIDE: Final = TableSchema(
+    "thing",
+    tuple(Column(name, type) for name, type in zip(COLUMNS, (*ColumnType, ColumnType.ANY), strict=True)),
+)
+"""A table with all the columns that `schemas` takes some of: records and queries of it suit each of those."""
 
 
 def ids(domain: Domain = EVERYTHING) -> st.SearchStrategy[str]:
@@ -177,7 +197,7 @@ def records(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.Searc
         lambda pair: {"id": pair[0], **pair[1]}
     )
     found: st.SearchStrategy[Record] = tidy | wild
-    return found.map(domain.trimmed) if domain.is_narrow else found
+    return _named(found.map(domain.trimmed) if domain.is_narrow else found)
 
 
 def rows(
@@ -199,7 +219,9 @@ def conditions(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.Se
     """Conditions on the fields of a table: comparisons most of all, and whatever can be made of them and computed."""
     simple = _simple(table, domain)
     several = st.lists(simple, max_size=3).map(tuple)
-    return simple | simple | st.builds(And, several) | st.builds(Or, several) | expressions(table, domain)
+    return _named(
+        simple | simple | st.builds(And, several) | st.builds(Or, several) | expressions(table, domain)
+    )
 
 
 def expressions(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.SearchStrategy[Expr]:
@@ -208,7 +230,7 @@ def expressions(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.S
     inner: st.SearchStrategy[Expr] = field | constant | simple
     for _ in range(2):
         inner = field | _around(inner, constant)
-    return inner
+    return _named(inner)
 
 
 def _around(inner: st.SearchStrategy[Expr], constant: st.SearchStrategy[Value]) -> st.SearchStrategy[Expr]:
@@ -268,26 +290,20 @@ def _legal(values: st.SearchStrategy[Any], names: Iterable[str], domain: Domain)
     return values.filter(lambda value: any(domain.values(name, value) for name in names))
 
 
-def queries(
-    table: TableSchema = THING,
-    domain: Domain = EVERYTHING,
-    *,
-    names: Iterable[str] = (),
-) -> st.SearchStrategy[Query]:
-    """Queries of a table: a condition, an order, skip and take, and some fields, each of them or none.
-
-    `names` are further fields to ask for.
-    """
+def queries(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.SearchStrategy[Query]:
+    """Queries of a table: a condition, an order, skip and take, and some fields, each of them or none."""
     condition = conditions(table, domain)
     by: st.SearchStrategy[Expr] = _field(table) | _field(table) | expressions(table, domain)
     order = st.lists(st.builds(Order, by, st.booleans()), max_size=3).map(tuple)
-    known = (*table.by_name, *SYSTEM_FIELDS, *NAMES, *names, "id")
-    return st.builds(
-        Query,
-        st.just(table.name),
-        where=st.none() | condition | condition | condition,
-        order=st.just(()) | order,
-        skip=st.sampled_from((0, 0, 0, 1, 2)),
-        take=st.sampled_from((None, None, None, 0, 1, 2, 3)),
-        fields=st.none() | st.none() | st.lists(st.sampled_from(known), max_size=4).map(tuple),
+    known = (*table.by_name, *SYSTEM_FIELDS, *NAMES, "id")
+    return _named(
+        st.builds(
+            Query,
+            st.just(table.name),
+            where=st.none() | condition | condition | condition,
+            order=st.just(()) | order,
+            skip=st.sampled_from((0, 0, 0, 1, 2)),
+            take=st.sampled_from((None, None, None, 0, 1, 2, 3)),
+            fields=st.none() | st.none() | st.lists(st.sampled_from(known), max_size=4).map(tuple),
+        )
     )

@@ -99,17 +99,20 @@ class Meaning:
         names = (f"thing_{number}" for number in itertools.count())
         store = bench.open()
 
-        def selects(table: TableSchema, data: st.DataObject) -> None:
+        def selects(table: TableSchema, records: Rows, queries: list[Query]) -> None:
             table = attrs.evolve(table, name=next(names))
-            records = data.draw(strategies.rows(table, bench.domain), label="records")
-            queries = data.draw(
-                st.lists(strategies.queries(table, bench.domain), min_size=1, max_size=_AT_ONCE),
-                label="queries",
-            )
+            queries = [attrs.evolve(query, table=table.name) for query in queries]
             store.open([table])
             refill(store, records, table.name)
             with store.transaction(write=False) as transaction:
                 for query in queries:
                     equal(oracle.select(query, records), list(transaction.select(query)), told(query))
 
-        bench.each(selects, table=strategies.schemas(), data=st.data())
+        bench.each(
+            selects,
+            table=strategies.schemas(),
+            records=strategies.rows(strategies.WIDE, bench.domain),
+            queries=st.lists(
+                strategies.queries(strategies.WIDE, bench.domain), min_size=1, max_size=_AT_ONCE
+            ),
+        )

@@ -96,8 +96,8 @@ class Queries:
         Look at: nulls last; booleans among numbers; columns whose type sorts differently; an index in another order.
         """
         values: list[Json] = [
-            "b", True, 2**53 + 1, None, [2], "", 1.5, False, -1, {"a": 1}, "\U00010000", 2.0**53, "\uffff", 10, "a\0", 9,
-            "a", "B", -0.5, 5e-324, 0, [], "10",
+            "b", True, 2**53 + 1, None, [2], "", 1.5, False, -1, {"a": 1}, "\U00010000", 2.0**53, "\uffff", 10, "a\0",
+            9, "a", "B", -0.5, 5e-324, 0, [], "10",
         ]  # fmt: skip
         sorted_: list[Json] = [
             None, False, True, -1, -0.5, 0, 5e-324, 1.5, 9, 10, 2.0**53, 2**53 + 1, "", "10", "B", "a", "a\0", "b",
@@ -231,8 +231,10 @@ class Queries:
         Why: applications find records by what a remote added to them.
         Look at: names that are pasted into SQL or a JSON path ("a.b", "$"); names that differ in case from a column's.
         """
-        names = ("extra", "a.b", "$.a", "$", "[0]", '"', "'", "`", "]", "", " ", "Text", "TEXT", "é", "e\u0301", "\0", "order",
-                 "rowid", "__rest", "a\\", "?", ":a", "\U00010000", "x" * 300, "created_at")  # fmt: skip
+        names = (
+            "extra", "a.b", "$.a", "$", "[0]", '"', "'", "`", "]", "", " ", "Text", "TEXT", "é", "e\u0301", "\0", "order",
+            "rowid", "__rest", "a\\", "?", ":a", "\U00010000", "x" * 300, "created_at",
+        )  # fmt: skip
         one, two, three, four = bench.ids(4)
         store = bench.open()
         for name in names:
@@ -289,7 +291,7 @@ class Queries:
         """
         rows: Rows = [{"id": id, "number": n, "extra": n} for n, id in enumerate(bench.ids(8))]
         store = bench.filled(*rows)
-        for field, size in ((NUMBER, 1_100), (NUMBER, 5_000), (Field("extra"), 5_000)):
+        for field, size in ((NUMBER, 5_000), (Field("extra"), 1_100)):
             parts = tuple(Compare("eq", field, Value(n)) for n in range(5, 5 + size))
             for where, expected in (
                 (Or(parts), rows[5:]),

@@ -8,7 +8,6 @@ from copy import deepcopy
 from typing import Any, Final
 
 import attrs
-from hypothesis import strategies as st
 
 from tidesync.conformance import strategies
 from tidesync.conformance.expect import equal, true
@@ -180,10 +179,8 @@ class Values:
         names = (f"thing_{number}" for number in itertools.count())
         store = bench.open()
 
-        def comes_back(table: TableSchema, data: st.DataObject) -> None:
+        def comes_back(table: TableSchema, records: list[Record], later: list[Record]) -> None:
             table = attrs.evolve(table, name=next(names))
-            records = data.draw(strategies.rows(table, bench.domain), label="records")
-            later = data.draw(strategies.rows(table, bench.domain, max_size=3), label="put later")
             store.open([table])
             put(store, *deepcopy(records), table=table.name)
             put(store, *deepcopy(later), table=table.name)
@@ -193,7 +190,12 @@ class Values:
                 in_order = [expected[id] for id in sorted(expected)]
                 equal(in_order, list(transaction.select(Query(table.name))), "select")
 
-        bench.each(comes_back, table=strategies.schemas(), data=st.data())
+        bench.each(
+            comes_back,
+            table=strategies.schemas(),
+            records=strategies.rows(strategies.WIDE, bench.domain),
+            later=strategies.rows(strategies.WIDE, bench.domain, max_size=3),
+        )
 
     @rule("STORE-40", "ids are one only if they are the same text")
     def test_ids_are_told_apart(self, bench: StoreBench) -> None:
