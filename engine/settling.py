@@ -94,7 +94,11 @@ def _settle_one(
             entry.state, entry.error = "failed", Refusal(code, message)
             run.troubles[entry.key] = _trouble(told, "rejected", code, message, sent)
             queue.events.append(OperationFailed(head.table, head.record_id, told.kind, code, message))
+            if head.remote is not None:  # news that waited for the doubt to end, and may be none to decide on
+                _ = settle.arrives(head, head.remote)
             queue.finish(head)
+            if not head.entries:
+                _ = run.troubles.pop(entry.key, None)
             run.again.append(entry.key)
             _ask_later(head, run)
         case Undeleted(record):

@@ -19,6 +19,8 @@ from tidesync.contracts.transport import (
     Denied,
     NotSent,
     Outcome,
+    Page,
+    Rejected,
     Undeleted,
     Unknown,
     Untried,
@@ -326,3 +328,28 @@ def test_a_delete_of_an_insert_in_flight_follows_it() -> None:
     assert bench.push().ok
     assert Version("v9") == transport.pushes[-1][0].expected
     assert None is bench.record("items", "A")
+
+
+def test_a_refusal_ends_the_doubt_about_a_tombstone_that_waited() -> None:
+    """News that came while an insert was in doubt is looked at when it is refused: nobody is asked about two deaths."""
+    asked: list[Conflict] = []
+
+    def policy(conflict: Conflict) -> Resolution:
+        asked.append(conflict)
+        return defer(conflict)
+
+    refused: list[Outcome] = [Unknown("500")] * 3 + [Rejected("bad", "no")]
+    transport = ScriptedTransport(
+        {"A": refused, "B": refused}, pages=[Page(tombstones={id: Tombstone("v1") for id in "AB"})]
+    )
+    bench = Bench(transport, policy=policy)
+    bench.remotely("items", {**there(), "id": "B"})
+    bench.write("items", "A", {"text": "new"})
+    bench.write("items", "B", None)
+    _ = bench.push()
+    _ = bench.pull()
+    report = bench.push()
+    assert [] == asked
+    assert [("insert", "A", "failed")] == bench.queued()
+    assert ["A"] == [error.record_id for error in report.errors]
+    assert Tombstone("v1") == (head.base if (head := bench.head("items", "A")) else None)
