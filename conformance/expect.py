@@ -69,6 +69,19 @@ def raises(*kinds: type[E], naming: str = "", what: str = "") -> Generator[Caugh
     raise RuleBroken(f"{title}expected {wanted}, and nothing was raised")
 
 
+@contextmanager
+def works(what: str) -> Generator[None, None, None]:
+    """Raise `RuleBroken`, saying what was tried, if the block raises anything: for what must be no error."""
+    try:
+        yield
+    except RuleBroken:
+        raise
+    except Exception as error:
+        raise RuleBroken(
+            f"{what}: must work, and {type(error).__name__} was raised: {_shown(str(error))}"
+        ) from error
+
+
 def difference(expected: Any, actual: Any, path: str = "") -> tuple[str, object, object] | None:
     """Where two values first differ by type or value: a path, and both; None if nowhere."""
     if type(expected) is not type(actual):

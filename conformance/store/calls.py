@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from tidesync.conformance.expect import equal, raises
+from tidesync.conformance.expect import equal, raises, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put, refill
 from tidesync.conformance.store.tables import ALL, OTHER, THING
@@ -87,8 +87,9 @@ class Calls:
         store = bench.open()
         for filled in (False, True):
             rows: list[Record] = [{"id": "1", "number": 1}] if filled else []
-            refill(store, rows)
-            with store.transaction(write=True) as transaction:
+            if filled:
+                put(store, *rows)
+            with works("calls with no records and no ids"), store.transaction(write=True) as transaction:
                 transaction.put(THING.name, [])
                 equal([], transaction.get(THING.name, []), "get of no ids")
                 equal(0, transaction.delete(THING.name, []), "delete of no ids")
@@ -97,7 +98,7 @@ class Calls:
                 equal([], list(transaction.select(nothing)), "select of no ids")
                 equal(0, transaction.delete_where(nothing), "delete_where of no ids")
                 equal(0, transaction.delete_where(Query(THING.name, take=0)), "delete_where that takes none")
-            with store.transaction(write=True):
+            with works("a transaction without any call"), store.transaction(write=True):
                 pass
             equal(rows, held(store), "after calls that were empty")
 
@@ -114,7 +115,7 @@ class Calls:
             ["2", "1"], ["a", "10", "2", "1"], ["0", "1", "3"], ["1", "1"], ["10", "0", "1", "0", "10"],
             ["none"], ("a", "2"), ["2"] * 20 + ["1"] * 20,
         ):  # fmt: skip
-            with store.transaction(write=False) as transaction:
+            with works(f"get of {ids}"), store.transaction(write=False) as transaction:
                 equal([rows.get(id) for id in ids], transaction.get(THING.name, ids), f"get of {ids}")
 
     @rule("STORE-06", "Any number of ids, repeated ones too")
@@ -128,7 +129,7 @@ class Calls:
         store = bench.filled(*rows)
         ids = _ids(MANY)
         there = {str(row["id"]): row for row in rows}
-        with store.transaction(write=False) as transaction:
+        with works("get of many ids"), store.transaction(write=False) as transaction:
             for count in EDGES:
                 found = transaction.get(THING.name, ids[:count])
                 equal([there.get(id) for id in ids[:count]], found, f"get of {count} ids")
@@ -147,7 +148,7 @@ class Calls:
             (["1"], 1), (["0"], 0), (["1", "0", "2"], 2), (["1", "1", "1"], 1), (("3", "2", "1"), 3), (["4", "4"], 0)
         ):  # fmt: skip
             refill(store, [{"id": "1"}, {"id": "2"}, {"id": "3"}])
-            with store.transaction(write=True) as transaction:
+            with works(f"delete of {ids}"), store.transaction(write=True) as transaction:
                 equal(gone, transaction.delete(THING.name, ids), f"delete of {ids}")
             equal(
                 [{"id": id} for id in ("1", "2", "3") if id not in ids], held(store), f"after delete of {ids}"
@@ -166,7 +167,7 @@ class Calls:
         for count in LARGE_EDGES:
             refill(store, rows)
             rest = [row for row in rows if str(row["id"]) >= f"{count:05}"]
-            with store.transaction(write=True) as transaction:
+            with works(f"delete of {count} ids"), store.transaction(write=True) as transaction:
                 gone = transaction.delete(THING.name, ids[:count])
                 equal(len(rows) - len(rest), gone, f"delete of {count} ids")
             equal(rest, held(store), f"after delete of {count} ids")
@@ -179,7 +180,7 @@ class Calls:
         Look at: the limit of parameters (records times columns), and the last part of a list cut in parts.
         """
         store = bench.open()
-        with store.transaction(write=True) as transaction:
+        with works("put of many records"), store.transaction(write=True) as transaction:
             for count in (*FEW_EDGES, 4_097, 32_768):
                 _ = transaction.delete_where(ALL)
                 rows: list[Record] = [{"id": id, "number": n} for n, id in enumerate(_ids(count))]
@@ -349,8 +350,9 @@ class Calls:
             "con", "__order", "__Order", "__index", "a" * 63, "__" + "a" * 63,
         )  # fmt: skip
         tables = [TableSchema(name, (Column("a"),), indexes=(("a",),)) for name in names]
-        store = bench.open(*tables)
-        with store.transaction(write=True) as transaction:
+        with works(f"tables with the names {names}"):
+            store = bench.open(*tables)
+        with works(f"tables with the names {names}"), store.transaction(write=True) as transaction:
             for name in names:
                 transaction.put(name, [{"id": "1", "a": name}, {"id": name}])
         with store.transaction(write=True) as transaction:
@@ -369,7 +371,8 @@ class Calls:
         Look at: a fixed number of tables in the options of a driver, and one file or connection per table.
         """
         tables = [TableSchema(f"t{n}", (Column("a"), Column("b")), indexes=(("a",),)) for n in range(150)]
-        store = bench.open(*tables)
+        with works("an open with 150 tables"):
+            store = bench.open(*tables)
         with store.transaction(write=True) as transaction:
             for n, table in enumerate(tables):
                 transaction.put(table.name, [{"id": "1", "a": n}])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from tidesync.conformance.expect import equal, raises, true
+from tidesync.conformance.expect import equal, raises, true, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
 from tidesync.conformance.store.tables import ALL, OTHER, THING
@@ -50,12 +50,14 @@ class Closing:
         Look at: a connection that is closed without a look whether there is one.
         """
         never = bench.make()
-        never.close()
-        never.close()
+        with works("close of a store that was never opened"):
+            never.close()
+            never.close()
         store = bench.filled({"id": "1"})
         store.close()
-        store.close()
-        apart(store.close, "a third close, in another thread")
+        with works("another close"):
+            store.close()
+            apart(store.close, "a third close, in another thread")
 
     @rule(
         "STORE-241",
@@ -84,7 +86,8 @@ class Closing:
                         _ = transaction.count(ALL)
                     with raises(StoreClosed, what="an iterator after close"):
                         _ = next(rows)
-                store.open([THING])
+                with works("open of a store that was closed in mid-transaction"):
+                    store.open([THING])
                 found = [row["id"] for row in held(store)]
                 true("3" not in found, f"a transaction that ended after close has written: {found}")
                 store.close()
@@ -102,9 +105,10 @@ class Closing:
         def rule() -> None:
             store = bench.make()
             for turn in range(3):
-                store.open([THING, OTHER])
-                put(store, {"id": "1", "number": turn})
-                put(store, {"id": "1"}, table=OTHER.name)
+                with works("open, and put, of a store that was closed"):
+                    store.open([THING, OTHER])
+                    put(store, {"id": "1", "number": turn})
+                    put(store, {"id": "1"}, table=OTHER.name)
                 equal([{"id": "1", "number": turn}], held(store), f"what was put after {turn + 1} openings")
                 with suppress(Stop), store.transaction(write=True) as transaction:
                     transaction.put(THING.name, [{"id": "never"}])

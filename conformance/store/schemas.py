@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidesync.conformance.expect import equal, raises
+from tidesync.conformance.expect import equal, raises, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
 from tidesync.contracts.store import Store
@@ -76,7 +76,8 @@ class Schemas:
         for each in tables:
             put(store, *rows, table=each.name)
         for _ in range(2):
-            store.open(tables)
+            with works("another open with the same tables"):
+                store.open(tables)
             for each in tables:
                 equal(rows, held(store, Query(each.name)), f"the records of {each.name} after another open")
 
@@ -92,7 +93,8 @@ class Schemas:
         put(store, {"id": "1", "a": "x"}, table="one")
         with store.transaction(write=True) as transaction, raises(UnknownTable, naming="two"):
             transaction.put("two", [{"id": "2"}])
-        store.open([one, two])
+        with works("open with one table more"):
+            store.open([one, two])
         put(store, {"id": "2", "b": "y"}, table="two")
         for tables in ([one], [], [two], [two, one]):
             store.open(tables)
@@ -207,7 +209,10 @@ class Schemas:
         ):
             with raises(SchemaMismatch, naming="todo", what="text to integer"):
                 store.open(tables)
-            with store.transaction(write=True) as transaction, raises(UnknownTable, naming="a_new"):
+            with (
+                store.transaction(write=True) as transaction,
+                raises(UnknownTable, naming="a_new", what="put in a table of an open that was refused"),
+            ):
                 transaction.put("a_new", [{"id": "1"}])
             for name in ("first", "todo"):
                 equal(rows, held(store, Query(name)), f"the records of {name} after an open that was refused")
@@ -234,7 +239,8 @@ class Schemas:
             queries = [Query(name, Compare("eq", Field("a"), Value(value))) for value in values]
             queries.append(Query(name, order=(Order(Field("a")),)))
             expected = [held(store, query) for query in queries]
-            store.open([_indexed(name, after)])
+            with works(f"open with another type, {what}"):
+                store.open([_indexed(name, after)])
             equal(rows, held(store, Query(name)), f"records, {what}")
             equal(expected, [held(store, query) for query in queries], f"what queries find, {what}")
 
@@ -259,7 +265,8 @@ class Schemas:
             (("a",),), (("a", "b"), ("b", "a")), (("b",), ("a",)), (), (("a", "b"), ("version", "a")), (("b", "a"),),
         )  # fmt: skip
         for indexes in ways:
-            store.open([table("todo", *indexes, a=T.INTEGER, b=T.STRING)])
+            with works(f"open with the indexes {indexes}"):
+                store.open([table("todo", *indexes, a=T.INTEGER, b=T.STRING)])
             equal(before, _answers(store, "todo"), f"answers with the indexes {indexes}")
             put(store, *rows, table="todo")
             equal(before, _answers(store, "todo"), f"answers after another put, with the indexes {indexes}")
@@ -302,7 +309,8 @@ class Schemas:
             "value", "data", "json", "record", "a", "A", "a_b", "aXb", "_", "_id", "sqlite_x", "table", "x" * 63,
         )  # fmt: skip
         columns = dict.fromkeys(names, T.STRING)
-        store = bench.open(table("todo", ("order", "ID"), ("Id",), ("a", "A"), **columns))
+        with works(f"open with columns that have the names {names}"):
+            store = bench.open(table("todo", ("order", "ID"), ("Id",), ("a", "A"), **columns))
         row: Record = {"id": "1", **{name: f"{name} 1" for name in names}}
         other: Record = {"id": "2", "ID": "1", "A": "a 1"}
         put(store, row, other, table="todo")
@@ -315,87 +323,3 @@ class Schemas:
                 f"the field {name} alone",
             )
         equal([row, other], held(store, Query("todo")), "both records")
-
-    @rule("STORE-221", "A new column is added, and takes over the values", requires=("durable",))
-    def test_another_release_opens_what_is_there(self, bench: StoreBench) -> None:
-        """A store that another object filled, and closed, is opened with other columns, types and indexes.
-
-        Why: this is how every update of an application finds the records of the one before.
-        Look at: declarations that are only kept in memory, so that a reopened store takes the new ones for the old.
-        """
-        store = bench.open(
-            table("todo", ("gone",), gone=T.BOOLEAN, a=T.INTEGER, b=T.STRING), table("rest", a=T.ANY)
-        )
-        rows: list[Record] = [
-            {"id": "1", "gone": True, "a": 1, "b": "x", "new": False},
-            {"id": "2", "gone": False, "a": None, "new": None},
-            {"id": "3", "b": None, "gone": None}, {"id": "4", "new": [True]},
-        ]  # fmt: skip
-        put(store, *rows, table="todo")
-        put(store, *rows, table="rest")
-        store.close()
-        releases = (
-            table("todo", ("new",), ("b", "a"), new=T.BOOLEAN, b=T.STRING, a=T.FLOAT), table("todo"),
-            table("todo", ("a",), a=T.ANY, gone=T.JSON, b=T.ANY),
-        )  # fmt: skip
-        for release in releases:
-            names = [column.name for column in release.columns]
-            again = bench.open(release)
-            equal(rows, held(again, Query("todo")), f"records in a release with {names}")
-            equal(
-                rows[:1], held(again, Query("todo", equals("new", False))), f"found in a release with {names}"
-            )
-            rows.append({"id": f"5{len(rows)}", "gone": True, "new": True, "a": 5, "b": "x"})
-            put(again, rows[-1], table="todo")
-            with again.transaction(write=False) as transaction, raises(UnknownTable, naming="rest"):
-                _ = transaction.count(Query("rest"))
-            again.close()
-        equal(
-            rows[:4], held(bench.open(table("rest", a=T.ANY)), Query("rest")), "a table that was not opened"
-        )
-
-    @rule("STORE-222", "is `SchemaMismatch` and nothing is touched", requires=("durable",))
-    def test_a_refused_release_leaves_all_to_the_old_one(self, bench: StoreBench) -> None:
-        """A store that was closed refuses a losing type as an open one does, and the old declaration finds all there.
-
-        Why: the user goes back to the release before, which must find everything as it was.
-        Look at: the types of columns, which must be kept with the records, and an upgrade that is committed in parts.
-        """
-        old = (table("first", a=T.STRING), table("todo", ("a",), a=T.STRING))
-        rows: list[Record] = [{"id": "1", "a": None, "b": 1}, {"id": "2", "a": "x"}, {"id": "3"}]
-        store = bench.open(*old)
-        for each in old:
-            put(store, *rows, table=each.name)
-        store.close()
-        new = bench.make()
-        with raises(SchemaMismatch, naming="todo", what="text to integer, when opened again"):
-            new.open([table("a_new"), table("first", ("b",), a=T.ANY, b=T.ANY), table("todo", a=T.INTEGER)])
-        new.close()
-        again = bench.open(*old)
-        for each in old:
-            equal(rows, held(again, Query(each.name)), f"the records of {each.name}")
-            equal(rows[1:2], held(again, Query(each.name, equals("a", "x"))), f"what is found in {each.name}")
-
-    @rule(
-        "STORE-223",
-        "stores on the same place that were opened with older declarations go on",
-        requires=("multiprocess",),
-    )
-    def test_an_older_release_beside_a_newer_one(self, bench: StoreBench) -> None:
-        """A store that was open before another one added a column, or made it another type, goes on and loses nothing.
-
-        Why: a service runs while a command of a newer release opens the same file.
-        Look at: columns that are listed once at open, and statements that were prepared for the old ones.
-        """
-        old = bench.open(table("todo", ("a",), a=T.INTEGER))
-        rows: list[Record] = [{"id": "1", "a": 1, "b": True}, {"id": "2", "b": None}]
-        put(old, *rows, table="todo")
-        equal(rows, held(old, Query("todo")), "before the newer one")
-        new = bench.open(table("todo", ("b",), a=T.ANY, b=T.BOOLEAN))
-        for number, store in enumerate((old, new, old)):
-            rows += [{"id": f"3{number}a", "a": number, "b": False}, {"id": f"3{number}b", "b": True}]
-            put(store, *rows[-2:], table="todo")
-            for which, reader in (("older", old), ("newer", new)):
-                equal(rows, held(reader, Query("todo")), f"what the {which} one reads")
-                found = [row for row in rows if row.get("b") is True]
-                equal(found, held(reader, Query("todo", equals("b", True))), f"what the {which} one finds")

@@ -24,6 +24,7 @@ from tidesync.conformance.store.meaning import Meaning
 from tidesync.conformance.store.processes import Processes
 from tidesync.conformance.store.queries import Queries
 from tidesync.conformance.store.refusals import Refusals
+from tidesync.conformance.store.releases import Releases
 from tidesync.conformance.store.schemas import Schemas
 from tidesync.conformance.store.transactions import Transactions
 from tidesync.conformance.store.turns import Turns
@@ -38,6 +39,7 @@ class StoreConformance(
     Turns,
     Closing,
     Schemas,
+    Releases,
     Costs,
     Values,
     Refusals,

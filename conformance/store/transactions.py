@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tidesync.conformance.expect import equal, fail, raises, true
+from tidesync.conformance.expect import equal, fail, raises, true, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put, refill
 from tidesync.conformance.store.tables import ALL, OTHER, THING
@@ -149,20 +149,21 @@ class Transactions:
                 _ = transaction.delete_where(Query(THING.name, skip=1))
                 _ = transaction.delete_where(ALL_OTHER)
 
-            works: dict[str, Callable[[StoreTransaction], object]] = {
+            ways: dict[str, Callable[[StoreTransaction], object]] = {
                 "put": lambda transaction: transaction.put(THING.name, [{"id": "1"}, {"id": "4"}]),
                 "put in the second table": lambda transaction: transaction.put(OTHER.name, [{"id": "2"}]),
                 "delete": lambda transaction: transaction.delete(THING.name, ["2"]),
                 "delete_where": lambda transaction: transaction.delete_where(ALL),
                 "all calls": everything,
             }
-            for name, work in works.items():
+            for name, work in ways.items():
                 _ = end_with(store, ValueError("mine"), work)
                 _unchanged(store, f"after {name} and ValueError")
             for error in _raised():
                 _ = end_with(store, error, everything)
                 _unchanged(store, f"after all calls and {type(error).__name__}")
-            put(store, {"id": "4"})
+            with works("a put after transactions that were rolled back"):
+                put(store, {"id": "4"})
             equal(4, len(held(store)), "records after a put that nothing disturbed")
 
         apart(rule, "transactions that end with exceptions")
@@ -262,7 +263,8 @@ class Transactions:
                 with raises(*kinds, what=f"{name} with what is wrong"):
                     _ = call(transaction)
                 equal(4, transaction.count(ALL), f"count after a refused {name}")
-                transaction.put(THING.name, [{"id": "later", "text": name}])
+                with works(f"put after a refused {name}"):
+                    transaction.put(THING.name, [{"id": "later", "text": name}])
             expected: list[Record] = [
                 *BEFORE, {"id": "before", "text": name}, {"id": "later", "text": name},
             ]  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from tidesync.conformance.expect import equal, raises, true
+from tidesync.conformance.expect import equal, raises, true, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
 from tidesync.conformance.store.tables import ALL, OTHER, THING
@@ -204,7 +204,8 @@ class Turns:
             with raises(kind, what="a block in another thread"):
                 apart(lambda kind=kind: fail(kind), "a writer that fails")  # type: ignore[misc]
             what = f"a writer after {kind.__name__} in another thread"
-            apart(lambda number=number: put(store, {"id": str(number)}), what)  # type: ignore[misc]
+            with works(what):
+                apart(lambda number=number: put(store, {"id": str(number)}), what)  # type: ignore[misc]
         equal([{"id": "0"}, {"id": "1"}, {"id": "2"}], held(store), "what was written")
 
     @rule("STORE-237", "A transaction is atomic and isolated")
@@ -270,18 +271,21 @@ class Turns:
         """
         store = bench.make()
         apart(lambda: store.open([THING]), "open")
-        apart(lambda: put(store, {"id": "1"}), "a write in another thread")
-        put(store, {"id": "2"})
+        with works("a store that another thread has opened"):
+            apart(lambda: put(store, {"id": "1"}), "a write in another thread")
+            put(store, {"id": "2"})
         rows = [{"id": "1"}, {"id": "2"}]
         for write in (False, True):
             with store.transaction(write=write) as transaction:
                 other = Apart(lambda: persistent(lambda: held(store)))
                 _ = other.over(WHILE)
                 equal(rows, list(transaction.select(ALL)), "what one of two threads read")
-            equal(rows, other.result("a reader beside another transaction"), "what the other one read")
-        for _ in range(30):
-            equal(rows, apart(lambda: held(store)), "what a new thread read")
-        apart(store.close, "close")
+            with works("a reader beside a transaction of another thread"):
+                equal(rows, other.result("a reader beside another transaction"), "what the other one read")
+        with works("a store that 30 threads use, and another one closes"):
+            for _ in range(30):
+                equal(rows, apart(lambda: held(store)), "what a new thread read")
+            apart(store.close, "close")
         with raises(StoreClosed, what="a transaction after another thread has closed the store"):
             _ = held(store)
 
