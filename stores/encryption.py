@@ -1,7 +1,7 @@
 """Encrypting a store's file, and decrypting it: a copy is made, verified, and only then put in place.
 
-Given two paths, the original stays as it is. Given the same path twice, the copy takes its place by one rename; until
-then all that happens to the original is that its log is moved into it. Killed at any moment, both leave the original
+Given two paths, the original stays as it is. Given the same path twice, the copy takes its place by one rename, once
+it is verified and nobody else has the original open. Killed at any moment, both leave the original
 or the finished copy under the path, and at most a file beside it whose name ends in "-unfinished", which the next
 attempt replaces.
 """
@@ -77,14 +77,14 @@ def _convert(source: File, target: File) -> None:
             _check_free(target.path)
         check_file(source)
         version = look(source)
-        with translated(source), _held(source, in_place=in_place) as holder:
+        with translated(source), _held(source) as holder:
             _make(unfinished.path, like=source.path)
             try:
+                _fill(source, unfinished, version)
                 with translated(unfinished):
-                    _fill(source, unfinished, version)
                     _compare(holder, source, unfinished)
                 if in_place:
-                    _exclude_readers(holder, source)
+                    _take_out_of_use(holder, source)
                 else:
                     _check_free(target.path)
                 _rename(unfinished.path, target.path)
@@ -115,30 +115,25 @@ def _claimed(*paths: str) -> Generator[None]:
 
 
 @contextmanager
-def _held(file: File, *, in_place: bool) -> Generator[Connection]:
+def _held(file: File) -> Generator[Connection]:
     """A connection to the original, to which nobody writes meanwhile."""
     with closing(connected(file)) as connection:
-        if in_place:
-            _leave_log(connection, file)
         _ = patiently(file, lambda: connection.execute("BEGIN IMMEDIATE"))
         yield connection
 
 
-def _leave_log(connection: Connection, file: File) -> None:
-    """Move the log into the file and do without, which SQLite refuses while anybody else has the file open."""
+def _take_out_of_use(connection: Connection, file: File) -> None:
+    """Have the original alone, and without a log; `StoreBusy` if somebody else has it open, or has written since."""
+    before = connection.pragma("data_version")
+    _ = connection.execute("ROLLBACK")
     try:
+        # SQLite moves the log into the file, and refuses while anybody else has that open.
         _ = patiently(file, lambda: connection.pragma("journal_mode", "delete"))
+        _ = patiently(file, lambda: connection.execute("BEGIN EXCLUSIVE"))
     except file.driver.error as error:
         if file.driver.failure(error) is not Failure.BUSY:
             raise
         raise _open_elsewhere(file.path) from error
-
-
-def _exclude_readers(connection: Connection, file: File) -> None:
-    """Have the original alone, or raise `StoreBusy`."""
-    before = connection.pragma("data_version")
-    _ = connection.execute("ROLLBACK")
-    _ = patiently(file, lambda: connection.execute("BEGIN EXCLUSIVE"))
     # Whoever came in between has a log again, or has written. Who comes from now on waits, and then finds that the
     # file has moved: SQLite looks, and does not begin a log.
     if connection.pragma("journal_mode") != "delete" or connection.pragma("data_version") != before:

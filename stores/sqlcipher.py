@@ -18,7 +18,7 @@ from tidesync.stores.sqlite_file import connect, patiently, translated
 
 __all__ = ["SQLCipherStore"]
 
-_SOON: Final = 1.0
+_SOON: Final = 0.25
 """Seconds that `rekey` waits for readers, to have the old pages out of the file."""
 
 

@@ -40,7 +40,7 @@ _FAILURES: Final = {
     23: Failure.CANNOT_OPEN, 26: Failure.NOT_A_DATABASE,
 }  # fmt: skip
 _MESSAGES: Final = {"database is locked": Failure.BUSY, _MALFORMED: Failure.CORRUPT}
-"""Of errors that come without a code."""
+"""Of errors that come without a code of their own."""
 
 
 class _Raw(Protocol):
@@ -197,10 +197,8 @@ class CipherDriver:
         )
 
     def failure(self, error: Exception) -> Failure:
-        code = getattr(error, "sqlite_errorcode", None)
-        if isinstance(code, int):
-            return _FAILURES.get(code & 0xFF, Failure.OTHER)
-        return _MESSAGES.get(str(error), Failure.OTHER)
+        code = getattr(error, "sqlite_errorcode", 0)
+        return _FAILURES.get(code & 0xFF) or _MESSAGES.get(str(error), Failure.OTHER)
 
     def not_a_database(self, path: str) -> StoreError:
         if self._key is None:

@@ -1,18 +1,19 @@
 """A process of its own, for the tests of the encrypted store: `worker.py command path …`."""
 
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from tests.stores.sqlcipher.support import KEYS, TABLE  # noqa: E402
-from tidesync.errors import StoreBusy, WrongKey  # noqa: E402
-from tidesync.query import Field, Order, Query  # noqa: E402
-from tidesync.records import Record  # noqa: E402
-from tidesync.stores.encryption import decrypt_file, encrypt_file  # noqa: E402
-from tidesync.stores.keys import KeySource  # noqa: E402
-from tidesync.stores.sqlcipher import SQLCipherStore  # noqa: E402
-from tidesync.stores.sqlite import SQLiteStore  # noqa: E402
+from tests.stores.sqlcipher.support import KEYS, TABLE
+from tidesync.errors import StoreBusy, WrongKey
+from tidesync.query import Field, Order, Query
+from tidesync.records import Record
+from tidesync.stores.encryption import decrypt_file, encrypt_file
+from tidesync.stores.keys import KeySource
+from tidesync.stores.sqlcipher import SQLCipherStore
+from tidesync.stores.sqlite import SQLiteStore
 
 
 def _opened(path: str, key: KeySource) -> SQLCipherStore:
@@ -71,6 +72,7 @@ def log(path: str) -> None:
         else:
             print(number, flush=True)
             number += 1
+            time.sleep(0.003)  # SQLite has no queue: a process that always writes starves others
 
 
 def convert(path: str, now: str) -> None:

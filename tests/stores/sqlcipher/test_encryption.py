@@ -1,0 +1,269 @@
+"""Encrypting and decrypting a file: verified before the original is touched, and safe to kill."""
+
+import random
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stores.sqlcipher import worker
+from tests.stores.sqlcipher.support import (
+    KEY,
+    OTHER_KEY,
+    PASSPHRASE,
+    ROWS,
+    SOAK,
+    TABLE,
+    Child,
+    contents,
+    held,
+    made,
+    opened,
+    rows_of,
+    start,
+)
+from tidesync import SyncContext, table
+from tidesync.errors import (
+    ConfigurationError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    WrongKey,
+)
+from tidesync.query import Query
+from tidesync.records import Record
+from tidesync.schema import Column, TableSchema
+from tidesync.stores import encryption
+from tidesync.stores.encryption import decrypt_file, encrypt_file
+from tidesync.stores.keys import KeySource
+from tidesync.stores.sqlcipher import SQLCipherStore
+from tidesync.stores.sqlite import SQLiteStore
+from tidesync.values import ColumnType
+
+KILLS = 300 if SOAK else 12
+AWKWARD: list[Record] = [
+    {"id": "1", "text": 1, "a": 1.0, "b": -0.0, "c": True},
+    {"id": "a\0b", "text": "x\0y", "ünnamed": [1, 2.5, None, {"": []}]},
+    {"id": "A", "text": 2**63 - 1},
+    {"id": "é", "text": None},
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A plain file, closed."""
+    path = tmp_path / "x.db"
+    store = SQLiteStore(path)
+    store.open([TABLE, TableSchema("Other", (Column("flag", ColumnType.BOOLEAN),), indexes=(("flag",),))])
+    with store.transaction(write=True) as transaction:
+        transaction.put("todo", ROWS)
+        transaction.put("Other", AWKWARD)
+    store.close()
+    return path
+
+
+def plain_rows(path: Path, name: str = "todo") -> list[Record]:
+    """All records of a plain file."""
+    store = SQLiteStore(path, mode="ro")
+    store.open([])
+    with store.transaction(write=False) as transaction:
+        rows = list(transaction.select(Query(name)))
+    store.close()
+    return rows
+
+
+@pytest.mark.parametrize("key", [KEY, PASSPHRASE, lambda: KEY], ids=["raw", "passphrase", "function"])
+def test_there_and_back(path: Path, tmp_path: Path, key: KeySource) -> None:
+    """Every record of every table comes through both ways, exactly; the originals stay as they are."""
+    original = contents(tmp_path)
+    encrypt_file(path, tmp_path / "e.db", key)
+    assert original == {name: each for name, each in contents(tmp_path).items() if name != "e.db"}
+    assert b"text" not in (tmp_path / "e.db").read_bytes()
+    with opened(tmp_path / "e.db", key) as store:
+        assert ROWS == held(store)
+        store.verify()
+    decrypt_file(tmp_path / "e.db", tmp_path / "p.db", key)
+    assert ROWS == plain_rows(tmp_path / "p.db")
+    assert repr(plain_rows(path, "Other")) == repr(plain_rows(tmp_path / "p.db", "Other"))
+    assert ["e.db", "p.db", "x.db"] == sorted(each.name for each in tmp_path.iterdir())
+
+
+def test_in_place(path: Path, tmp_path: Path) -> None:
+    """The same path twice, also through a link, replaces the file; its permissions stay."""
+    path.chmod(0o640)
+    encrypt_file(path, path, KEY)
+    assert ROWS == rows_of(path)
+    assert not path.read_bytes().startswith(b"SQLite")
+    (tmp_path / "link.db").symlink_to(path)
+    decrypt_file(tmp_path / "link.db", path, KEY)
+    assert ROWS == plain_rows(path)
+    assert 0o640 == stat.S_IMODE(path.stat().st_mode)
+    assert ["link.db", "x.db"] == sorted(each.name for each in tmp_path.iterdir())
+
+
+def test_an_application_goes_on_with_its_queue(tmp_path: Path) -> None:
+    """Operations that wait to be sent come through."""
+    notes = table("notes", {"text": str})
+    path = tmp_path / "x.db"
+    with SyncContext(SQLiteStore(path), None, [notes]) as context:
+        context[notes].insert({"id": "1", "text": "kept"})
+    encrypt_file(path, path, KEY)
+    with SyncContext(SQLCipherStore(path, key=KEY), None, [notes]) as context:
+        assert 1 == context.pending_operations
+        assert ["kept"] == [note["text"] for note in context[notes].all()]
+
+
+def test_what_is_only_in_the_log_comes_through(path: Path, tmp_path: Path) -> None:
+    """A copy holds what was last committed, while the application has the file open in another process."""
+    made(tmp_path / "e.db")
+    writer = start("log", tmp_path / "e.db")
+    assert writer.stdout is not None
+    told = [int(writer.stdout.readline()) for _ in range(5)]
+    with pytest.raises(StoreBusy, match="open elsewhere"):
+        decrypt_file(tmp_path / "e.db", tmp_path / "e.db", KEY, busy_timeout=0.2)
+    decrypt_file(tmp_path / "e.db", tmp_path / "p.db", KEY)
+    writer.kill()
+    _ = writer.communicate()
+    assert {f"log {number}" for number in told} <= {str(row["id"]) for row in plain_rows(tmp_path / "p.db")}
+    assert {"e.db", "p.db", "x.db"} == {
+        each.name.removesuffix("-wal").removesuffix("-shm") for each in tmp_path.iterdir()
+    }
+
+
+def test_what_cannot_be_is_told_and_touches_nothing(path: Path, tmp_path: Path) -> None:
+    """A wrong key, a file that exists, no file, no database, the wrong direction."""
+    made(tmp_path / "e.db")
+    _ = (tmp_path / "text.db").write_text("hello" * 100)
+    before = contents(tmp_path)
+    new = tmp_path / "new.db"
+    wrong: list[tuple[type[Exception], Callable[[], None]]] = [
+        (ConfigurationError, lambda: encrypt_file(path, tmp_path / "e.db", KEY)),
+        (ConfigurationError, lambda: decrypt_file(tmp_path / "e.db", path, KEY)),
+        (WrongKey, lambda: decrypt_file(tmp_path / "e.db", new, OTHER_KEY)),
+        (WrongKey, lambda: decrypt_file(tmp_path / "e.db", tmp_path / "e.db", PASSPHRASE)),
+        (WrongKey, lambda: decrypt_file(path, new, KEY)),
+        (StoreCorrupt, lambda: encrypt_file(tmp_path / "e.db", new, KEY)),
+        (StoreCorrupt, lambda: encrypt_file(tmp_path / "text.db", new, KEY)),
+        (StoreUnavailable, lambda: encrypt_file(tmp_path / "no.db", new, KEY)),
+        (StoreUnavailable, lambda: encrypt_file(path, tmp_path / "no" / "new.db", KEY)),
+        (StoreUnavailable, lambda: decrypt_file(tmp_path, new, KEY)),
+    ]
+    for error, step in wrong:
+        with pytest.raises(error):
+            step()
+        assert before == contents(tmp_path)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_copy_that_differs_is_thrown_away(
+    path: Path, tmp_path: Path, in_place: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that is missing, more, or of another type in the copy is found before the original is touched."""
+    target = path if in_place else tmp_path / "new.db"
+    fill: Callable[..., None] = encryption._fill
+    statements = (
+        "DELETE FROM todo WHERE id = '0007'",
+        "INSERT INTO todo (id, text) VALUES ('more', 1)",
+        "UPDATE Other SET flag = 1.0 WHERE id = '1'",
+        "UPDATE \"_tidesync\" SET layout = layout || ' ' WHERE name = 'todo'",
+        'DROP INDEX "todo:text,id"',
+        "PRAGMA user_version = 0",
+    )
+    store = SQLiteStore(path, mode="rw")
+    store.open([])
+    with store.transaction(write=True) as transaction:
+        transaction.put("Other", [{"id": "1", "flag": 1}])
+    store.close()
+    for statement in statements:
+
+        def spoil(source: Any, unfinished: Any, version: int, statement: str = statement) -> None:
+            fill(source, unfinished, version)
+            connection = encryption.connected(unfinished)
+            _ = connection.execute(statement)
+            connection.close()
+
+        monkeypatch.setattr(encryption, "_fill", spoil)
+        with pytest.raises(StoreCorrupt, match="the copy is not what the original is"):
+            encrypt_file(path, target, KEY)
+        assert ROWS == plain_rows(path)
+        assert ["x.db"] == [each.name for each in tmp_path.iterdir()]
+
+
+def test_a_damaged_file_is_not_decrypted(tmp_path: Path) -> None:
+    """One changed byte in what is read is StoreCorrupt, nothing is made, and the original stays."""
+    made(tmp_path / "e.db")
+    content = bytearray((tmp_path / "e.db").read_bytes())
+    content[len(content) // 2] ^= 1
+    _ = (tmp_path / "e.db").write_bytes(content)
+    for target in ("p.db", "e.db"):
+        with pytest.raises(StoreCorrupt):
+            decrypt_file(tmp_path / "e.db", tmp_path / target, KEY)
+    assert {"e.db": bytes(content)} == contents(tmp_path)
+
+
+def test_a_store_of_this_process_must_be_closed(path: Path) -> None:
+    """In place, also a store in the same process counts as having the file open."""
+    store = SQLiteStore(path)
+    store.open([])
+    with pytest.raises(StoreBusy, match="another kind"):
+        encrypt_file(path, path, KEY)
+    store.close()
+    encrypt_file(path, path, KEY)
+    with opened(path) as encrypted:
+        assert ROWS == held(encrypted)
+        with pytest.raises(StoreBusy, match="open elsewhere"):
+            decrypt_file(path, path, KEY, busy_timeout=0.1)
+        assert ROWS == held(encrypted)
+
+
+def test_killed_at_any_moment_the_file_is_one_or_the_other(path: Path, tmp_path: Path) -> None:
+    """After SIGKILL the file under the path is whole, plain or encrypted, with every record."""
+    chance = random.Random(5)
+    now = "plain"
+    for _ in range(KILLS):
+        process = Child(worker.convert, path, now)
+        assert f"{now}\n" == process.stdout.readline()
+        time.sleep(chance.uniform(0, 0.25))
+        _ = process.kill()
+        try:
+            rows, now = rows_of(path), "encrypted"
+        except WrongKey:
+            rows, now = plain_rows(path), "plain"
+        assert ROWS == rows
+        assert {"x.db", "x.db-unfinished"} >= {
+            each.name.removesuffix("-journal").removesuffix("-wal").removesuffix("-shm")
+            for each in tmp_path.iterdir()
+        }
+    if now == "plain":
+        encrypt_file(path, path, KEY)
+    decrypt_file(path, path, KEY)
+    assert ROWS == plain_rows(path)
+    assert ["x.db"] == [each.name for each in tmp_path.iterdir()]
+
+
+def test_whoever_waited_writes_nothing_to_a_file_that_is_gone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opened the original in the moment of the exchange is told, and loses no write."""
+    rename: Callable[[str, str], None] = encryption._rename
+    waiting: list[Any] = []
+
+    def late(unfinished: str, target: str) -> None:
+        waiting.append(start("add", target, 1, "first"))
+        time.sleep(0.6)  # it waits for the lock on the original
+        rename(unfinished, target)
+
+    made(path.with_name("e.db"))
+    monkeypatch.setattr(encryption, "_rename", late)
+    decrypt_file(path.with_name("e.db"), path.with_name("e.db"), KEY)
+    (process,) = waiting
+    out, err = process.communicate(timeout=60)
+    assert 1 == process.returncode
+    assert any(name in err for name in ("WrongKey", "StoreReadOnly", "StoreCorrupt")), out + err
+    assert ROWS == plain_rows(path.with_name("e.db"))
+    with pytest.raises(StoreError):
+        _ = rows_of(path.with_name("e.db"))
