@@ -45,9 +45,11 @@ class Computing:
             None, "x", "NaN", "Infinity", "-2", "-0", "0.10", "1.5", "1.50", "1.500000000000000000000000000001", "9",
             "10", "1E+1", "9007199254740993", "123456789012345678901234567890.1", 10, 1.5, "", True,
         ]  # fmt: skip
-        one_and_a_half, ten = ["1.5", "1.50", 1.5], ["10", "1E+1", 10]
-        tenths, rounded = Value("0.3", ColumnType.DECIMAL), [*one_and_a_half[:2], values[9], 1.5]
-        above = ["9007199254740993", "123456789012345678901234567890.1"]
+        tenths = Value("0.3", ColumnType.DECIMAL)
+        one_and_a_half: list[Json] = ["1.5", "1.50", 1.5]
+        rounded: list[Json] = ["1.5", "1.50", values[9], 1.5]
+        ten: list[Json] = ["10", "1E+1", 10]
+        above: list[Json] = ["9007199254740993", "123456789012345678901234567890.1"]
         cases: list[Case] = [
             (is_("eq", "1.5"), one_and_a_half), (is_("eq", 1.5, ColumnType.ANY), one_and_a_half),
             (is_("eq", "10.0"), ten),

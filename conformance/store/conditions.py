@@ -99,7 +99,7 @@ class Conditions:
         Look at: nulls that sort first, and are then taken to be less; `le` made of `not gt`.
         """
         values: list[Json] = [None, -1, 0, 1, "", "a", False, True]
-        cases: list[Case] = [(is_(op, None), []) for op in ("lt", "le", "gt", "ge")]  # type: ignore[misc]
+        cases: list[Case] = [(is_(op, None), []) for op in ("lt", "le", "gt", "ge")]
         cases += [
             (lambda field: Compare("le", Value(None), field), []), (is_("le", 0), [-1, 0]), (is_("lt", "a"), [""]),
             (is_("le", True), [False, True]), (is_("ge", -1), [-1, 0, 1]),

@@ -83,10 +83,10 @@ class Queries:
         legal = bench.domain.legal_ids([*ids, *bench.ids(3)[::-1]])
         for id in legal:
             put(store, {"id": id})
-        put(store, *({"id": id} for id in legal[::2]))
-        equal([{"id": id} for id in sorted(legal)], held(store), "everything")
-        some: Rows = [{"id": id} for id in sorted(legal)[2:5]]
-        equal(some, held(store, Query(THING.name, skip=2, take=3)), "skip 2, take 3")
+        rows: Rows = [{"id": id} for id in sorted(legal)]
+        put(store, *rows[::2])
+        equal(rows, held(store), "everything")
+        equal(rows[2:5], held(store, Query(THING.name, skip=2, take=3)), "skip 2, take 3")
 
     @rule("STORE-164", "Sorted are nulls, booleans, numbers, texts, structures")
     def test_kinds_sort_apart(self, bench: StoreBench) -> None:
@@ -232,8 +232,8 @@ class Queries:
         Look at: names that are pasted into SQL or a JSON path ("a.b", "$"); names that differ in case from a column's.
         """
         names = (
-            "extra", "a.b", "$.a", "$", "[0]", '"', "'", "`", "]", "", " ", "Text", "TEXT", "é", "e\u0301", "\0", "order",
-            "rowid", "__rest", "a\\", "?", ":a", "\U00010000", "x" * 300, "created_at",
+            "extra", "a.b", "$.a", "$", "[0]", '"', "'", "`", "]", "", " ", "Text", "TEXT", "é", "e\u0301", "\0",
+            "order", "rowid", "__rest", "a\\", "?", ":a", "\U00010000", "x" * 300, "created_at",
         )  # fmt: skip
         one, two, three, four = bench.ids(4)
         store = bench.open()
@@ -272,11 +272,12 @@ class Queries:
         for size in (0, 1, 998, 1_000, 32_767, 40_000):
             some = tuple(range(10, 10 + size))
             wanted = rows[10 : 10 + size]
-            for name, constants in (
+            asked: tuple[tuple[str, tuple[Json, ...]], ...] = (
                 ("number", (*some, True, "20", None)), ("text", (*map(str, some), 20, None)),
                 ("extra", (*some, True, "20")),
                 ("id", (*ids[10 : 10 + size], *(f"none-{n}" for n in some))),
-            ):  # fmt: skip
+            )  # fmt: skip
+            for name, constants in asked:
                 query = Query(THING.name, In(Field(name), constants))
                 equal(wanted, held(store, query), f"in {len(constants)} constants, for {name}")
         no = Query(THING.name, Not(In(NUMBER, tuple(range(10, 40_010)))))

@@ -134,7 +134,8 @@ class Values:
         Look at: columns that are NULL for both; a default for what is missing.
         """
         names = bench.domain.trimmed({"id": "", **dict.fromkeys((*THING.by_name, *FIELDS))}).keys() - {"id"}
-        contents: list[Record] = [{}, dict.fromkeys(names), *({name: None} for name in sorted(names))]
+        contents: list[Record] = [{}, dict.fromkeys(names)]
+        contents += [{name: None} for name in sorted(names)]
         ids = bench.ids(len(contents))
         returned(bench, [{"id": id, **content} for id, content in zip(ids, contents, strict=True)])
 
@@ -264,7 +265,7 @@ class Values:
         with store.transaction(write=True) as transaction:
             transaction.put(THING.name, records)
             records.clear()
-            given["any"][0]["a"] = 9  # type: ignore[index, call-overload]
+            given["any"][0]["a"] = 9  # type: ignore[index]
             shared["b"].append(9)
             shared["c"] = 9
             given["text"] = "y"
@@ -321,8 +322,8 @@ class Values:
 
 
 def _spoil(record: Record) -> None:
-    record["any"][0]["a"] = 9  # type: ignore[index, call-overload]
+    record["any"][0]["a"] = 9  # type: ignore[index]
     record["tree"]["b"].append(9)  # type: ignore[index, call-overload, union-attr]
-    record["extra"][0][0] = 9  # type: ignore[index, call-overload]
+    record["extra"][0][0] = 9  # type: ignore[index]
     record["text"] = "y"
     record["more"] = SYSTEM_FIELDS[0]
