@@ -265,7 +265,7 @@ class Calls:
             Query(THING.name, skip=30), Query(THING.name, few, up, 4),
         ):  # fmt: skip
             refill(store, rows)
-            gone = {row["id"] for row in held(store, query)}
+            gone = {str(row["id"]) for row in held(store, query)}
             with store.transaction(write=True) as transaction:
                 equal(len(gone), transaction.delete_where(query), f"delete_where of {query}")
             equal(

@@ -27,7 +27,7 @@ TIMED: Final = 256
 AHEAD: Final = 1_000
 """Records that an iterator may read ahead."""
 _STEPS: Final = (3.0, 100.0)
-_SECONDS: Final = (6.0, 0.0005)
+_SECONDS: Final = (4.0, 0.0002)
 """The larger cost is at most the smaller one times the first number, and the second more."""
 _REPEATS: Final = 5
 _ATTEMPTS: Final = 4

@@ -65,7 +65,7 @@ class Iterators:
         put(store, *rows)
         for query in (ALL, Query(THING.name, order=(Order(Field("number")),))):
             with store.transaction(write=True) as transaction:
-                seen = []
+                seen: list[Record] = []
                 for row in transaction.select(query):
                     seen.append(row)
                     transaction.put(OTHER.name, [{"id": str(row["id"]), "key": 1}])

@@ -93,7 +93,7 @@ class Releases:
         equal(rows, held(old, Query("todo")), "before the newer one")
         new = bench.open(table("todo", ("b",), a=T.ANY, b=T.BOOLEAN))
         for number, store in enumerate((old, new, old)):
-            rows += [{"id": f"3{number}a", "a": number, "b": False}, {"id": f"3{number}b", "b": True}]
+            rows.extend([{"id": f"3{number}a", "a": number, "b": False}, {"id": f"3{number}b", "b": True}])
             put(store, *rows[-2:], table="todo")
             for which, reader in (("older", old), ("newer", new)):
                 equal(rows, held(reader, Query("todo")), f"what the {which} one reads")

@@ -135,7 +135,7 @@ class Schemas:
         rows: list[Record] = [
             {"id": f"{n:03}", "a": (n * 7) % 11 if n % 5 else None, "b": "xyz"[n % 3]} for n in range(200)
         ]
-        rows += [{"id": f"9{n:02}", "b": "x"} for n in range(30)]
+        rows.extend([{"id": f"9{n:02}", "b": "x"} for n in range(30)])
         store = bench.open(table("todo"))
         put(store, *rows, table="todo")
         before = _answers(store, "todo")
@@ -234,7 +234,7 @@ class Schemas:
             values = bench.domain.legal_values("a", kept)
             store.open([_indexed(name, before)])
             rows: list[Record] = [{"id": f"{n}", "a": value} for n, value in enumerate(values)]
-            rows += [{"id": "none"}]
+            rows.append({"id": "none"})
             put(store, *rows, table=name)
             queries = [Query(name, Compare("eq", Field("a"), Value(value))) for value in values]
             queries.append(Query(name, order=(Order(Field("a")),)))
@@ -257,7 +257,7 @@ class Schemas:
         rows: list[Record] = [
             {"id": f"{n:02}", "a": values[n % len(values)], "b": "xyx"[n % 3]} for n in range(3 * len(values))
         ]
-        rows += [{"id": "a"}, {"id": "b", "a": 1}, {"id": "c", "b": "x"}]
+        rows.extend([{"id": "a"}, {"id": "b", "a": 1}, {"id": "c", "b": "x"}])
         store = bench.open(table("todo", a=T.INTEGER, b=T.STRING))
         put(store, *rows, table="todo")
         before = _answers(store, "todo")

@@ -231,7 +231,7 @@ class Transactions:
         for before, after in ((0, 2), (2, 0), (1, 1), (600, 600), (1_500, 0)):
             rows: list[Record] = [{"id": str(n), "text": "new"} for n in range(before)]
             rows.append(wrong)
-            rows += [{"id": f"a{n}"} for n in range(after)]
+            rows.extend([{"id": f"a{n}"} for n in range(after)])
             with store.transaction(write=True) as transaction:
                 with raises(InvalidRecord, what=f"put of {before} records, one with a set, {after} records"):
                     transaction.put(THING.name, rows)

@@ -95,19 +95,25 @@ class Turns:
             _ = transaction.delete(THING.name, ["0000"])
             transaction.put(THING.name, [after[0], after[-1]])
 
+        readers: list[Apart[tuple[list[Record], list[Record]]]] = []
         with suppress(Stop), store.transaction(write=True) as transaction:
             change(transaction)
-            reader = Apart(lambda: persistent(lambda: _seen(store)))
-            _ = reader.over(WHILE)
+            readers.append(Apart(lambda: persistent(lambda: _seen(store))))
+            _ = readers[0].over(WHILE)
             raise Stop
-        equal((before, []), reader.result("a reader"), "what another thread saw of what was rolled back")
+        nothing: list[Record] = []
+        equal(
+            (before, nothing),
+            readers[0].result("a reader"),
+            "what another thread saw of what was rolled back",
+        )
         with store.transaction(write=True) as transaction:
             change(transaction)
             reader = Apart(lambda: persistent(lambda: _seen(store)))
             early = reader.over(WHILE)
         seen = reader.result("a reader")
         if early:
-            equal((before, []), seen, "what another thread saw before the commit")
+            equal((before, nothing), seen, "what another thread saw before the commit")
         equal((after, [{"id": "1"}]), apart(lambda: _seen(store)), "what another thread saw after the commit")
 
     @rule("STORE-233", "Readers see one committed state")
