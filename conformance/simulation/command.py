@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import Pool
 
 from tidesync.conformance.simulation.profiles import PROFILES, Profile
+from tidesync.conformance.simulation.scenario import Scenario
 from tidesync.conformance.simulation.shrink import shrunk
+from tidesync.conformance.simulation.simulate import replay, simulate
 from tidesync.conformance.simulation.tapes import Tapes, tapes_of
 from tidesync.conformance.simulation.world import World
 
@@ -91,25 +94,19 @@ def run(names: Sequence[str], runs: int, jobs: int, start: int = 0, minutes: flo
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tidesync.conformance.simulation")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, runs in (("run", 20_000), ("soak", 5_000_000)):
-        command = commands.add_parser(name)
-        command.add_argument("--runs", type=int, default=runs)
-        command.add_argument("--profile", action="append", choices=sorted(PROFILES))
-        command.add_argument("--jobs", type=int, default=2)
-        command.add_argument(
-            "--start", type=int, default=0, help="the first seed: soaks go on where one ended"
-        )
-        command.add_argument("--minutes", type=float, default=None)
-    for name in ("trace", "shrink"):
-        command = commands.add_parser(name)
-        command.add_argument("profile", choices=sorted(PROFILES))
-        command.add_argument("seed", type=int)
-    given = parser.parse_args(arguments)
+    """Run the command; returns 1 if a run failed."""
+    given = _parser().parse_args(arguments)
     if given.command in ("run", "soak"):
-        return run(given.profile or list(PROFILES), given.runs, given.jobs, given.start, given.minutes)
+        if given.scenario is None:
+            return run(given.profile or list(PROFILES), given.runs, given.jobs, given.start, given.minutes)
+        report = simulate(given.scenario, given.runs, start=given.start)
+        print("\n".join([f"{report}", *(failure.story for failure in report.failures[:1])]))
+        return 0 if report.ok else 1
+    if given.scenario is not None:
+        return _tell_scenario(given.scenario, given.seed, small=given.command == "shrink")
+    if given.profile is None:
+        print("give a profile and a seed, or --scenario module:name and a seed")
+        return 2
     profile = PROFILES[given.profile]
     tapes = tapes_of(profile.name, given.seed, profile.steps)
     if given.command == "shrink":
@@ -117,3 +114,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"# {len(tapes.schedule)} steps, {sum(entry is not None for entry in tapes.workload)} edits")
     print("\n".join(tell(profile, tapes)))
     return 0
+
+
+def _tell_scenario(scenario: Scenario, seed: int, *, small: bool) -> int:
+    failures = simulate(scenario, 1, start=seed).failures
+    print(failures[0].story if small and failures else replay(scenario, seed))
+    return 1 if failures else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tidesync.conformance.simulation",
+        description="Run the engine in worlds full of faults.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, runs in (("run", 20_000), ("soak", 5_000_000)):
+        command = commands.add_parser(name, help=f"{runs} runs, or --runs")
+        command.add_argument("--runs", type=int, default=runs)
+        command.add_argument("--profile", action="append", choices=sorted(PROFILES))
+        command.add_argument("--jobs", type=int, default=2)
+        command.add_argument(
+            "--start", type=int, default=0, help="the first seed: soaks go on where one ended"
+        )
+        command.add_argument("--minutes", type=float, default=None)
+        command.add_argument("--scenario", type=_scenario, help="module:name of a Scenario of your own")
+    for name, what in (("trace", "tell one run"), ("shrink", "tell one run, made small")):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("profile", nargs="?", choices=sorted(PROFILES))
+        command.add_argument("seed", type=int)
+        command.add_argument("--scenario", type=_scenario, help="module:name of a Scenario of your own")
+    return parser
+
+
+def _scenario(named: str) -> Scenario:
+    """The scenario of that name in that module."""
+    module, _, name = named.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{named!r} cannot be imported: {error}") from error
+    if not isinstance(found, Scenario):
+        raise argparse.ArgumentTypeError(f"{named!r} is {type(found).__name__}, and must be a Scenario")
+    return found

@@ -272,10 +272,10 @@ class Context:
                 answer = self.lost(DENIED, "is denied")
             elif fate < 19 + world.profile.doubles:
                 # Whole both times: else the answer would say of what the other arrival did that it was not tried.
-                _ = call.run(STEADY)
-                self.reply = (call.run(STEADY),)
+                answers = call.run(STEADY), call.run(STEADY)
+                self.reply = (answers[world.hears_second],)
                 if world.story is not None:
-                    self.say(f"   {call.name} arrives twice; second answer: {told(self.reply[0])}")
+                    self.say(f"   {call.name} arrives twice; answers: {told(answers[0])}; {told(answers[1])}")
                 return
             else:
                 self.reply = (call.run(draw),)

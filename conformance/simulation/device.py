@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidesync import resolutions
@@ -45,6 +46,10 @@ class Edit(NamedTuple):
     generated: bool = False
 
 
+class _Raised(Exception):
+    """What an application raises."""
+
+
 class Device:
     """One store with its contexts."""
 
@@ -79,6 +84,11 @@ class Device:
         """How many operations wait."""
         return len(self.rows(OPERATIONS))
 
+    def everything(self) -> dict[str, dict[str, Record]]:
+        """All tables, as they are committed."""
+        names = (*self.world.tables, *(table.name for table in SYSTEM_TABLES))
+        return {name: dict(self.rows(name)) for name in names}
+
     def check(self) -> None:
         """The system tables are sound."""
         for sentence in broken(self.rows, self.world.tables):
@@ -110,6 +120,20 @@ class Device:
             _ = queue.close("local")
         if len(edits) > 1:
             world.say(f"   (these {len(edits)} in one transaction)")
+        self.committed()
+
+    def fail(self, key: Key, content: Record | None) -> None:
+        """The application raises in the middle of a transaction: nothing of it may be there afterwards."""
+        before = self.locals(), dict(self.rows(OPERATIONS))
+        with suppress(_Raised), self.store.transaction(write=True) as transaction:
+            queue = self.contexts[0].session.queue(transaction, self.world.now)
+            if (content is None) == (key in before[0]):
+                queue.write(*key, content)
+            _ = queue.close("local")
+            raise _Raised
+        self.world.say(f"device {self.number} raises in a transaction that writes {key[1]}")
+        if before != (self.locals(), dict(self.rows(OPERATIONS))):
+            self.world.problem("not rolled back", f"{key[1]} on device {self.number}")
         self.committed()
 
     def discard(self, table: str, id: str) -> None:

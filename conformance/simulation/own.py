@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from tidesync.conformance.simulation.world import World
 from tidesync.contracts.store import Store
 from tidesync.contracts.transport import Transport
 from tidesync.objects import Table
-from tidesync.records import Record, alive, same
+from tidesync.records import Json, Record, alive, encode_copy, same
 from tidesync.rows import OPERATIONS
 from tidesync.schema import TableSchema
 from tidesync.stores.memory import MemoryStore
@@ -49,6 +49,7 @@ class OwnWorld(World):
         self.folder: Path | None = None
         self.asked: dict[Key, bool] = {}
         self.given_up: set[Key] = set()
+        self.judged = False
         super().__init__(profile_of(scenario), tapes, story=story, checking=checking)
         self.rounds_allowed, self.retries = ROUNDS, True
         self.keys = self.owners.keys
@@ -90,10 +91,11 @@ class OwnWorld(World):
             graves=found.tombstones >= self.tables.keys(),
             reconciles=not found.tombstones >= self.tables.keys(),
         )
-        self.remembers = found.remembers != 0
+        # One that does not know operation ids would take the second arrival for somebody else's.
+        self.hears_second = self.remembers = found.remembers != 0
         return observed, self.links[0]
 
-    def clients(self) -> partial[Transport] | Any:
+    def clients(self) -> Callable[[], Transport]:
         """What makes one more client of the remote."""
         scenario = self.scenario
         if scenario.make_remote is None:
@@ -145,9 +147,13 @@ class OwnWorld(World):
 
     def died(self, device: Device) -> None:
         """A durable store is closed, and opened again; another one is as good as the memory it is in."""
-        if self.scenario.make_store is not None and device.store.capabilities.durable:
+        alone = len(device.contexts) == 1
+        if self.scenario.make_store is not None and device.store.capabilities.durable and alone:
+            before = device.everything()
             device.store.close()
             device.reopen()
+            if before != device.everything():
+                self.problem("not durable", f"device {device.number} lost what it had committed")
 
     def close(self) -> None:
         """Let go of the stores, the clients and the folder."""
@@ -200,10 +206,10 @@ class OwnWorld(World):
 
     def retire(self, devices: Sequence[Device]) -> None:
         """The first device deletes what it may, all agree, and then what was late arrives: nothing comes back."""
+        self.judge_records()
         self.say("-- everything is deleted")
         owner, view = devices[0], devices[0].locals()
         while free := [key for key in sorted(view) if not self.owners.named(key, view)]:
-            self.owners.ended.update(free)
             for key in free:
                 owner.write([self.users.edited(owner, key, None, view)])
         owner.contexts[0].push()
@@ -233,8 +239,14 @@ class OwnWorld(World):
                     "diverged",
                     f"{unlike[0]}: device {device.number} holds {here}, the remote {there.get(unlike[0])}",
                 )
-        if not self.problems:
-            self.judge_contents(there)
+        self.judge_records()
+
+    def judge_records(self) -> None:
+        """What must be true of the records that all agree on; once, before the last deletes."""
+        if self.problems or self.judged:
+            return
+        self.judged, there = True, self.wanted()
+        self.judge_contents(there)
         if not self.problems and self.scenario.holds is not None:
             records = {
                 name: [row for (table, _), row in there.items() if table == name] for name in self.tables
@@ -274,6 +286,8 @@ class OwnUsers(Users):
         """One edit on what the user sees."""
         key = draw.one(self.owners.keys)
         have, number, deletes = view.get(key), device.number, self.own.scenario.deletes
+        if draw.below(100) < 4:
+            device.fail(key, None if have is not None else self.whole(key, view, draw))
         if not self.owners.may_write(key, number):
             return
         if have is None:
@@ -285,7 +299,7 @@ class OwnUsers(Users):
             self.owners.wrote(key, content, number)
             edits.append(self.edited(device, key, content, view, generated=fresh))
         elif deletes and draw.below(100) < 25:
-            if not self.owners.named(key, view):
+            if self.owners.may_end(key) and not self.owners.named(key, view):
                 self.owners.ended.add(key)
                 edits.append(self.edited(device, key, None, view))
         else:
@@ -334,7 +348,7 @@ def profile_of(scenario: Scenario) -> Profile:
     return Profile(
         name=scenario.name, devices=scenario.devices, records=scenario.records, batch=scenario.batch,
         page=scenario.page, steps=scenario.steps, bad=0, doubles=4, truth="none", policies=("own",),
-        deletes="anybody" if scenario.deletes else "nobody",
+        deletes="anybody" if scenario.deletes else "nobody", contexts=scenario.contexts, lease=6.0,
     )  # fmt: skip
 
 
@@ -351,10 +365,8 @@ def _alike(here: Record | None, there: Record | None) -> bool:
 
 
 def _equal(one: Conflict, other: Conflict) -> bool:
-    return same(
-        [_json(one.base), one.local, _json(one.remote)], [_json(other.base), other.local, _json(other.remote)]
-    )
+    return all(same(a, b) for a, b in zip(_parts(one), _parts(other), strict=True))
 
 
-def _json(given: object) -> Any:
-    return given if isinstance(given, dict) else f"{given}"
+def _parts(conflict: Conflict) -> list[Json]:
+    return [encode_copy(conflict.base), conflict.local, encode_copy(conflict.remote)]

@@ -51,9 +51,10 @@ class Scenario:
     as in `"todo.slug"`, that the remote sets as it likes. `holds` is asked about the records of each table when all
     agree, and says what is wrong with them, or None.
 
-    There are `devices` with one user each, and `records` ids in each table, every other one of which belongs to one
-    device alone; users delete and revive records if `deletes`. `batch` bounds the changes of one push (to our own
-    remote), `page` the records of one page. A run has `steps` steps. Raises `ConfigurationError` for what is no world.
+    There are `devices` with one user each, whose store so many `contexts` share, and `records` ids in each table,
+    every other one of which belongs to one device alone; users delete and revive records if `deletes`. `batch` bounds
+    the changes of one push (to our own remote), `page` the records of one page. A run has `steps` steps. Raises
+    `ConfigurationError` for what is no world.
     """
 
     name: str = "scenario"
@@ -68,6 +69,7 @@ class Scenario:
     computed: Sequence[str] = ()
     holds: Holds | None = None
     devices: int = 2
+    contexts: int = 1
     records: int = 3
     deletes: bool = True
     batch: int = 2
@@ -75,11 +77,13 @@ class Scenario:
     steps: int = 120
 
     def __attrs_post_init__(self) -> None:
-        for name in ("devices", "records", "batch", "page", "steps"):
+        for name in ("devices", "contexts", "records", "batch", "page", "steps"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)!r}, and must be 1 at least")
         if not self.schemas:
             raise ConfigurationError("a scenario needs a table: tables=[todos]")
+        if self.contexts > 3:
+            raise ConfigurationError(f"contexts is {self.contexts}, and may be 3 at most")
         if self.make_remote is not None and (self.before_write is not None or self.foreign_keys):
             raise ConfigurationError(
                 "before_write and foreign_keys are options of the simulation's own remote: give them to make_remote's"

@@ -45,10 +45,10 @@ class Failure:
             )
         edits = sum(entry is not None for entry in smaller.workload)
         title = f"{self.scenario.name}, seed {self.seed}, in {len(smaller.schedule)} steps and {edits} edits:"
-        return "\n".join([title, *_told(self.scenario, smaller)])
+        return "\n".join([title, *_told(self.scenario, smaller, self.seed)])
 
     def _kind(self, tapes: Tapes) -> str | None:
-        return next(iter(OwnWorld(self.scenario, tapes, checking=True).live()), None)
+        return next(iter(OwnWorld(self.scenario, tapes, checking=_checks(self.seed)).live()), None)
 
 
 @attrs.frozen
@@ -95,9 +95,7 @@ def simulate(scenario: Scenario, runs: int = 200, *, start: int = 0, failures: i
     found: list[Failure] = []
     done = edits = conflicts = mishaps = kills = 0
     for seed in range(start, start + runs):
-        world = OwnWorld(
-            scenario, tapes_of(scenario.name, seed, scenario.steps), checking=seed % CHECK_EVERY == 0
-        )
+        world = OwnWorld(scenario, tapes_of(scenario.name, seed, scenario.steps), checking=_checks(seed))
         problems = world.live()
         done, edits, conflicts = done + 1, edits + world.edit, conflicts + world.conflicts
         mishaps, kills = mishaps + world.mishaps, kills + world.kills
@@ -111,10 +109,14 @@ def simulate(scenario: Scenario, runs: int = 200, *, start: int = 0, failures: i
 
 def replay(scenario: Scenario, seed: int) -> str:
     """The whole story of one run, in lines."""
-    return "\n".join(_told(scenario, tapes_of(scenario.name, seed, scenario.steps)))
+    return "\n".join(_told(scenario, tapes_of(scenario.name, seed, scenario.steps), seed))
 
 
-def _told(scenario: Scenario, tapes: Tapes) -> Iterable[str]:
+def _checks(seed: int) -> bool:
+    return seed % CHECK_EVERY == 0
+
+
+def _told(scenario: Scenario, tapes: Tapes, seed: int) -> Iterable[str]:
     story: list[str] = []
-    _ = OwnWorld(scenario, tapes, story=story, checking=True).live()
+    _ = OwnWorld(scenario, tapes, story=story, checking=_checks(seed)).live()
     return story

@@ -56,6 +56,7 @@ class World:
         self.now, self.faults, self.edit, self.rounds = 1000.0, False, 0, 0
         self.quiet, self.retries, self.rounds_allowed = Endless(), False, ROUNDS
         self.mishaps = self.kills = self.conflicts = 0
+        self.hears_second = False
         self.tables = self.declared()
         self.fits: Mapping[str, Fits] = dict.fromkeys(self.tables, _fits)
         self.keys = (SELF if profile.references == "self" else KEYS)[: profile.records]

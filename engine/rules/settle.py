@@ -22,11 +22,13 @@ def applied(head: Head, entry: Entry, version: str | None, copy: Record | Tombst
     """The operation is in effect: it goes, and what the remote now holds becomes the base.
 
     `copy` is the remote's as it is now, so it outdates any news that waited. A remote that only remembers tells
-    the version alone: news of another version is then newer, and waits to be settled. Edits made meanwhile are
-    rebased onto the copy.
+    the version alone: news of that version is then the copy, and news of another one is newer, and waits to be settled.
+    Edits made meanwhile are rebased onto the copy.
     """
-    stands = copy if copy is not None else _as_sent(head, entry, version)
     news = head.remote
+    if copy is None and news is not None and version is not None and version_of(news) == version:
+        copy = news  # it was pulled meanwhile: the remote may have made something else of what was sent
+    stands = copy if copy is not None else _as_sent(head, entry, version)
     head.entries.remove(entry)
     head.base, head.remote = stands, None
     rebased = content_of(stands)

@@ -61,6 +61,16 @@ def test_a_copy_becomes_the_base_and_outdates_waiting_news(kind: str) -> None:
     assert (copy, None, []) == (head.base, head.remote, head.entries)
 
 
+@pytest.mark.parametrize("kind", ["insert", "update"])
+def test_news_of_the_version_that_is_told_is_the_copy(kind: str) -> None:
+    """A remote that amends what it is sent, and then only remembers it: what was pulled meanwhile is what is there."""
+    head, entry = sent(kind)
+    head.remote = {"id": "A", "a": "as the remote made it", "b": 0, "version": "v2"}
+    amended = dict(head.remote)
+    settle.applied(head, entry, "v2", None)
+    assert (amended, None, []) == (head.base, head.remote, head.entries)
+
+
 @pytest.mark.parametrize(
     ("kind", "base"),
     [
