@@ -231,12 +231,11 @@ class Acknowledgements:
         true(None not in versions.values(), f"the inserts should be Applied, and are {first!a:.300}")
         new = bench.change("insert", bench.id("new"), {"number": -1})
         for sent in (changes, changes[::-1], changes[1::2], [new, *changes[: size - 1]]):
-            for change, outcome in zip(sent, push_all(bench, one, list(map(again, sent))), strict=True):
+            outcomes = push_all(bench, one, list(map(again, sent)))
+            for place, (change, outcome) in enumerate(zip(sent, outcomes, strict=True)):
                 held = other.get(THING.name, change.record_id)
                 version = versions.setdefault(change.id, version_of(held))
-                _known(
-                    outcome, version, held, f"insert of number {(change.record or {})['number']}, sent again"
-                )
+                _known(outcome, version, held, f"{place} of the push, sent again")
         check_content(
             {"id": new.record_id, "number": -1}, other.get(THING.name, new.record_id), "the new one"
         )

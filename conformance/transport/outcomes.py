@@ -205,6 +205,24 @@ class Outcomes:
             "the record after both updates",
         )
 
+    @rule("TRANSPORT-104", "`fields` names what changed")
+    def test_an_update_that_names_nothing_changes_nothing(self, bench: TransportBench) -> None:
+        """An update that names no field is `Applied` where its expectation holds, and leaves every field as it is.
+
+        Why: an application that saves what it has not changed gets an error, or takes back what others wrote.
+        Look at: an empty body that the remote refuses; no fields taken for all of them.
+        """
+        one, other = bench.pair()
+        id = bench.id()
+        first = bench.insert(one, id, text="a", number=1)
+        second = bench.update(other, id, first, text="b", number=1)
+        for expected in (Version(second), Anything()):
+            change = bench.change("update", id, {"text": "of then", "number": 0}, expected, fields=[])
+            _ = bench.applied(one, change)
+            check_content({"id": id, "text": "b", "number": 1}, other.get(THING.name, id), "get() after it")
+        stale = bench.change("update", id, {"text": "a", "number": 1}, Version(first), fields=[])
+        conflicted(bench.send(one, stale), other.get(THING.name, id), "one that expects an older version")
+
     @rule("TRANSPORT-10", "one of `fields` that is not in `record` was removed")
     def test_a_named_field_that_the_record_has_not_is_removed(self, bench: TransportBench) -> None:
         """An update that names a field which its record does not hold removes it, or makes it null; so does a null.

@@ -4,8 +4,8 @@ The remote behind it has stable ids, a version that changes with content, tombst
 per operation id within the declared window, and `pull(cursor)` returns a superset of everything committed since.
 
 Records travel as they are: any id, any JSON value by its type, fields that no schema names too. At the top of a
-record null and absent are one, since a remote may have columns. What is given is not changed, what is returned is
-the caller's.
+record null and absent are one, since a remote may have columns. A `version` is text; `created_at` and `updated_at`,
+where there are such, are canonical datetime text. What is given is not changed, what is returned is the caller's.
 
 `push` never raises for the wire: what happened is one outcome per change, in order. `open`, `pull` and `get`
 raise `NotReachable`, `RemoteUnavailable`, `Unauthorized`, `RequestRefused` or `ProtocolError`, and `pull` also
