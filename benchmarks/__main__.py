@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from benchmarks import http, local, memory, service, sync
+from benchmarks import encrypted, http, local, memory, service, sync
 from benchmarks.measure import Result
 
 LINEAR = 1.3
@@ -15,7 +15,7 @@ LINEAR = 1.3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="how many records or pending operations")
-    parser.add_argument("--only", default="", help="local, sync, http, service or memory")
+    parser.add_argument("--only", default="", help="local, encrypted, sync, http, service or memory")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     by_name: dict[str, list[Result]] = {}
@@ -40,6 +40,8 @@ def _results(sizes: list[int], only: str) -> Iterator[Result]:
                 yield local.bulk_writes(size, declared=declared)
         for size in sizes:
             yield from local.queries(size)
+    if only in ("", "encrypted"):
+        yield from encrypted.results(sizes)
     if only in ("", "sync"):
         for declared in (True, False):
             for size in sizes:

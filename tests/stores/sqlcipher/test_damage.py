@@ -80,28 +80,28 @@ def test_a_changed_byte_in_any_page_is_told_or_harmless(path: Path) -> None:
     with opened(path) as store:
         right = [read(store) for read in reads()]
     told = 0
-    _ = path.write_bytes(content)
     for _ in range(ROUNDS):
         for start in range(0, len(content), PAGE):
-            offset = start + chance.randrange(PAGE)
+            if start % (3 * PAGE) and not SOAK:
+                continue
+            _ = path.write_bytes(content)
+            flipped(path, start + chance.randrange(PAGE), 1 << chance.randrange(8))
+            damaged = path.read_bytes()
+            if start == 0:
+                with pytest.raises(WrongKey), opened(path):
+                    pass
+                assert damaged == path.read_bytes()
+                continue
             for read, expected in zip(reads(), right, strict=True):
-                flipped(path, offset, 1 << chance.randrange(8))
-                before = path.read_bytes()
                 try:
                     with opened(path) as store:
-                        assert expected == read(store), offset
+                        assert expected == read(store), start
                 except StoreCorrupt:
                     told += 1
-                except WrongKey:
-                    told += 1
-                    assert start == 0
-                    assert before == path.read_bytes()
-                _ = path.write_bytes(content)
-            flipped(path, offset)
-            with pytest.raises(WrongKey if start == 0 else StoreCorrupt), opened(path) as store:
+            _ = path.write_bytes(damaged)
+            with pytest.raises(StoreCorrupt), opened(path) as store:
                 store.verify()
-            _ = path.write_bytes(content)
-    assert told > len(content) // PAGE
+    assert told > len(content) // PAGE // 3
 
 
 @pytest.mark.parametrize("length", [3_000, 4_100, 8_050, 12_500, 30_000])

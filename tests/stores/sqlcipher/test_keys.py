@@ -241,16 +241,15 @@ def test_no_object_shows_the_key(tmp_path: Path, secret: Callable[[], Any]) -> N
 
 def test_nothing_is_logged_or_printed(
     tmp_path: Path,
-    secret: Callable[[], Any],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Neither our log nor SQLCipher's own, which it writes to the standard error stream, tells of a key or a record."""
     caplog.set_level(logging.DEBUG)
-    for step in steps(tmp_path, secret):
+    for step in steps(tmp_path, lambda: RAW):
         with pytest.raises((TidesyncError, TypeError)):
             step()
-    made(tmp_path / "x.db", secret())
+    made(tmp_path / "x.db", lambda: SECRET)
     out, err = capfd.readouterr()
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

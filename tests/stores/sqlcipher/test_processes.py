@@ -17,11 +17,11 @@ from tidesync.stores.sqlcipher import SQLCipherStore
 def test_processes_and_threads_share_a_new_file(tmp_path: Path, key: str) -> None:
     """Processes and threads make, open, read and write one file at once and lose no write, with any kind of key."""
     path = tmp_path / "x.db"
-    processes = [start("add", path, 20, key) for _ in range(3)]
+    processes = [start("add", path, 10, key) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        _ = list(pool.map(worker.add, [str(path)] * 3, ["20"] * 3, [key] * 3))
+        _ = list(pool.map(worker.add, [str(path)] * 3, ["10"] * 3, [key] * 3))
     finish(*processes)
-    assert [{"id": "sum", "number": 120}] == rows_of(path, worker.KEYS.get(key, key))
+    assert [{"id": "sum", "number": 60}] == rows_of(path, worker.KEYS.get(key, key))
 
 
 @pytest.mark.parametrize("key", [worker.KEYS["first"], PASSPHRASE], ids=["raw", "passphrase"])
