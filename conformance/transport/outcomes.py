@@ -240,6 +240,10 @@ class Outcomes:
         check_content({"id": id, "number": 1}, other.get(THING.name, id), "the record after the update")
         _ = bench.update(one, id, version, number=1, text="c")
         check_content({"id": id, "number": 1, "text": "c"}, other.get(THING.name, id), "set again")
+        last = bench.id("last")
+        held = Version(bench.insert(one, last, extra="a"))
+        _ = bench.applied(one, bench.change("update", last, {}, held, fields=["extra"]))
+        check_content({"id": last}, other.get(THING.name, last), "the last field of a record was removed")
 
     @rule("TRANSPORT-11", "a delete of what is gone is `Applied`")
     def test_a_delete_of_what_is_gone_is_applied(self, bench: TransportBench) -> None:
