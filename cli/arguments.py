@@ -107,6 +107,7 @@ def add_status(commands: Commands) -> None:
     )
     status.add_argument("file", type=Path, metavar="FILE", help="the file of a SQLite store")
     status.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+    _add_key_file(status)
     status.set_defaults(run=_run_status)
 
 
@@ -146,6 +147,7 @@ def add_serve(commands: Commands) -> None:
         "--table", action="append", default=[], metavar="NAME", help="a table of any fields; may be repeated"
     )
     serve.add_argument("--db", type=Path, metavar="FILE", help="the SQLite file; made if it is not there")
+    _add_key_file(serve)
     serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
     serve.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: 8080)")
     serve.add_argument("--token-file", type=Path, metavar="FILE", help="the tokens of those who are let in")
@@ -214,6 +216,17 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", default=absent, help="print one JSON object, for scripts"
     )
+    _add_key_file(parser, default=absent)
+
+
+def _add_key_file(parser: argparse.ArgumentParser, default: Any = None) -> None:
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        default=default,
+        metavar="FILE",
+        help="the key of an encrypted store: its passphrase, or hex: and the 64 digits of a raw key",
+    )
 
 
 def _command(commands: Commands, name: str, brief: str, said: str, end: str) -> argparse.ArgumentParser:
@@ -237,6 +250,7 @@ def _run_serve(given: argparse.Namespace) -> int:
         given.target,
         given.table,
         db=given.db,
+        key_file=given.key_file,
         host=given.host,
         port=given.port,
         token_file=given.token_file,
@@ -252,7 +266,7 @@ def _run_serve(given: argparse.Namespace) -> int:
 def _run_status(given: argparse.Namespace) -> int:
     from tidesync.cli.status import status
 
-    return status(given.file, as_json=given.json)
+    return status(given.file, key_file=given.key_file, as_json=given.json)
 
 
 def _run_queue(given: argparse.Namespace) -> int:
@@ -260,6 +274,7 @@ def _run_queue(given: argparse.Namespace) -> int:
 
     told = vars(given)
     file, as_json, ids = given.file, told.get("json", False), told.get("ids", [])
+    key_file: Path | None = told.get("key_file")
     choice = queue.Choice(
         tables=told.get("table", ()),
         states=told.get("state", ()),
@@ -270,15 +285,17 @@ def _run_queue(given: argparse.Namespace) -> int:
         given.usage("name at least one ID, or give --all")
     match given.action:
         case "show":
-            return queue.show(file, choice, content=given.content, as_json=as_json)
+            return queue.show(file, choice, key_file=key_file, content=given.content, as_json=as_json)
         case "retry":
-            return queue.retry_queue(file, choice, as_json=as_json)
+            return queue.retry_queue(file, choice, key_file=key_file, as_json=as_json)
         case "discard":
             if as_json and not given.yes:
                 given.usage("with --json nothing is asked: give --yes")
-            return queue.discard_queue(file, choice, force=given.force, yes=given.yes, as_json=as_json)
+            return queue.discard_queue(
+                file, choice, key_file=key_file, force=given.force, yes=given.yes, as_json=as_json
+            )
         case _:
-            return queue.list_queue(file, choice, as_json=as_json)
+            return queue.list_queue(file, choice, key_file=key_file, as_json=as_json)
 
 
 def _run_conformance(given: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from tidesync.cli.status import holder, opened
 from tidesync.errors import UsageError
 from tidesync.overview import Detail, Overview, Queued, detail, discard, overview, retry
 from tidesync.records import encode_copy
-from tidesync.stores.sqlite import SQLiteStore
+from tidesync.stores.file_store import FileStore
 
 SHOWN: Final = 20
 """Operations that are named in a sentence."""
@@ -78,9 +78,9 @@ def _names(operation: Queued) -> tuple[str, ...]:
 # ---- looking
 
 
-def list_queue(file: Path, choice: Choice, *, as_json: bool) -> int:
+def list_queue(file: Path, choice: Choice, *, key_file: Path | None, as_json: bool) -> int:
     """Print the queue in order, without contents; 0."""
-    with opened(file, "ro") as store:
+    with opened(file, "ro", key_file) as store:
         operations = choice.among(_look(store))
     if as_json:
         _print_json(file, operations=[_document(each) for each in operations])
@@ -91,9 +91,9 @@ def list_queue(file: Path, choice: Choice, *, as_json: bool) -> int:
     return 0
 
 
-def show(file: Path, choice: Choice, *, content: bool, as_json: bool) -> int:
+def show(file: Path, choice: Choice, *, key_file: Path | None, content: bool, as_json: bool) -> int:
     """Print all that is kept of the named operations; contents where they are asked for. 1 if one is missing."""
-    with opened(file, "ro") as store, store.transaction(write=False) as transaction:
+    with opened(file, "ro", key_file) as store, store.transaction(write=False) as transaction:
         found, missing = choice.named(choice.among(overview(transaction, time.time())), first=False)
         details = [(each, detail(transaction, each)) for each in found]
     if as_json:
@@ -103,7 +103,7 @@ def show(file: Path, choice: Choice, *, content: bool, as_json: bool) -> int:
     return _tell_missing(missing)
 
 
-def _look(store: SQLiteStore) -> Overview:
+def _look(store: FileStore) -> Overview:
     with store.transaction(write=False) as transaction:
         return overview(transaction, time.time())
 
@@ -156,9 +156,9 @@ def _shown(each: Queued, kept: Detail, *, content: bool) -> Generator[str]:
 # ---- doing
 
 
-def retry_queue(file: Path, choice: Choice, *, as_json: bool) -> int:
+def retry_queue(file: Path, choice: Choice, *, key_file: Path | None, as_json: bool) -> int:
     """Send refused operations again with the next push of the application; 1 if there is none, or one is left."""
-    with opened(file, "rw") as store:
+    with opened(file, "rw", key_file) as store:
         operations = choice.among(_look(store))
         if choice.everything:
             chosen, missing = [each for each in operations if each.standing == "failed"], list[str]()
@@ -168,9 +168,11 @@ def retry_queue(file: Path, choice: Choice, *, as_json: bool) -> int:
     return _report(file, chosen, left, missing, "The next push sends again", as_json=as_json)
 
 
-def discard_queue(file: Path, choice: Choice, *, force: bool, yes: bool, as_json: bool) -> int:
+def discard_queue(
+    file: Path, choice: Choice, *, key_file: Path | None, force: bool, yes: bool, as_json: bool
+) -> int:
     """Drop what is queued on the records of these operations, after asking; 1 if there is none, or one is left."""
-    with opened(file, "rw") as store:
+    with opened(file, "rw", key_file) as store:
         found = _look(store)
         operations = choice.among(found)
         if choice.everything:

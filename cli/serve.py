@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
+from tidesync.cli.keys import file_store
 from tidesync.errors import ConfigurationError
 from tidesync.objects import Table
 from tidesync.schema import TableSchema
-from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.service import App, Authorize, Principal, bearer, create_app
 from tidesync.transports.service.log import access_log
 from tidesync.transports.service.server import run
@@ -33,6 +33,7 @@ def serve(  # noqa: PLR0913  # each is an option of the command
     names: Sequence[str],
     *,
     db: Path | None,
+    key_file: Path | None,
     host: str,
     port: int,
     token_file: Path | None,
@@ -46,10 +47,10 @@ def serve(  # noqa: PLR0913  # each is an option of the command
     """Serve until SIGTERM or SIGINT, and finish what was accepted; 0. Raises `TidesyncError` where it cannot."""
     found = _found(target, names)
     if isinstance(found, App):
-        if db is not None or token_file is not None or cors or keep is not None:
+        if db is not None or key_file is not None or token_file is not None or cors or keep is not None:
             raise ConfigurationError(
-                f"{target} is an application, with a store and rules of its own: --db, --token-file, --cors and"
-                " --keep are for tables"
+                f"{target} is an application, with a store and rules of its own: --db, --key-file, --token-file,"
+                " --cors and --keep are for tables"
             )
         app = found
     else:
@@ -59,7 +60,7 @@ def serve(  # noqa: PLR0913  # each is an option of the command
             raise ConfigurationError(f"--keep is a number of days above 0, not {keep:g}")
         authorize = _authorize(token_file, os.environ)
         app = create_app(
-            SQLiteStore(db, read_timeout=READING),
+            file_store(db, key_file, read_timeout=READING),
             found,
             authorize=authorize,
             cors=cors or None,

@@ -21,19 +21,20 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from tidesync.cli.columns import Cell, columns, exact, moment, plain, size
+from tidesync.cli.keys import file_store
 from tidesync.errors import StoreCorrupt, UnknownTable
 from tidesync.overview import Overview, Standing, overview
 from tidesync.rows import META, REMOTE
-from tidesync.stores.sqlite import Mode, SQLiteStore
+from tidesync.stores.file_store import FileStore, Mode
 
 STANDINGS: Final[tuple[Standing, ...]] = get_args(Standing)
 ASIDE: Final = 20
 """Records in quarantine that are listed; `--json` lists all."""
 
 
-def status(file: Path, *, as_json: bool) -> int:
+def status(file: Path, *, key_file: Path | None, as_json: bool) -> int:
     """Print what one committed state of the store holds; 0."""
-    with opened(file, "ro") as store:
+    with opened(file, "ro", key_file) as store:
         with store.transaction(write=False) as transaction:
             found = overview(transaction, time.time())
         log = Path(f"{file}-wal")
@@ -49,9 +50,9 @@ def status(file: Path, *, as_json: bool) -> int:
 
 
 @contextmanager
-def opened(file: Path, mode: Mode) -> Generator[SQLiteStore]:
+def opened(file: Path, mode: Mode, key_file: Path | None) -> Generator[FileStore]:
     """The store in a file that is there, with the tables that it has."""
-    store = SQLiteStore(file, mode=mode)
+    store = file_store(file, key_file, mode=mode)
     store.open([])
     try:
         _check_kind(file, store)
@@ -63,7 +64,7 @@ def opened(file: Path, mode: Mode) -> Generator[SQLiteStore]:
 _WANTED: Final = "name the file that a SyncContext works on"
 
 
-def _check_kind(file: Path, store: SQLiteStore) -> None:
+def _check_kind(file: Path, store: FileStore) -> None:
     try:
         with store.transaction(write=False) as transaction:
             remote = transaction.get(META, [REMOTE]) != [None]
