@@ -38,7 +38,7 @@ IDS: Final = tuple(
     for id in (
         *strategies.IDS, "a/../b", "..", ".", "a%2Fb", "%2e", "a?b", "a#b", "a&b=c", "a+b", "a:b", "a;b", "a,b",
         "a.json", "a\\b", "(a)", "$a", "a|b", "a*", "~a", "x" * 254 + "y", "\U0001f3a3" * 60, "\u00e9" * 255, "true",
-        "0", "-1", "1e3",
+        "0", "-1", "1e3", "' or 'a' eq 'a", "x' OR '1'='1", "{id}", "a\"b",
     )
     if _can_be(id)
 )  # fmt: skip

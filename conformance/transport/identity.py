@@ -97,7 +97,7 @@ class Identity:
         """`get` of an id that was never there is None, and no error.
 
         Why: the engine asks for what the remote may not have, and goes on.
-        Look at: a 404 that is raised; a tombstone for what never lived.
+        Look at: a 404 that is raised; a tombstone for what never lived; ids that become part of a filter as they are.
         """
         one, other = bench.pair()
         id = bench.id()
@@ -105,6 +105,10 @@ class Identity:
             equal(None, one.get(THING.name, id), "get() in an empty table")
             _ = bench.insert(other, f"{id}-and-more", text="a")
             equal(None, one.get(THING.name, id), "get() of the beginning of an id")
+            for wild in bench.domain.legal_ids(
+                ["%", "*", f"{id}%", f"{id}*", "' or 'a' eq 'a", "x' OR '1'='1"]
+            ):
+                equal(None, one.get(THING.name, wild), f"get() of {wild!a}, which nobody inserted")
 
     @rule("TRANSPORT-103", "where there are such, are canonical datetime text")
     def test_system_fields_are_canonical(self, bench: TransportBench) -> None:
