@@ -55,7 +55,7 @@ bench: install ## run the benchmarks
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 soak: install ## search for long: histories of five edits, all scenarios over all protocols, attacks, simulated lives
-	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py tests/peers
+	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py tests/peers tests/stores/sqlcipher
 	@$(PYTHON) -m tests.attacks.service.soak
 	@$(PYTHON) -m tidesync.conformance.simulation soak $(ARGS)
 

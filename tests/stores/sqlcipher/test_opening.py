@@ -1,6 +1,8 @@
 """Files that cannot be opened with a key are told, and left byte for byte as they are."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -221,3 +223,34 @@ def test_a_text_with_a_nul_is_compared_whole(tmp_path: Path) -> None:
     with opened(tmp_path / "x.db") as store, store.transaction(write=False) as transaction:
         for query, expected in queries.items():
             assert expected == [row["id"] for row in transaction.select(query)], query
+
+
+def test_a_missing_extra_is_named() -> None:
+    """Without sqlcipher3, whoever asks for the store is told what to install; the others work."""
+    program = (
+        "import sys; sys.modules['sqlcipher3'] = None\n"
+        "import tidesync.stores\n"
+        "from tidesync.errors import MissingExtra\n"
+        "for name in ('SQLCipherStore', 'encrypt_file', 'decrypt_file'):\n"
+        "    try:\n"
+        "        getattr(tidesync.stores, name)\n"
+        "    except MissingExtra as error:\n"
+        "        print(error)\n"
+        "print(tidesync.stores.SQLiteStore.__name__)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    missing = "sqlcipher3 is not installed: pip install 'tidesync[sqlcipher]'"
+    assert [missing] * 3 + ["SQLiteStore"] == told.stdout.splitlines()
+
+
+def test_each_store_loads_its_own_driver() -> None:
+    """`tidesync.stores` loads no driver, the plain store not sqlcipher3, and the encrypted one not apsw."""
+    program = (
+        "import sys, tidesync.stores\n"
+        "drivers = {'apsw', 'sqlcipher3'}\n"
+        "print(*drivers & set(sys.modules))\n"
+        "tidesync.stores.SQLCipherStore, tidesync.stores.encrypt_file\n"
+        "print(*drivers & set(sys.modules))\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ["", "sqlcipher3"] == told.stdout.splitlines()

@@ -16,6 +16,12 @@ from tidesync.stores.sqlcipher import SQLCipherStore
 from tidesync.stores.sqlite import SQLiteStore
 
 
+def tell(what: object) -> None:
+    """A line for whoever started this process."""
+    _ = sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
 def _opened(path: str, key: KeySource) -> SQLCipherStore:
     store = SQLCipherStore(path, key=key, busy_timeout=60.0)
     store.open([TABLE])
@@ -41,14 +47,14 @@ def rekey(path: str, now: str) -> None:
     """Change the key for ever, telling each when it is done."""
     names = [now, *(name for name in KEYS if name != now)]
     store = _opened(path, KEYS[names[0]])
-    print(names[0], flush=True)
+    tell(names[0])
     while True:
         names.reverse()
         try:
             store.rekey(KEYS[names[0]])
         except StoreBusy:
             names.reverse()
-        print(names[0], flush=True)
+        tell(names[0])
 
 
 def log(path: str) -> None:
@@ -70,7 +76,7 @@ def log(path: str) -> None:
             store = None
             keys.reverse()
         else:
-            print(number, flush=True)
+            tell(number)
             number += 1
             time.sleep(0.003)  # SQLite has no queue: a process that always writes starves others
 
@@ -78,7 +84,7 @@ def log(path: str) -> None:
 def convert(path: str, now: str) -> None:
     """Encrypt and decrypt a file in place for ever, telling which it is when that is done."""
     while True:
-        print(now, flush=True)
+        tell(now)
         if now == "plain":
             encrypt_file(path, path, KEYS["first"])
             now = "encrypted"
@@ -96,12 +102,12 @@ def write(path: str, kind: str, needle: str) -> None:
         {"id": f"{needle} {n:05}", "text": f"{needle}{n}" * 40, f"{needle} field": [needle]}
         for n in range(8_000)
     ]
-    print("began", flush=True)
+    tell("began")
     for turn in range(sys.maxsize):
         with store.transaction(write=True) as transaction:
             transaction.put(TABLE.name, rows)  # more than the cache holds
         with store.transaction(write=False) as transaction:
-            print(sum(1 for _ in transaction.select(_SORTED)), flush=True)
+            tell(sum(1 for _ in transaction.select(_SORTED)))
         try:
             with store.transaction(write=True) as transaction:
                 transaction.delete_where(Query(TABLE.name))
