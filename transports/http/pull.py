@@ -144,7 +144,7 @@ class Reader:
         return self._page(request, rows, cursor=after.to_json(), more=more, exact=True)
 
     def _by_ids(self, request: PullRequest) -> Page:
-        ids = request.ids or ()
+        ids = tuple(dict.fromkeys(request.ids or ()))
         done = request.cursor.get("ids") if isinstance(request.cursor, dict) else 0
         if type(done) is not int:
             raise ResyncRequired("this cursor was not made by the HTTP transport: pull(resync=True)")

@@ -115,7 +115,7 @@ class _Sending:
         if self.wire.whole_updates and version is None:
             return self.overwrite()
         body = self.body()
-        if not body:
+        if not body and not (self.wire.whole_updates and self.change.fields):
             return self.unchanged(version)
         reply = self.call.write(self.wire.update(self.form, self.change, body, version))
         return self.updated(reply, version)

@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from tidesync.errors import ConfigurationError, InvalidId, InvalidRecord
-from tidesync.records import Json, Record, Tombstone, check_record, same
+from tidesync.records import INT_MAX, INT_MIN, Json, Record, Tombstone, check_record, same
 from tidesync.schema import TableSchema
 from tidesync.values import ColumnType
 
@@ -98,15 +98,23 @@ def shifted(wire: str, seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+_BEYOND: Final = 10**308
+"""From here on an integer may be no float at all."""
+
+
 def _whole(value: Json) -> Json:
     """A float without fraction as the integer that was meant."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < SAFE_INT else value
 
 
 def _real(value: Json) -> Json:
-    """An integer in a FLOAT column as the float that was meant, where it is that float exactly."""
-    if type(value) is int and abs(value) <= SAFE_INT:
-        return float(value)
+    """An integer in a FLOAT column as the float that was meant: it is that float exactly, or no integer can hold it.
+
+    A server on JavaScript writes a large float without a fraction, in digits that are not all its own.
+    """
+    if type(value) is int and abs(value) < _BEYOND:
+        real = float(value)
+        return real if int(real) == value or not INT_MIN <= value <= INT_MAX else value
     return value
 
 

@@ -175,3 +175,21 @@ def _read(fields: dict[str, Json]) -> Record:
     _, copy = FORM2.read({"id": "a", **fields})
     assert isinstance(copy, dict)
     return copy
+
+
+@pytest.mark.parametrize(
+    ("wire", "local"),
+    [
+        (3, 3.0),
+        (2**53 + 1, 2**53 + 1),
+        (2**62, 2.0**62),
+        (2**63, 2.0**63),
+        (123456789012345680000, 1.2345678901234568e20),
+    ],
+)
+def test_a_large_float_comes_without_a_fraction(wire: int, local: Json) -> None:
+    """An integer in a FLOAT column is the float that it is exactly, or the nearest where it fits no 64 bits."""
+    body = from_json(to_json({"id": "a", "priority": 0, "version": "AAA="}), FORM2)
+    _, copy = FORM2.read({**body, "priority": wire})
+    assert isinstance(copy, dict)
+    assert same(local, copy["priority"])

@@ -233,3 +233,15 @@ def test_an_order_by_something_else_reads_to_the_end(server: FakeServer3, way: H
     ranks = [record["priority"] for page in found for record in page.records]
     assert (15, sorted(ranks, reverse=True)) == (len(ranks), ranks)
     assert 20 == way.pull(PullRequest(query=query, incremental=False, deleted=False, total=True)).total
+
+
+def test_removing_the_last_field_is_sent() -> None:
+    """An update that leaves no field replaces the record all the same: 3.0 takes whole records."""
+    server = FakeServer3()
+    http = transport(server, protocol="3.0")
+    assert isinstance(push_one(http, insert("a", text="x")), Applied)
+    removed = change("update", "a", {"id": "a"}, ("text",), Anything())
+    assert isinstance(push_one(http, removed), Applied)
+    found = http.get("todoitem", "a")
+    assert alive(found)
+    assert found.get("text") is None
