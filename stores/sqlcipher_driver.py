@@ -166,16 +166,16 @@ class CipherDriver:
             raise self._unreadable(path, busy_timeout)
 
     def _readable(self, opening: Opening, busy_timeout: float) -> bool:
-        """Whether the first page can be read; raises `StoreError` if it is not one of ours."""
-        connection = self.connect(opening, busy_timeout)
+        """False if the first page is not what the key makes of it; raises `StoreError` if it is not one of ours."""
         try:
-            application, version, _ = marks(connection)
+            connection = self.connect(opening, busy_timeout)
+            try:
+                application, version, _ = marks(connection)
+            finally:
+                connection.close(True)
         except self.error as error:
-            if self.failure(error) is not Failure.NOT_A_DATABASE:
-                raise
-            return False
-        finally:
-            connection.close(True)
+            # Anything else is told, or waited for, when the file is opened to be used: others may come and go now.
+            return self.failure(error) is not Failure.NOT_A_DATABASE
         check_marks(opening.path, application, version)
         return True
 
