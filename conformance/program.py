@@ -158,13 +158,13 @@ class _Lines:
             suppress = self._imports.add("contextlib", "suppress")
             return f"with {suppress}({name}): {text}  # {_cut(str(event.error), _ANSWER)}"
         if event.answer is not None and event.answer is not _NOTHING and not event.opens and event.owner:
-            text = f"print({text})  # {_cut(source(_told(event.answer), self._imports), _ANSWER)}"
+            text = f"print({text})  # {_cut(_source(_told(event.answer), self._imports), _ANSWER)}"
         return text
 
     def _call(self, event: Event) -> str:
         if event.method == "make_store":
             return f"{event.named} = make_store()"
-        given = ", ".join(_cut(source(each, self._imports), LONGEST) for each in event.given)
+        given = ", ".join(_cut(_source(each, self._imports), LONGEST) for each in event.given)
         if event.opens:
             begin = f"{event.owner}.transaction(write={given})"
             if not self._nested:
@@ -184,6 +184,14 @@ class _Lines:
             event.ends and event.owner == name and (event.given[0] is not None or event.error)
             for event in self._events
         )
+
+
+def _source(value: object, imports: Imports) -> str:
+    """As `source`; three dots for what is nested so deeply that Python cannot write it."""
+    try:
+        return source(value, imports)
+    except RecursionError:
+        return "..."
 
 
 def _is_nested(events: Sequence[Event]) -> bool:

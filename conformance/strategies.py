@@ -54,7 +54,7 @@ from tidesync.values import ColumnType
 T = TypeVar("T")
 
 
-def _named(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+def named(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
     """The same strategy without its repr, which Hypothesis writes out: that of queries has 30,000 characters."""
 
     @st.composite
@@ -132,7 +132,7 @@ _SHALLOW: Final[st.SearchStrategy[Any]] = st.lists(_SCALARS, max_size=3) | st.di
 _DEEP: Final[st.SearchStrategy[Any]] = st.lists(_SHALLOW | _SCALARS, max_size=3) | st.dictionaries(
     _TEXTS, _SHALLOW | _SCALARS, max_size=3
 )
-_JSON: Final[st.SearchStrategy[Any]] = _named(_SCALARS | _SCALARS | _SHALLOW | _DEEP)
+_JSON: Final[st.SearchStrategy[Any]] = named(_SCALARS | _SCALARS | _SHALLOW | _DEEP)
 
 
 WIDE: Final = TableSchema(
@@ -197,7 +197,7 @@ def records(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.Searc
         lambda pair: {"id": pair[0], **pair[1]}
     )
     found: st.SearchStrategy[Record] = tidy | wild
-    return _named(found.map(domain.trimmed) if domain.is_narrow else found)
+    return named(found.map(domain.trimmed) if domain.is_narrow else found)
 
 
 def rows(
@@ -219,7 +219,7 @@ def conditions(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.Se
     """Conditions on the fields of a table: comparisons most of all, and whatever can be made of them and computed."""
     simple = _simple(table, domain)
     several = st.lists(simple, max_size=3).map(tuple)
-    return _named(
+    return named(
         simple | simple | st.builds(And, several) | st.builds(Or, several) | expressions(table, domain)
     )
 
@@ -230,7 +230,7 @@ def expressions(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.S
     inner: st.SearchStrategy[Expr] = field | constant | simple
     for _ in range(2):
         inner = field | _around(inner, constant)
-    return _named(inner)
+    return named(inner)
 
 
 def _around(inner: st.SearchStrategy[Expr], constant: st.SearchStrategy[Value]) -> st.SearchStrategy[Expr]:
@@ -296,7 +296,7 @@ def queries(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.Searc
     by: st.SearchStrategy[Expr] = _field(table) | _field(table) | expressions(table, domain)
     order = st.lists(st.builds(Order, by, st.booleans()), max_size=3).map(tuple)
     known = (*table.by_name, *SYSTEM_FIELDS, *NAMES, "id")
-    return _named(
+    return named(
         st.builds(
             Query,
             st.just(table.name),

@@ -134,7 +134,8 @@ class Values:
         Look at: columns that are NULL for both; a default for what is missing.
         """
         names = bench.domain.trimmed({"id": "", **dict.fromkeys((*THING.by_name, *FIELDS))}).keys() - {"id"}
-        contents: list[Record] = [{}, dict.fromkeys(names)]
+        everything: Record = dict.fromkeys(names)
+        contents: list[Record] = [{}, everything]
         contents += [{name: None} for name in sorted(names)]
         ids = bench.ids(len(contents))
         returned(bench, [{"id": id, **content} for id, content in zip(ids, contents, strict=True)])
