@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 from hypothesis import given
@@ -73,18 +73,21 @@ class StoreBench:
 
     def make_locked(self) -> Store:
         """A store on the same place with another key (of an encrypted store)."""
+        store = self.program.store(self._with_another_key())
+        self._made.append(store)
+        return store
+
+    def _with_another_key(self) -> Store:
         if self._make_locked is None:
             raise ConfigurationError(
                 "the store is declared encrypted: give the fixture make_locked_store (check_store: make_locked=), "
                 "which makes a store on the same place with another key"
             )
-        store = self.program.store(self._make_locked())
-        self._made.append(store)
-        return store
+        return self._make_locked()
 
-    def bare(self) -> Store:
-        """A store as `make_store` gives it, that nobody else knows: its calls are not written down, nor is it closed."""
-        return self._make()
+    def bare(self, *, locked: bool = False) -> Store:
+        """A store as it was made, with another key if `locked`: its calls are not written down, nor is it closed."""
+        return self._with_another_key() if locked else self._make()
 
     def open(self, *tables: TableSchema) -> Store:
         """An open store, with these tables or with `THING`."""

@@ -2,6 +2,403 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import pickle
+import re
+import stat
+import struct
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from tidesync.conformance.expect import RuleBroken, equal, raises, true
+from tidesync.conformance.rules import rule
+from tidesync.conformance.store.bench import StoreBench, held, put
+from tidesync.conformance.store.children import Fuse, Parent, Step, forked, spread, works
+from tidesync.conformance.store.tables import THING
+from tidesync.contracts.store import Store
+from tidesync.errors import InvalidRecord, StoreError
+from tidesync.query import Field, Order, Query
+from tidesync.records import Record
+from tidesync.schema import Column, TableSchema
+
+QUEUE: Final = TableSchema("__queue", (Column("key"), Column("content")), indexes=(("key",),))
+CURSOR: Final = TableSchema("__cursor", (Column("name"), Column("cursor")))
+TABLES: Final = (THING, QUEUE, CURSOR)
+"""A table of a user, and two like those in which the engine keeps its queue and its cursors."""
+CORE: Final = "4711-Nachtigall-0815"
+"""What is looked for: it looks the same in JSON, escaped or not."""
+NEEDLE: Final = f"Zaunkönig-{CORE}"
+"""Part of every text that is written, and of nothing else."""
+NUMBER: Final = 5_903_381_127_654_321
+"""In every record, too."""
+_IGNORED: Final = re.compile(r"\bat 0x[0-9a-fA-F]+")
+
 
 class Encryption:
     """Rules about what an encrypted store lets nobody read."""
+
+    @rule("STORE-65", "Another key is a `StoreError` and leaves the files as they are", shows="encrypted")
+    def test_another_key_is_refused(self, bench: StoreBench) -> None:
+        """With another key, open raises a StoreError; the files stay as they were, and open with the right key.
+
+        Why: a mistyped passphrase must neither show an empty store, nor spoil the one that is there.
+        Look at: whether open reads something before it writes anything; what it makes beside the file; whether the
+        key takes part at all.
+        """
+        records = _records(20)
+        put(bench.open(*TABLES), *records)
+        bench.close()
+        before = _files(bench)
+        for _ in range(2):
+            with raises(StoreError, what="open with another key"):
+                bench.make_locked().open(list(TABLES))
+            bench.close()
+            _unchanged(before, _files(bench), "with another key")
+            with works("after it was tried with another key"):
+                equal(
+                    records,
+                    held(bench.open(*TABLES)),
+                    "with the right key, after it was tried with another one",
+                )
+            bench.close()
+            before = _files(bench)
+
+    @rule(
+        "STORE-66",
+        "without the key, nothing that records hold can be read in any file",
+        requires=("encrypted",),
+    )
+    def test_nothing_can_be_read_in_files(self, bench: StoreBench) -> None:
+        """No value and no id of any table is in the store's files, as they are while it is open and after close.
+
+        They are looked for as UTF-8 and UTF-16, also where they are escaped as in JSON, in base64 and in hexadecimal digits.
+
+        Why: who finds the disk, or a backup of it, reads what the user wrote.
+        Look at: logs and journals beside the file; tables, indexes and ids that are kept in the clear; a file that was
+        made before the key was set.
+        """
+        store = bench.open(*TABLES)
+        for number in range(3):
+            _fill(store, 40 * number, 40)
+            _search(bench, "while the store is open")
+        with store.transaction(write=True) as transaction:
+            _ = transaction.delete_where(Query(THING.name, take=30))
+        _search(bench, "after records were deleted")
+        store.close()
+        _search(bench, "after close")
+        equal(90, len(held(bench.open(*TABLES))), "records that are there after all")
+
+    @rule(
+        "STORE-67",
+        "nothing that records hold can be read in any file at any moment",
+        requires=("encrypted", "fork"),
+    )
+    def test_nothing_can_be_read_while_a_process_works(self, bench: StoreBench) -> None:
+        """No value and no id is in any file that a process has open or made, in mid-transaction, and after SIGKILL.
+
+        Files that have no name any more are read, too, where the system shows them. The transaction is so large that
+        it does not fit into a cache.
+
+        Why: a transaction that does not fit into memory is written somewhere, and so is a large sort.
+        Look at: temporary files (SQLite: temp_store), the log of what is not committed, copies made for an upgrade.
+        """
+        many = bench.profile.many
+
+        def step(parent: Parent) -> None:
+            store = bench.open(*TABLES)
+            parent.tell("open")
+            _ = parent.hear()
+            _fill(store, 0, 50)
+            parent.tell("after a commit")
+            _ = parent.hear()
+            with store.transaction(write=True) as transaction:
+                transaction.put(THING.name, _records(many, first=50, size=5_000))
+                parent.tell("in a large transaction that is not committed")
+                _ = parent.hear()
+                rows = transaction.select(
+                    Query(THING.name, order=(Order(Field("tree")), Order(Field("any"))))
+                )
+                _ = next(rows)
+                parent.tell("in a large sort")
+                _ = parent.hear()
+
+        with forked(bench, step) as (child,):
+            equal("open", child.hear())
+            inherited = _open_files(child.pid)
+            for _ in range(3):
+                child.tell("go on")
+                when = child.hear()
+                _search(bench, when)
+                for name in _open_files(child.pid) - inherited:
+                    with suppress(OSError):
+                        _clear(
+                            Path(f"/proc/{child.pid}/fd/{name}").read_bytes(),
+                            "a file that the process has open",
+                            when,
+                        )
+            _ = child.killed()
+        _search(bench, "after a kill")
+        with forked(bench, _cut_short(bench, None)) as (child,):
+            calls = child.rest()[-1]
+        for call in spread(calls, 2 * bench.profile.kills):
+            with forked(bench, _cut_short(bench, call)) as (child,):
+                _ = child.last_words()
+            _search(bench, f"after a kill in a commit, after call {call} of {calls} to the outside")
+        with works("after a kill, with another key"), suppress(StoreError):
+            bench.make_locked().open(list(TABLES))
+            raise RuleBroken("after a kill, the store opens with another key")
+        bench.close()
+        with works("after a kill"):
+            there = held(bench.open(*TABLES))
+            equal(_records(50), there[:50], "what was committed before the kill")
+        bench.close()
+        _search(bench, "after a kill, another opening, and close")
+
+    @rule(
+        "STORE-68",
+        "What was changed in a file is a `StoreError`, never another record",
+        requires=("encrypted",),
+    )
+    def test_a_flipped_byte_is_no_other_record(self, bench: StoreBench) -> None:
+        """When a byte of a file is not what it was, the store tells so, or gives all records as they were.
+
+        Why: who cannot read a file can still change it; a disk that fails does so, too.
+        Look at: whether each page or message carries a code that is checked (an HMAC), also in the log; what is taken
+        for an empty store.
+        """
+        store = bench.open(*TABLES)
+        _fill(store, 0, 60)
+        expected = {table.name: held(store, Query(table.name)) for table in TABLES}
+        store.close()
+        before = _files(bench)
+        told = 0
+        for path, at in _places(before, 4 * bench.profile.kills):
+            changed = bytearray(before[path])
+            changed[at] ^= 0x55
+            _ = Path(path).write_bytes(changed)
+            how = f"byte {at} of {len(changed)} of {Path(path).name} is another"
+            try:
+                store = bench.open(*TABLES)
+                equal(expected, {table.name: held(store, Query(table.name)) for table in TABLES}, how)
+            except StoreError:
+                told += 1
+            except RuleBroken:
+                raise
+            except Exception as error:
+                raise RuleBroken(
+                    f"{how}: expected StoreError, and {type(error).__name__} was raised: {error}"
+                ) from error
+            finally:
+                bench.close()
+                _restore(bench, before)
+        true(told, "of all the bytes that were changed, none was noticed")
+        equal(expected[THING.name], held(bench.open(*TABLES)), "after all is as it was")
+
+    @rule(
+        "STORE-70",
+        "Neither the key nor what records hold is in what the store, its transactions and errors say",
+        requires=("encrypted",),
+    )
+    def test_a_store_keeps_its_secrets_to_itself(self, bench: StoreBench) -> None:
+        """repr, str and pickles of a store do not depend on its key; they and its errors show nothing of records.
+
+        Errors are those of a record that cannot be put, of a file that is damaged, and of another key.
+
+        Why: reports of errors are sent around, and logs are kept for years.
+        Look at: generated `__repr__` (attrs, dataclasses), pragmas and addresses with the key in error texts, options
+        that are pickled with the store.
+        """
+        one, again, locked = bench.bare(), bench.bare(), bench.bare(locked=True)
+        for how, shown in _SHOWN.items():
+            if shown(one) == shown(again):
+                true(
+                    shown(one) == shown(locked),
+                    f"{how} of a store is another one with another key: it tells of the key",
+                )
+        said = [shown(one) for shown in _SHOWN.values()]
+        one.open(list(TABLES))
+        _fill(one, 0, 5)
+        with one.transaction(write=True) as transaction:
+            transaction.put(THING.name, _records(3, first=5))
+            said += [repr(transaction), str(one), repr(one)]
+            for wrong in _WRONG:
+                with raises(InvalidRecord, what="a put of what is not JSON") as caught:
+                    transaction.put(
+                        THING.name, [{"id": f"{NEEDLE}-1", "text": NEEDLE, "tree": [NEEDLE, wrong]}]
+                    )
+                said += _told(caught.error)
+        one.close()
+        with raises(StoreError, what="open with another key") as refused:
+            bench.make_locked().open(list(TABLES))
+        said += _told(refused.error)
+        bench.close()
+        errors = {
+            how: _damaged(bench, make) for how, make in (("one", bench.make), ("another", bench.make_locked))
+        }
+        equal(
+            errors["one"], errors["another"], "what is said of a damaged file, with one key and with another"
+        )
+        for text in (*said, *errors["one"]):
+            _clear(text.encode(errors="surrogatepass"), "what the store says", "of itself and of errors")
+
+
+def _cut_short(bench: StoreBench, call: int | None) -> Step:
+    """A commit, and a kill inside it at that call; None: no kill, and the last told is how many calls."""
+
+    def step(parent: Parent) -> None:
+        store, fuse = bench.open(*TABLES), Fuse(call)
+        with ExitStack() as stack, store.transaction(write=True) as transaction:
+            transaction.put(THING.name, _records(5, first=50))
+            _ = stack.enter_context(fuse)
+        parent.tell(fuse.counted)
+        if call is not None:
+            parent.kill_me()
+
+    return step
+
+
+def _shown_pickle(store: Store) -> str:
+    try:
+        return pickle.dumps(store).hex()
+    except Exception:  # noqa: BLE001  # whatever cannot be pickled tells nothing
+        return ""
+
+
+_WRONG: Final[tuple[Any, ...]] = (float("nan"), 2**64, {1: NEEDLE}, "\ud800")
+"""What no record can hold."""
+_SHOWN: Final[Mapping[str, Callable[[Store], str]]] = {
+    "repr": lambda store: _IGNORED.sub("", repr(store)),
+    "str": lambda store: _IGNORED.sub("", str(store)),
+    "a pickle": _shown_pickle,
+}
+
+
+def _told(error: BaseException | None) -> list[str]:
+    """All that an error says, with those that it is chained to."""
+    return [] if error is None else [_IGNORED.sub("", "".join(traceback.format_exception(error)))]
+
+
+def _messages(error: BaseException | None) -> list[str]:
+    found: list[str] = []
+    while error is not None:
+        found.append(f"{type(error).__name__}: {_IGNORED.sub('', str(error))}")
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _damaged(bench: StoreBench, make: Callable[[], Store]) -> list[str]:
+    """What is said when all files hold nothing sensible; they are put back."""
+    before = _files(bench)
+    try:
+        for path, content in before.items():
+            _ = Path(path).write_bytes(b"\xa5" * len(content))
+        with raises(StoreError, what="open of a damaged file") as caught:
+            store = make()
+            store.open(list(TABLES))
+            _ = held(store)
+        return _messages(caught.error)
+    finally:
+        bench.close()
+        _restore(bench, before)
+
+
+def _records(count: int, *, first: int = 0, size: int = 0) -> list[Record]:
+    """Records with the needle in every field, as text of about `size` characters in one of them."""
+    filler = f"{NEEDLE}, " * (size // len(NEEDLE))
+    return [
+        {
+            "id": f"{NEEDLE}-{n:05}", "text": f"{NEEDLE} {n}", "number": NUMBER, "tree": {"in": [NEEDLE, NUMBER]},
+            "any": f"{filler}{NEEDLE}", "unknown": NEEDLE,
+        }
+        for n in range(first, first + count)
+    ]  # fmt: skip
+
+
+def _fill(store: Store, first: int, count: int) -> None:
+    put(store, *_records(count, first=first))
+    queued: list[Record] = [
+        {"id": f"{n}", "key": NEEDLE, "content": {"text": NEEDLE}} for n in range(first, first + count)
+    ]
+    put(store, *queued, table=QUEUE.name)
+    put(store, {"id": "all", "name": NEEDLE, "cursor": f"{NEEDLE}/{first}"}, table=CURSOR.name)
+
+
+def _forms() -> Iterator[tuple[str, bytes]]:
+    """It in every form in which it could be written, and the name of that form."""
+    plain = CORE.encode()
+    yield "UTF-8", plain
+    for name in ("utf-16-le", "utf-16-be"):
+        yield name.upper(), CORE.encode(name)
+    yield "hexadecimal", plain.hex().encode()
+    yield "hexadecimal", plain.hex().upper().encode()
+    for shift, skipped in enumerate((0, 2, 3)):
+        yield "base64", base64.b64encode(b"x" * shift + plain)[skipped:-4]
+    yield "digits", str(NUMBER).encode()
+    yield "an integer", struct.pack(">q", NUMBER)
+    yield "an integer", struct.pack("<q", NUMBER)
+
+
+FORMS: Final = tuple(_forms())
+
+
+def _clear(content: bytes, where: str, when: str) -> None:
+    for form, needle in FORMS:
+        at = content.find(needle)
+        if at >= 0:
+            raise RuleBroken(f"{when}: what a record holds is in {where}, as {form}, at byte {at}")
+
+
+def _files(bench: StoreBench) -> dict[str, bytes]:
+    """All files of the store. Raises `RuleBroken` where there are none: nothing could then be seen in them."""
+    paths = sorted(bench.folder.rglob("*"))
+    found = {str(path): _content(path) for path in paths if path.is_file()}
+    true(
+        any(found.values()),
+        "the store has no file in its folder: make_store must keep its files in the given one",
+    )
+    return found
+
+
+def _content(path: Path) -> bytes:
+    """What is in a file; nothing where it is none, or has gone."""
+    with suppress(OSError):
+        if stat.S_ISREG(path.stat().st_mode):
+            return path.read_bytes()
+    return b""
+
+
+def _search(bench: StoreBench, when: str) -> None:
+    for path, content in _files(bench).items():
+        _clear(content, f"the file {Path(path).name}", when)
+
+
+def _open_files(pid: int) -> set[str]:
+    """What the process has open, by number, where the system tells."""
+    with suppress(OSError):
+        return set(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  # names are all that is wanted
+    return set()
+
+
+def _unchanged(before: Mapping[str, bytes], after: Mapping[str, bytes], how: str) -> None:
+    equal(sorted(before), sorted(after), f"the files, after open {how}")
+    for path, content in before.items():
+        true(after[path] == content, f"open {how} has written to {Path(path).name}")
+
+
+def _restore(bench: StoreBench, before: Mapping[str, bytes]) -> None:
+    for path in set(_files(bench)) - before.keys():
+        Path(path).unlink()
+    for path, content in before.items():
+        _ = Path(path).write_bytes(content)
+
+
+def _places(files: Mapping[str, bytes], most: int) -> Iterator[tuple[str, int]]:
+    """So many bytes of each file: the first, the last, and others in between."""
+    for path, content in files.items():
+        last = len(content) - 1
+        for at in sorted({round(last * part / (most - 1)) for part in range(most)}) if content else ():
+            yield path, at
