@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from tidesync.conformance.simulation.calls import Call, Key, Lost, Sending, Watch, in_doubt
 from tidesync.conformance.simulation.embedded import EmbeddedLink
@@ -31,6 +31,10 @@ from tidesync.schema import TableSchema
 
 PAGES = 10_000
 """Pages after which a listing counts as endless."""
+
+
+SIMULATED: Final = "simulated"
+"""The code of a refusal that the network made up."""
 
 
 class Jury(Watch, Protocol):
@@ -175,8 +179,6 @@ class ClientLink(EmbeddedLink):
             return reply
         outcomes = iter(reply)
         return [
-            Rejected("simulated", "refused by the simulation")
-            if change.id in self.refused
-            else next(outcomes)
+            Rejected(SIMULATED, "refused by the simulation") if change.id in self.refused else next(outcomes)
             for change in changes
         ]

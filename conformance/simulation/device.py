@@ -120,17 +120,23 @@ class Device:
             _ = queue.close("local")
         if len(edits) > 1:
             world.say(f"   (these {len(edits)} in one transaction)")
+        # An undone edit leaves the remote's news, if there is some; a delete is never undone by what is found there.
+        for key, content in {edit.key: edit.content for edit in edits}.items():
+            if content is None and key[1] in self.rows(key[0]):
+                world.problem("still shown", f"{key[1]} on device {self.number}, which deleted it")
         self.committed()
 
     def fail(self, key: Key, content: Record | None) -> None:
         """The application raises in the middle of a transaction: nothing of it may be there afterwards."""
-        before = self.locals(), dict(self.rows(OPERATIONS))
+        before, edits = (self.locals(), dict(self.rows(OPERATIONS))), dict(self.edits)
         with suppress(_Raised), self.store.transaction(write=True) as transaction:
             queue = self.contexts[0].session.queue(transaction, self.world.now)
             if (content is None) == (key in before[0]):
                 queue.write(*key, content)
             _ = queue.close("local")
             raise _Raised
+        self.edits.clear()
+        self.edits.update(edits)
         self.world.say(f"device {self.number} raises in a transaction that writes {key[1]}")
         if before != (self.locals(), dict(self.rows(OPERATIONS))):
             self.world.problem("not rolled back", f"{key[1]} on device {self.number}")

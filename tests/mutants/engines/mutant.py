@@ -5,7 +5,7 @@ A mutant replaces a few functions while a run lasts. `rule` names it as `RULES` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
@@ -38,20 +38,36 @@ RULES: dict[str, str | None] = {
     # Found by this simulation:
     "moved operations are looked at again": None,
     "a departure is remembered until it is dealt with": None,
+    "a refusal ends the doubt of news too": None,
+    # Not marked, and worth breaking:
+    "changed content has a new id": None,
+    "a sequence is never reused": None,
+    "what changes nothing vanishes": None,
+    "dependent operations never overtake": None,
+    "a blocker that leaves is noticed": None,
+    "only what changed is sent": None,
+    "the known version is expected": None,
+    "an acknowledgement takes one operation": None,
+    "a page and its cursor are one": None,
+    "the same page twice changes nothing": None,
+    "news does not touch edited records": None,
+    "tombstones are pulled": None,
+    "a purge drops nothing unsent": None,
 }
-"""The rules that DESIGN marks, in its order. None: mutants here break it. Else: the test that shows it, because it is
-about one device and one moment, and no schedule would add to it."""
+"""The rules, those that the design marks first. None: mutants here break it. Else: the test that shows it, because it
+is about one device and one moment, and no schedule would add to it."""
 
 
 @attrs.frozen
 class Mutant:
-    """A broken rule, and a profile in which it shows; `replaces` gives what to put where."""
+    """A broken rule, and a profile in which it shows from a seed on; `replaces` gives what to put where."""
 
     name: str
+    mistake: str
     rule: str
     profile: str
+    seed: int
     replaces: Callable[[], Sequence[tuple[object, str, object]]]
-    start: int = 0
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -66,14 +82,15 @@ MUTANTS: dict[str, Mutant] = {}
 _Replaces = Callable[[], Sequence[tuple[object, str, object]]]
 
 
-def mutant(rule: str, *profiles: str, start: int = 0) -> Callable[[_Replaces], _Replaces]:
-    """Register a mutant under its function's name."""
+def mutant(rule: str, seeds: Mapping[str, int]) -> Callable[[_Replaces], _Replaces]:
+    """Register a mutant under its function's name, by the profiles that notice it and the seed to begin with."""
 
     def register(replaces: _Replaces) -> _Replaces:
-        for profile in profiles:
-            name = replaces.__name__.replace("_", "-")
-            key = name if len(profiles) == 1 else f"{name} ({profile})"
-            MUTANTS[key] = Mutant(key, rule, profile, replaces, start)
+        name = replaces.__name__.replace("_", "-")
+        mistake = (replaces.__doc__ or "").strip()
+        for profile, seed in seeds.items():
+            key = name if len(seeds) == 1 else f"{name} ({profile})"
+            MUTANTS[key] = Mutant(key, mistake, rule, profile, seed, replaces)
         return replaces
 
     return register

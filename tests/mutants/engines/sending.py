@@ -20,7 +20,7 @@ from tidesync.transports.work import Work
 # ---- heads
 
 
-@mutant("heads per record", "authority-keepremote", "plain-resolve")
+@mutant("heads per record", {"plain-resolve": 19})
 def remote_of_an_operation():
     """The news goes with the operation that it was noted at."""
     fold = Queue._fold
@@ -34,7 +34,7 @@ def remote_of_an_operation():
     return [(Queue, "_fold", mutated)]
 
 
-@mutant("heads per record", "authority-single")
+@mutant("heads per record", {"authority-single": 0})
 def base_of_an_operation():
     """Each operation keeps the base that it began from."""
     applied = settle.applied
@@ -48,7 +48,7 @@ def base_of_an_operation():
     return [(settle, "applied", mutated)]
 
 
-@mutant("revision never reused", "authority-discard", "authority-mixed")
+@mutant("revision never reused", {"authority-discard": 0, "authority-mixed": 0})
 def revision_of_the_head():
     """The revision starts again with each new head."""
 
@@ -62,13 +62,13 @@ def revision_of_the_head():
 # ---- collapse
 
 
-@mutant("attempted frozen", "authority-merge", "plain-merge")
+@mutant("attempted frozen", {"authority-merge": 0, "plain-merge": 0})
 def attempted_collapses():
     """A new edit changes what may be at the remote."""
     return [(queue, "may_collapse", lambda state: True)]
 
 
-@mutant("attempted frozen", "authority-merge", "plain-merge")
+@mutant("attempted frozen", {"authority-merge": 12, "plain-merge": 6})
 def resend_is_another():
     """What was in doubt is sent again as another operation."""
     mark_one = sending._mark_one
@@ -84,7 +84,7 @@ def resend_is_another():
     return [(sending, "_mark_one", mutated)]
 
 
-@mutant("leaving without being applied", "authority-discard")
+@mutant("leaving without being applied", {"authority-discard": 12})
 def leaving_for_base():
     """A record whose operations went becomes the base, whatever news there is."""
     show = Queue._show
@@ -108,13 +108,13 @@ def _no_recollapse(self, head):
     self._show(head)
 
 
-@mutant("after a refusal", "authority-merge")
+@mutant("after a refusal", {"authority-merge": 0})
 def refused_stays():
     """What was edited behind a refused operation waits behind it for ever."""
     return [(Queue, "finish", _no_recollapse)]
 
 
-@mutant("after a refusal", "authority-merge")
+@mutant("after a refusal", {"authority-merge": 0})
 def failed_is_frozen():
     """A local edit does not mend a failed operation."""
     return [(queue, "may_collapse", lambda state: state == "pending")]
@@ -129,29 +129,28 @@ def _place(answer):
 
 @mutant(
     "collapse never breaks order",
-    "authority-single",
-    "plain-single",
-    "authority-single-undeclared",
-    "plain-fk-nodel",
+    {"authority-single": 1, "plain-fk-nodel": 0},
 )
 def always_the_old_place():
     """The result of a collapse stands where the older one stood."""
     return _place(lambda state, content, old, new: "old")
 
 
-@mutant("collapse never breaks order", "authority-single", "plain-single", "plain-single-undeclared")
+@mutant(
+    "collapse never breaks order", {"authority-single": 0, "plain-single": 0, "plain-single-undeclared": 0}
+)
 def always_the_new_place():
     """The result of a collapse stands where the newer one stood."""
     return _place(lambda state, content, old, new: "new")
 
 
-@mutant("failed always collapses", "authority-del-local", "plain-del-local")
+@mutant("failed always collapses", {"authority-del-local": 40, "plain-del-local": 24})
 def failed_may_stay_apart():
     """A failed operation that may not move does not collapse."""
     return _place(lambda state, content, old, new: "old" if not new else "new" if not old else "both")
 
 
-@mutant("moved operations are looked at again", "authority-del-local")
+@mutant("moved operations are looked at again", {"authority-del-local": 7})
 def moved_in_silence():
     """Nobody hears that the operation which they wait for stands elsewhere now."""
     return [(Ledger, "moved", lambda self, head, entry: False)]
@@ -160,7 +159,7 @@ def moved_in_silence():
 # ---- push
 
 
-@mutant("one lease per store", "authority-shared", "plain-shared")
+@mutant("one lease per store", {"authority-shared": 8})
 def lease_for_everyone():
     """Whoever asks has the lease."""
 
@@ -170,13 +169,13 @@ def lease_for_everyone():
     return [(lease, "_take", take), (Lease, "check", lambda self, transaction, now: None)]
 
 
-@mutant("one lease per store", "authority-shared")
+@mutant("one lease per store", {"authority-shared": 108})
 def lease_without_fencing():
     """One that was held up for too long goes on."""
     return [(Lease, "check", lambda self, transaction, now: None)]
 
 
-@mutant("applied copy as it is now", "plain-merge3")
+@mutant("applied copy as it is now", {"plain-merge3": 0})
 def edits_are_not_rebased():
     """What was edited during a send keeps the fields of then."""
 
@@ -190,7 +189,7 @@ def edits_are_not_rebased():
     return [(settle, "applied", mutated)]
 
 
-@mutant("applied copy as it is now", "authority-crowd", "authority-merge3")
+@mutant("applied copy as it is now", {"authority-merge3": 16})
 def news_outlives_nothing():
     """News that waited is forgotten when only a version is told."""
 
@@ -202,7 +201,7 @@ def news_outlives_nothing():
     return [(settle, "applied", mutated)]
 
 
-@mutant("applied copy as it is now", "plain-crowd", "plain-merge3")
+@mutant("applied copy as it is now", {"plain-merge3": 1, "plain-crowd": 28})
 def news_outlives_the_copy():
     """News that waited counts as newer than the copy that the remote answers with."""
 
@@ -219,7 +218,7 @@ def news_outlives_the_copy():
     return [(settle, "applied", mutated)]
 
 
-@mutant("a reply remembered carries no record", "authority-crowd", "authority-merge3")
+@mutant("a reply remembered carries no record", {"authority-merge3": 16})
 def reply_of_then():
     """The authority answers a resend with the record as it was then."""
     kept: dict[str, Any] = {}
@@ -237,7 +236,7 @@ def reply_of_then():
     return [(Work, "apply", mutated)]
 
 
-@mutant("undeleted alone", "plain-revive")
+@mutant("undeleted alone", {"plain-revive": 133})
 def undelete_and_update_at_once():
     """Reviving goes on with the content in the same exchange."""
     send = PlainLink.send
@@ -257,7 +256,7 @@ def undelete_and_update_at_once():
     return [(PlainLink, "send", mutated)]
 
 
-@mutant("unknown stays attempted", "authority-merge", "plain-merge")
+@mutant("unknown stays attempted", {"authority-merge": 12, "plain-merge": 2})
 def unknown_is_not_sent():
     """What is in doubt counts as never sent."""
 
@@ -269,7 +268,7 @@ def unknown_is_not_sent():
     return [(settling, "_doubt", mutated)]
 
 
-@mutant("not sent: back to its state", "plain-merge", "authority-merge")
+@mutant("not sent: back to its state", {"plain-merge": 6, "authority-merge": 12})
 def not_sent_is_pending():
     """A send that never left takes the doubt of the one before it away."""
     unmark = settling._unmark

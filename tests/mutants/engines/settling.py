@@ -15,13 +15,13 @@ from tidesync.rules import settle
 # ---- echo and conflicts
 
 
-@mutant("echo", "plain-merge")
+@mutant("echo", {"plain-merge": 0})
 def no_echo():
     """Our own earlier success is a conflict."""
     return [(settle, "echoes", lambda sent, fields, found: False)]
 
 
-@mutant("echo", "authority-keeplocal", "plain-keeplocal")
+@mutant("echo", {"authority-keeplocal": 6, "plain-keeplocal": 6})
 def echo_without_doubt():
     """What happens to be equal counts as our own, also on the first send."""
 
@@ -33,7 +33,7 @@ def echo_without_doubt():
     return [(settle, "conflicted", mutated)]
 
 
-@mutant("echo", "plain-merge")
+@mutant("echo", {"plain-merge": 10})
 def generated_is_nothing_special():
     """An insert under an id of our own that comes back changed is a conflict."""
 
@@ -45,7 +45,7 @@ def generated_is_nothing_special():
     return [(settle, "conflicted", mutated)]
 
 
-@mutant("settling a conflict", "authority-del-local", "plain-del-local")
+@mutant("settling a conflict", {"authority-del-local": 0, "plain-del-local": 0})
 def nobody_alive_is_a_conflict():
     """A tombstone that meets an insert is news to be decided on."""
 
@@ -59,7 +59,7 @@ def nobody_alive_is_a_conflict():
     return [(settle, "arrives", mutated)]
 
 
-@mutant("settling a conflict", "authority-merge")
+@mutant("settling a conflict", {"authority-merge": 0})
 def answer_keeps_the_base():
     """A decided conflict goes on from the base of before."""
 
@@ -74,7 +74,7 @@ def answer_keeps_the_base():
     return [(settle, "resolve", mutated)]
 
 
-@mutant("settling a conflict", "authority-custom", "plain-custom")
+@mutant("settling a conflict", {"authority-custom": 57, "plain-custom": 134})
 def answer_to_another_question():
     """An answer applies although the record changed since it was asked for."""
     apply = asking._apply
@@ -88,7 +88,7 @@ def answer_to_another_question():
     return [(asking, "_apply", mutated)]
 
 
-@mutant("last write wins with a version", "plain-lastwrite-single")
+@mutant("last write wins with a version", {"plain-lastwrite-single": 0})
 def last_write_wins_blindly():
     """Unconditional updates where the last write wins."""
     freeze = sending._freeze
@@ -104,7 +104,7 @@ def last_write_wins_blindly():
 # ---- pull
 
 
-@mutant("news while in doubt is only kept", "authority-crowd", "authority-merge3")
+@mutant("news while in doubt is only kept", {"authority-merge3": 16})
 def news_is_dropped():
     """What is pulled while an answer is awaited is forgotten."""
 
@@ -115,7 +115,7 @@ def news_is_dropped():
     return [(settle, "arrives", mutated)]
 
 
-@mutant("news while in doubt is only kept", "authority-crowd", "authority-merge3")
+@mutant("news while in doubt is only kept", {"authority-crowd": 0, "authority-merge3": 4})
 def news_is_the_base():
     """What is pulled while an answer is awaited becomes the base."""
 
@@ -129,13 +129,13 @@ def news_is_the_base():
     return [(settle, "arrives", mutated)]
 
 
-@mutant("overlap from where the pull began", "plain-cursor")
+@mutant("overlap from where the pull began", {"plain-cursor": 50})
 def overlap_from_the_last_row():
     """The next pull rewinds from the last row that came."""
     return [(PlainLink, "rewound", lambda self, cursor, overlap: cursor["tick"] - overlap)]
 
 
-@mutant("overlap from where the pull began", "plain-cursor")
+@mutant("overlap from where the pull began", {"plain-cursor": 0})
 def no_overlap():
     """The engine asks for no overlap."""
     from tidesync.plans import pull
@@ -143,7 +143,7 @@ def no_overlap():
     return [(pull, "overlap_needed", lambda capabilities: 0.0)]
 
 
-@mutant("not sent: back to its state", "authority-handler", "plain-handler")
+@mutant("not sent: back to its state", {"authority-handler": 70, "plain-handler": 46})
 def a_second_send_takes_the_doubt_away():
     """A handler's second send that never left says that the first one did not either."""
     unmark = settling._unmark
@@ -156,7 +156,7 @@ def a_second_send_takes_the_doubt_away():
     return [(settling, "_unmark", mutated)]
 
 
-@mutant("a departure is remembered until it is dealt with", "authority-subset")
+@mutant("a departure is remembered until it is dealt with", {"authority-subset": 0})
 def departures_are_forgotten():
     """A record that left the query and was not dropped, because it was edited, is forgotten."""
 
@@ -166,7 +166,7 @@ def departures_are_forgotten():
     return [(arriving, "forget_departed", mutated)]
 
 
-@mutant("a departure is remembered until it is dealt with", "authority-subset")
+@mutant("a departure is remembered until it is dealt with", {"authority-subset": 89})
 def departures_are_final():
     """A record that left the query is dropped even if it came back before the pull ended."""
 
