@@ -264,22 +264,25 @@ class Codec:
         # Columns that say by NULL that a field is absent come last: `layout_of` adds them behind the others.
         first, sometimes = names[: len(names) - len(absent)], slice(len(names) - len(absent), len(names))
         nothing = (None,) * len(absent)
+        sure_booleans = [name for name in booleans if name in first]
+        sure_nested = [name for name in nested if name in first]
 
         def decode(rows: Sequence[Row]) -> list[Record]:
             plain = not any(map(_REST_OF, rows))
-            these = names
+            these, flags, trees = names, booleans, nested
             if plain and absent:
                 tails = [row[sometimes] for row in rows]
                 if tails.count(nothing) == len(tails):
                     these = first
+                    flags, trees = sure_booleans, sure_nested
                 else:
                     plain = None not in itertools.chain.from_iterable(tails)
             records: list[Any] = list(map(dict, map(zip, itertools.repeat(these), rows)))
-            for name in booleans:
+            for name in flags:
                 for record in records:
                     if type(value := record[name]) is int:
                         record[name] = value == 1
-            for name in nested:
+            for name in trees:
                 for record in records:
                     if (value := record[name]) is not None:
                         record[name] = _from_json(value)

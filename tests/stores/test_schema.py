@@ -54,6 +54,16 @@ def test_a_new_column_takes_over_what_was_unknown(store: AnyStore, kind: ColumnT
     assert same(rows, stored(store))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [T.BOOLEAN, T.JSON, T.STRING])
+def test_a_column_is_added_to_records_that_have_nothing_in_it(store: AnyStore, kind: ColumnType) -> None:
+    """Where no record of a page has a field of a column that was added, they come back as they were. [L06]"""
+    rows: list[Record] = [{"id": "1", "old": True}, {"id": "2", "old": None}]
+    fill(store, schema(old=T.BOOLEAN), rows)
+    store.close()
+    store.open([schema(old=T.BOOLEAN, new=kind)])
+    assert same(rows, stored(store))  # type: ignore[arg-type]
+
+
 def test_a_removed_column_is_kept(store: AnyStore) -> None:
     """A removed column is an unknown field from then on: kept, queried and written like any. [L06]"""
     rows: list[Record] = [{"id": "1", "gone": "a", "kept": 1}, {"id": "2", "gone": None}, {"id": "3"}]
