@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from tidesync.conformance.expect import equal, raises, true
+from tidesync.conformance.expect import equal, raises
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
 from tidesync.conformance.store.children import Fuse, Parent, Step, forked, spread, works
+from tidesync.conformance.store.ledger import (
+    NOTE,
+    PAD,
+    TABLES,
+    after,
+    change,
+    commit,
+    cut_short,
+    holds,
+    seconds,
+    state_of,
+    survives,
+    writing,
+)
 from tidesync.conformance.store.tables import OTHER, THING
-from tidesync.contracts.store import Store, StoreTransaction
+from tidesync.contracts.store import Store
 from tidesync.errors import StoreClosed
 from tidesync.query import Compare, Field, Query, Value
 from tidesync.records import Record
 from tidesync.schema import Column, TableSchema
 from tidesync.values import ColumnType
 
-NOTE: Final = TableSchema("note", (Column("text", ColumnType.STRING),), indexes=(("text",),))
 GROWN: Final = TableSchema(
     "note", (Column("text", ColumnType.STRING), Column("late")), indexes=(("late",), ("text", "late"))
 )
 """`NOTE` with a column more, and an index on it."""
-TABLES: Final = (THING, OTHER, NOTE)
-_PAD: Final = "and so on, " * 40
-State: TypeAlias = dict[str, list[Record]]
 
 
 class _Undone(Exception):
@@ -48,14 +56,14 @@ class Durability:
         """
         store = bench.open(*TABLES)
         for number in range(5):
-            _commit(store, number)
+            commit(store, number)
         with store.transaction(write=True) as transaction:
             transaction.put(NOTE.name, [{"id": "kept", "text": "a", "late": [1, {"b": None}]}])
-        expected = {**_after(5), NOTE.name: [{"id": "kept", "text": "a", "late": [1, {"b": None}]}]}
+        expected = {**after(5), NOTE.name: [{"id": "kept", "text": "a", "late": [1, {"b": None}]}]}
         store.close()
         for _ in range(2):
             store = bench.open(*TABLES)
-            equal(expected, _state(store), "after close and another make_store")
+            equal(expected, state_of(store), "after close and another make_store")
             store.close()
 
     @rule(
@@ -71,15 +79,15 @@ class Durability:
         replayed without it.
         """
         store = bench.open(*TABLES)
-        _commit(store, 0)
+        commit(store, 0)
         with raises(_Undone, what="a transaction that raises"):
             _fail_within(store)
         with raises(StoreClosed, what="a transaction during which the store is closed"):
             _close_within(store)
         store = bench.open(*TABLES)
-        _holds(1, _state(store), "after close and another make_store")
-        _commit(store, 1)
-        _holds(2, _state(store), "the next transaction")
+        holds(1, state_of(store), "after close and another make_store")
+        commit(store, 1)
+        holds(2, state_of(store), "the next transaction")
 
     @rule("STORE-52", "A new column is added, and takes over the values", requires=("durable",))
     def test_the_schema_outlives_close(self, bench: StoreBench) -> None:
@@ -115,13 +123,13 @@ class Durability:
         def dropped(parent: Parent) -> None:
             store = bench.bare()
             store.open(list(TABLES))
-            _commit(store, 0)
+            commit(store, 0)
             del store
             _ = gc.collect()
             parent.tell("dropped")
 
         def left(parent: Parent) -> None:
-            _commit(bench.open(*TABLES), 1)
+            commit(bench.open(*TABLES), 1)
             parent.tell("left open")
 
         for done, step in enumerate((dropped, left), 1):
@@ -130,7 +138,7 @@ class Durability:
                 _ = child.rest()
             with works(how):
                 store = bench.open(*TABLES)
-                _holds(done, _state(store), how)
+                holds(done, state_of(store), how)
                 store.close()
 
     @rule(
@@ -151,21 +159,21 @@ class Durability:
         """
         first = 0
         for part in _parts_of_a_commit(bench.profile.kills):
-            with forked(bench, _writing(bench, first)) as (child,):
+            with forked(bench, writing(bench, first)) as (child,):
                 told = [child.hear()]
                 while told[-1][:2] != ("ending", first + 2):
                     told.append(child.hear())
-                time.sleep(part * min(_seconds(told, number) for number in (first, first + 1)))
+                time.sleep(part * min(seconds(told, number) for number in (first, first + 1)))
                 told += child.killed()
             acknowledged = 1 + max(number for reached, number, _ in told if reached == "committed")
-            first = _survives(bench, acknowledged, f"killed after {part:.0%} of a commit")
-        with forked(bench, _cut_short(bench, first, None)) as (child,):
+            first = survives(bench, acknowledged, f"killed after {part:.0%} of a commit")
+        with forked(bench, cut_short(bench, first, None)) as (child,):
             calls = child.rest()[-1]
-        first = _survives(bench, first + 2, "after the end of a process")
+        first = survives(bench, first + 2, "after the end of a process")
         for call in spread(calls, 3 * bench.profile.kills):
-            with forked(bench, _cut_short(bench, first, call)) as (child,):
+            with forked(bench, cut_short(bench, first, call)) as (child,):
                 acknowledged = first + len(child.last_words())
-            first = _survives(
+            first = survives(
                 bench, acknowledged, f"killed in a commit, after call {call} of {calls} to the outside"
             )
 
@@ -186,7 +194,7 @@ class Durability:
 
         def step(parent: Parent) -> None:
             store = bench.open(*TABLES)
-            _commit(store, number)
+            commit(store, number)
             parent.kill_me()
 
         for number in range(bench.profile.kills):
@@ -194,7 +202,7 @@ class Durability:
                 _ = child.last_words()
             with works("after a kill in the moment after a commit"):
                 store = bench.open(*TABLES)
-                _holds(number + 1, _state(store), "after a kill in the moment after a commit")
+                holds(number + 1, state_of(store), "after a kill in the moment after a commit")
 
     @rule(
         "STORE-56",
@@ -242,8 +250,8 @@ class Durability:
         def writing(parent: Parent) -> None:
             store = bench.open(*TABLES)
             with store.transaction(write=True) as transaction:
-                _change(transaction, 1)
-                transaction.put(NOTE.name, [{"id": f"{n}", "text": _PAD} for n in range(bench.profile.many)])
+                change(transaction, 1)
+                transaction.put(NOTE.name, [{"id": f"{n}", "text": PAD} for n in range(bench.profile.many)])
                 rows = transaction.select(Query(NOTE.name, take=50))
                 parent.tell(next(rows)["id"])
                 parent.tell(parent.hear())
@@ -255,50 +263,18 @@ class Durability:
                 parent.tell(next(rows)["id"])
                 parent.tell(parent.hear())
 
-        _commit(bench.open(*TABLES), 0)
+        commit(bench.open(*TABLES), 0)
         for done, step in enumerate((writing, reading, writing), 1):
             with forked(bench, step) as (child,):
                 _ = child.hear()
                 _ = child.killed()
-            _ = _survives(bench, done, f"after a kill while {step.__name__}", exactly=True)
+            _ = survives(bench, done, f"after a kill while {step.__name__}", exactly=True)
 
 
 def _parts_of_a_commit(kills: int) -> Iterator[float]:
     """When to kill, in times that a commit takes."""
     for index in range(kills):
         yield (index * 0.618034) % 1.0 * 1.2
-
-
-def _writing(bench: StoreBench, first: int) -> Step:
-    """Commits for ever, telling what is reached: the stage, the number, the time."""
-
-    def step(parent: Parent) -> None:
-        store = bench.open(*TABLES)
-        for number in itertools.count(first):
-            with store.transaction(write=True) as transaction:
-                _change(transaction, number, parent)
-                parent.tell(("ending", number, time.monotonic()))
-            parent.tell(("committed", number, time.monotonic()))
-
-    return step
-
-
-def _cut_short(bench: StoreBench, first: int, call: int | None) -> Step:
-    """Two commits, and a kill inside the second at that call; None: no kill, and the last told is how many calls."""
-
-    def step(parent: Parent) -> None:
-        store = bench.open(*TABLES)
-        _commit(store, first)
-        parent.tell("committed")
-        fuse = Fuse(call)
-        with ExitStack() as stack, store.transaction(write=True) as transaction:
-            _change(transaction, first + 1)
-            _ = stack.enter_context(fuse)
-        parent.tell(fuse.counted)
-        if call is not None:
-            parent.kill_me()
-
-    return step
 
 
 def _upgrading(bench: StoreBench, attempt: int, call: int | None) -> Step:
@@ -315,42 +291,6 @@ def _upgrading(bench: StoreBench, attempt: int, call: int | None) -> Step:
     return step
 
 
-def _seconds(told: list[Any], number: int) -> float:
-    """How long the commit of a transaction took."""
-    times = {stage: at for stage, of, at in told if of == number}
-    return float(times["committed"] - times["ending"])
-
-
-def _survives(bench: StoreBench, acknowledged: int, how: str, *, exactly: bool = False) -> int:
-    """See what a kill left, and commit the next transaction; the number of the one after it."""
-    with works(how):
-        store = bench.open(*TABLES)
-        there = _state(store)
-    done = acknowledged
-    if not exactly and there == _after(acknowledged + 1):
-        done += 1
-    _holds(done, there, how)
-    with works(f"{how}: when it is written again"):
-        _commit(store, done)
-        _holds(done + 1, _state(store), f"{how}, and another transaction")
-        store.close()
-    return done + 1
-
-
-def _holds(done: int, there: State, how: str) -> None:
-    """See that the tables hold what so many transactions left."""
-    found = next((number for number in range(done + 2) if there == _after(number)), None)
-    if found is not None:
-        true(found == done, f"{how}: {done} transactions were acknowledged, and {found} of them are there")
-    expected = _after(done)
-    equal(_ids(expected), _ids(there), f"{how}, after {done} transactions")
-    equal(expected, there, f"{how}, after {done} transactions")
-
-
-def _ids(state: State) -> dict[str, list[str]]:
-    return {name: [str(record["id"]) for record in records] for name, records in state.items()}
-
-
 def _grown(attempt: int) -> tuple[TableSchema, ...]:
     """`NOTE` with columns and indexes more than at the attempt before, and new tables."""
     late = [f"late{n}" for n in range(attempt + 1)]
@@ -359,54 +299,13 @@ def _grown(attempt: int) -> tuple[TableSchema, ...]:
     return (TableSchema(NOTE.name, columns, indexes=(("text",), *((name,) for name in late))), OTHER, *news)
 
 
-def _commit(store: Store, number: int) -> None:
-    with store.transaction(write=True) as transaction:
-        _change(transaction, number)
-
-
-def _change(transaction: StoreTransaction, number: int, parent: Parent | None = None) -> None:
-    """What the transaction of that number does, to two tables: puts, replaces, deletes."""
-    transaction.put(THING.name, _parts(number))
-    transaction.put(OTHER.name, [{"id": "last", "key": number}])
-    if parent is not None:
-        parent.tell(("changed", number, time.monotonic()))
-    _ = transaction.delete(THING.name, [f"{number - 1:04}x0"])
-    _ = transaction.delete_where(Query(THING.name, where=Compare("eq", Field("number"), Value(number - 2))))
-    transaction.put(OTHER.name, [{"id": f"{number:04}", "key": number}])
-
-
-def _parts(number: int) -> list[Record]:
-    return [{"id": f"{number:04}x{n}", "number": number, "text": _PAD, "part": n} for n in range(6)]
-
-
-def _after(done: int) -> State:
-    """What the tables hold after so many transactions."""
-    others: list[Record] = [{"id": f"{number:04}", "key": number} for number in range(done)]
-    if done:
-        others.append({"id": "last", "key": done - 1})
-    return {
-        THING.name: [*(_parts(done - 2)[1:] if done > 1 else []), *(_parts(done - 1) if done else [])],
-        OTHER.name: others,
-        NOTE.name: [],
-    }
-
-
-def _state(store: Store) -> State:
-    """What the tables hold, all in one transaction, which counts the same."""
-    with store.transaction(write=False) as transaction:
-        state = {table.name: list(transaction.select(Query(table.name))) for table in TABLES}
-        for name, records in state.items():
-            equal(len(records), transaction.count(Query(name)), f"count of {name}, beside select")
-    return state
-
-
 def _fail_within(store: Store) -> None:
     with store.transaction(write=True) as transaction:
-        _change(transaction, 1)
+        change(transaction, 1)
         raise _Undone
 
 
 def _close_within(store: Store) -> None:
     with store.transaction(write=True) as transaction:
-        _change(transaction, 1)
+        change(transaction, 1)
         store.close()

@@ -6,32 +6,34 @@ store may let a process wait, or raise `StoreBusy`, wherever a rule does not say
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from tidesync.conformance.expect import equal, fail, raises, true
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
 from tidesync.conformance.store.children import SILENT, Parent, Step, fork, forked, works
+from tidesync.conformance.store.roles import (
+    add,
+    numbers_of,
+    overwriting,
+    patiently,
+    reading,
+    turning,
+    write,
+)
 from tidesync.conformance.store.tables import OTHER, THING
 from tidesync.contracts.store import Store
-from tidesync.errors import StoreBusy, StoreClosed, StoreError
+from tidesync.errors import StoreClosed, StoreError
 from tidesync.query import Compare, Field, Query, Value
-from tidesync.records import Json, Record
+from tidesync.records import Record
 from tidesync.schema import Column, TableSchema
 from tidesync.values import ColumnType
-
-T = TypeVar("T")
 
 OLD: Final = TableSchema("note", (Column("text", ColumnType.STRING),), indexes=(("text",),))
 NEW: Final = TableSchema("note", (Column("text", ColumnType.STRING), Column("late")), indexes=(("late",),))
 MORE: Final = TableSchema("more", (Column("late"),))
-PATIENCE: Final = 20.0
-"""Seconds after which a store that is busy should not be any more."""
 _MOMENT: Final = 0.1
 """Seconds for which a process is watched that should wait; a store that waits is the slower for it."""
 
@@ -59,8 +61,8 @@ class Processes:
                 store = bench.open(THING, OTHER)
             for _ in range(times):
                 with works("written by several processes"):
-                    patiently(lambda: _add(store))
-                numbers = list(_numbers(store).values())
+                    patiently(lambda: add(store))
+                numbers = list(numbers_of(store).values())
                 equal(numbers[:1] * 2, numbers, "the numbers of two tables, always written together")
             parent.tell("done")
 
@@ -71,7 +73,9 @@ class Processes:
             for name in sum_of:
                 sum_of[name] += processes * times
             equal(
-                sum_of, _numbers(bench.open(THING, OTHER)), f"after {processes} processes added {times} each"
+                sum_of,
+                numbers_of(bench.open(THING, OTHER)),
+                f"after {processes} processes added {times} each",
             )
 
     @rule("STORE-59", "and open and upgrade it at once", requires=("multiprocess", "fork"))
@@ -124,7 +128,7 @@ class Processes:
         Look at: a lock that begins with the first write and not with the transaction; one that only threads see.
         """
         put(bench.open(THING, OTHER), {"id": "sum", "number": 0})
-        with forked(bench, *[_turning(bench)] * 2) as children:
+        with forked(bench, *[turning(bench)] * 2) as children:
             for number in range(bench.profile.runs):
                 one, two = children if number % 2 else reversed(children)
                 one.tell("begin")
@@ -147,7 +151,7 @@ class Processes:
         """
         put(bench.open(THING, OTHER), {"id": "sum", "number": 0})
         for number in range(bench.profile.runs):
-            with forked(bench, *[_turning(bench)] * 2) as (one, two):
+            with forked(bench, *[turning(bench)] * 2) as (one, two):
                 one.tell("begin")
                 equal(number, one.hear(), "what the first process found")
                 two.tell("begin")
@@ -159,7 +163,7 @@ class Processes:
                 two.tell("end")
                 equal("ended", two.hear())
         with works("after a process was killed"):
-            equal(bench.profile.runs, _numbers(bench.open(THING, OTHER))[THING.name], "what was committed")
+            equal(bench.profile.runs, numbers_of(bench.open(THING, OTHER))[THING.name], "what was committed")
 
     @rule(
         "STORE-62",
@@ -173,8 +177,8 @@ class Processes:
         Look at: a reading transaction that reads each time anew; rows that are fetched in parts; uncommitted rows.
         """
         size = 300
-        _write(bench.open(THING, OTHER), 0, size)
-        with forked(bench, _reading(bench), _overwriting(bench, size)) as (reader, writer):
+        write(bench.open(THING, OTHER), 0, size)
+        with forked(bench, reading(bench), overwriting(bench, size)) as (reader, writer):
             for number in range(0, 2 * bench.profile.runs, 2):
                 reader.tell("begin")
                 equal("begun", reader.hear())
@@ -282,102 +286,6 @@ class Processes:
 
 class _Undone(Exception):
     pass
-
-
-def patiently(step: Callable[[], T]) -> T:
-    """What the step gives, again and again while it is `StoreBusy`."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return step()
-        except StoreBusy:
-            if time.monotonic() > until:
-                fail(f"StoreBusy for {PATIENCE:.0f} s, while other processes have their turns")
-            time.sleep(0.001)
-
-
-def _add(store: Store) -> None:
-    with store.transaction(write=True) as transaction:
-        for table in (THING.name, OTHER.name):
-            (row,) = transaction.get(table, ["sum"])
-            transaction.put(table, [{"id": "sum", "number": _number(row) + 1}])
-
-
-def _number(row: Record | None) -> int:
-    number: Json = row["number"] if row else 0
-    return number if isinstance(number, int) else -1
-
-
-def _numbers(store: Store) -> dict[str, int]:
-    with store.transaction(write=False) as transaction:
-        return {table: _number(transaction.get(table, ["sum"])[0]) for table in (THING.name, OTHER.name)}
-
-
-def _write(store: Store, number: int, size: int) -> None:
-    with store.transaction(write=True) as transaction:
-        for table in (THING.name, OTHER.name):
-            transaction.put(table, [{"id": f"{n}", "number": number} for n in range(size)])
-
-
-def _turning(bench: StoreBench) -> Step:
-    """At each "begin", add one to the numbers, tell what they were, and commit at the next word."""
-
-    def turn(store: Store, parent: Parent) -> None:
-        with store.transaction(write=True) as transaction:
-            (row,) = transaction.get(THING.name, ["sum"])
-            transaction.put(THING.name, [{"id": "sum", "number": _number(row) + 1}])
-            parent.tell(_number(row))
-            _ = parent.hear()
-
-    def step(parent: Parent) -> None:
-        store = bench.open(THING, OTHER)
-        while parent.hear():
-            with works("while another process has its turn"):
-                patiently(lambda: turn(store, parent))
-            parent.tell("ended")
-
-    return step
-
-
-def _reading(bench: StoreBench) -> Step:
-    """Tells which numbers there are, and how many of each, three times in one transaction."""
-
-    def look(store: Store, parent: Parent, *, slowly: bool) -> None:
-        with store.transaction(write=False) as transaction:
-            rows = transaction.select(Query(THING.name))
-            first = next(rows)
-            if slowly:
-                parent.tell("begun")
-                _ = parent.hear()
-            others = [list(transaction.select(Query(table))) for table in (THING.name, OTHER.name)]
-            seen = [dict(Counter(_number(row) for row in each)) for each in ([first, *rows], *others)]
-        parent.tell(seen)
-
-    def step(parent: Parent) -> None:
-        store = bench.open(THING, OTHER)
-        for word in iter(parent.hear, None):
-            look(store, parent, slowly=word == "begin")
-
-    return step
-
-
-def _overwriting(bench: StoreBench, size: int) -> Step:
-    """Puts a number into every row of two tables, and commits at the next word."""
-
-    def overwrite(store: Store, parent: Parent, number: int) -> None:
-        with store.transaction(write=True) as transaction:
-            for table in (THING.name, OTHER.name):
-                transaction.put(table, [{"id": f"{n}", "number": number} for n in range(size)])
-            parent.tell("written")
-            _ = parent.hear()
-
-    def step(parent: Parent) -> None:
-        store = bench.open(THING, OTHER)
-        for number in iter(parent.hear, None):
-            patiently(partial(overwrite, store, parent, number))
-            parent.tell("committed")
-
-    return step
 
 
 def _declared(numbers: Iterable[int], *others: str) -> list[TableSchema]:
