@@ -108,13 +108,14 @@ def _whole(value: Json) -> Json:
 
 
 def _real(value: Json) -> Json:
-    """An integer in a FLOAT column as the float that was meant: it is that float exactly, or no integer can hold it.
+    """An integer in a FLOAT column as the float that was meant, exactly or in digits, or that alone can hold it.
 
-    A server on JavaScript writes a large float without a fraction, in digits that are not all its own.
+    A server on JavaScript writes a large float without a fraction: the digits that tell it apart, and then zeros.
     """
     if type(value) is int and abs(value) < _BEYOND:
         real = float(value)
-        return real if int(real) == value or not INT_MIN <= value <= INT_MAX else value
+        if int(real) == value or int(Decimal(repr(real))) == value or not INT_MIN <= value <= INT_MAX:
+            return real
     return value
 
 
@@ -303,7 +304,7 @@ class Form:
 
 def _escaped(wire: str) -> bool:
     """Whether an undeclared field of the wire has a name that means something else here."""
-    return wire.startswith("__") or wire in ("created_at", "updated_at")
+    return wire in ("created_at", "updated_at")
 
 
 def lone_surrogate(text: str) -> bool:

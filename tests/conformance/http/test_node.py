@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.conformance.http.domains import NODE
 from tests.conformance.http.wire import FailingWire
 from tidesync.conformance import TABLES, TransportConformance
 from tidesync.contracts.transport import CursorGuarantee, TransportCapabilities
@@ -17,6 +18,7 @@ NAMES = frozenset(table.name for table in TABLES)
 class TestNode(TransportConformance):
     """Azure Mobile Apps 2.0, as its own server speaks it."""
 
+    domain = NODE
     capabilities = TransportCapabilities(
         identity="", cursor=CursorGuarantee.KEYSET, max_changes=4, total=True, filters=True, tombstones=NAMES,
         overlap=2.0, exchange_timeout=120.0,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.conformance.http.domains import REST2, REST3
 from tests.conformance.http.wire import FailingWire
 from tidesync.conformance import TABLES, TransportConformance
 from tidesync.contracts.transport import CursorGuarantee, TransportCapabilities
@@ -41,7 +42,7 @@ class TestNative(_OverHttp):
     protocol = "tidesync"
     capabilities = TransportCapabilities(
         identity="", cursor=CursorGuarantee.COMMIT_ORDERED, max_changes=1000, ordered=True, total=True, filters=True,
-        tombstones=NAMES, departures=NAMES, remembers=None, max_bytes=1 << 20,
+        tombstones=NAMES, departures=NAMES, remembers=None, max_bytes=1 << 20, exchange_timeout=120.0,
     )  # fmt: skip
 
 
@@ -49,6 +50,7 @@ class TestService2(_OverHttp):
     """Azure Mobile Apps 2.0."""
 
     protocol = "2.0"
+    domain = REST2
     capabilities = REST
 
 
@@ -56,6 +58,7 @@ class TestService3(_OverHttp):
     """Datasync 3.0."""
 
     protocol = "3.0"
+    domain = REST3
     capabilities = REST
 
 

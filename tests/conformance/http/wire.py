@@ -23,33 +23,24 @@ class _Cut(httpx.SyncByteStream):
 
 
 class FailingWire(httpx.BaseTransport):
-    """A way to a server whose next request a rule makes fail. `refuse` and `deny` last until `heal`."""
+    """A way to a server on which all requests go wrong as a rule says, until `heal`."""
 
     def __init__(self) -> None:
         self._inside = httpx.HTTPTransport()
-        self._lasting: Send | None = None
-        self._next: list[Send] = []
+        self._fault: Send | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request, or do what was planned for it."""
+        """Send the request, or do what goes wrong with it."""
         _ = request.read()
-        if self._lasting is not None:
-            return self._lasting(request)
-        if self._next:
-            return self._next.pop(0)(request)
-        return self._inside.handle_request(request)
+        return (self._fault or self._inside.handle_request)(request)
 
     def close(self) -> None:
         """Close the connections."""
         self._inside.close()
 
-    def _heard(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        """The server's reply, read to its end; as if it had not come yet."""
-        reply = self._inside.handle_request(request)
-        try:
-            return reply, reply.read()
-        finally:
-            reply.close()
+    def heal(self) -> None:
+        """Nothing goes wrong any more."""
+        self._fault = None
 
     def refuse(self) -> None:
         """Nothing is listening."""
@@ -57,7 +48,7 @@ class FailingWire(httpx.BaseTransport):
         def refused(request: httpx.Request) -> httpx.Response:
             raise httpx.ConnectError("connection refused", request=request)
 
-        self._lasting = refused
+        self._fault = refused
 
     def lose_request(self) -> None:
         """The request does not arrive, and no reply comes."""
@@ -65,7 +56,7 @@ class FailingWire(httpx.BaseTransport):
         def lost(request: httpx.Request) -> httpx.Response:
             raise httpx.ReadTimeout("no reply in time", request=request)
 
-        self._next.append(lost)
+        self._fault = lost
 
     def lose_reply(self) -> None:
         """The request arrives, and no reply comes."""
@@ -74,43 +65,43 @@ class FailingWire(httpx.BaseTransport):
             _ = self._heard(request)
             raise httpx.ReadError("connection reset by peer", request=request)
 
-        self._next.append(lost)
+        self._fault = lost
 
     def truncate_reply(self) -> None:
         """The reply ends in the middle."""
 
         def cut(request: httpx.Request) -> httpx.Response:
             reply, body = self._heard(request)
-            kept = [
-                (name, value) for name, value in reply.headers.multi_items() if name != "content-encoding"
-            ]
-            return httpx.Response(reply.status_code, headers=kept, stream=_Cut(body))
+            return httpx.Response(reply.status_code, headers=_kept(reply), stream=_Cut(body))
 
-        self._next.append(cut)
-
-    def fail(self) -> None:
-        """The server fails inside."""
-        self._next.append(lambda request: httpx.Response(500, headers=_JSON, content=b'{"error":"planned"}'))
+        self._fault = cut
 
     def garble_reply(self) -> None:
         """The request arrives, and what comes back is no JSON."""
 
         def garbled(request: httpx.Request) -> httpx.Response:
             reply, _ = self._heard(request)
-            kept = [
-                (name, value)
-                for name, value in reply.headers.multi_items()
-                if name not in ("content-encoding", "content-length")
-            ]
-            return httpx.Response(reply.status_code, headers=kept, content=b'\xff{"id": nonsense')
+            return httpx.Response(reply.status_code, headers=_kept(reply), content=b'\xff{"id": nonsense')
 
-        self._next.append(garbled)
+        self._fault = garbled
+
+    def fail(self) -> None:
+        """The server fails inside."""
+        self._fault = lambda request: httpx.Response(500, headers=_JSON, content=b'{"error":"planned"}')
 
     def deny(self) -> None:
         """Nobody is let in."""
-        self._lasting = lambda request: httpx.Response(401, headers=_JSON, content=b"{}")
+        self._fault = lambda request: httpx.Response(401, headers=_JSON, content=b"{}")
 
-    def heal(self) -> None:
-        """Nothing fails any more."""
-        self._lasting = None
-        self._next.clear()
+    def _heard(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        reply = self._inside.handle_request(request)
+        try:
+            return reply, reply.read()
+        finally:
+            reply.close()
+
+
+def _kept(reply: httpx.Response) -> list[tuple[str, str]]:
+    """The headers, without those that tell how the body travelled."""
+    travelling = ("content-encoding", "content-length")
+    return [(name, value) for name, value in reply.headers.multi_items() if name not in travelling]
