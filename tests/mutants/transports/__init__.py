@@ -1,0 +1,1 @@
+"""Broken transports, and remotes behind them."""
