@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import inf, nan
 from typing import Any
 
@@ -18,7 +18,7 @@ from tidesync.errors import InvalidId, InvalidRecord
 from tidesync.records import INT_MAX, INT_MIN, Record
 
 
-def refused(bench: StoreBench, values: Iterable[Any], fields: Iterable[str] = FIELDS) -> None:
+def refused(bench: StoreBench, values: Sequence[Any], fields: Sequence[str] = FIELDS) -> None:
     """Put each of the values in each of the fields: it must be `InvalidRecord` naming the field, and change nothing."""
     store = bench.open()
     old, new = bench.ids(2)
@@ -40,9 +40,9 @@ def refused(bench: StoreBench, values: Iterable[Any], fields: Iterable[str] = FI
     equal(before, held(store), "what was committed, after what was refused")
 
 
-def _short(value: object) -> str:
+def _short(value: Any) -> str:
     """A value for messages, whose own repr might be endless."""
-    return type(value).__name__ if isinstance(value, list | dict) else f"{value!a:.40}"
+    return value.__class__.__name__ if type(value) in (list, dict) else f"{value!a:.40}"
 
 
 class Refusals:

@@ -136,7 +136,8 @@ class Values:
         names = bench.domain.trimmed({"id": "", **dict.fromkeys((*THING.by_name, *FIELDS))}).keys() - {"id"}
         everything: Record = dict.fromkeys(names)
         contents: list[Record] = [{}, everything]
-        contents += [{name: None} for name in sorted(names)]
+        for name in sorted(names):
+            contents.append({name: None})
         ids = bench.ids(len(contents))
         returned(bench, [{"id": id, **content} for id, content in zip(ids, contents, strict=True)])
 
