@@ -9,10 +9,10 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from tidesync.conformance.expect import equal
+from tidesync.conformance.expect import equal, true
 from tidesync.conformance.rules import rule
 from tidesync.conformance.transport.bench import TransportBench, overlap_of
-from tidesync.conformance.transport.following import Author, Follower, brought
+from tidesync.conformance.transport.following import Author, Follower, brought, comes
 from tidesync.conformance.transport.tables import NOTE, THING
 from tidesync.query import Compare, Field, Query, Value
 from tidesync.records import Json
@@ -41,12 +41,15 @@ class Cursors:
         """
         one, other = bench.pair()
         author, follower = Author(bench, one), Follower(bench, other)
-        old = author.insert_apart(2)
+        old, *_ = author.insert_apart(2)
         _ = follower.pull()
-        _ = author.insert(text="new")
-        author.update(old[0], text="changed")
-        follower.catch_up()
-        follower.expect(author)
+        comes(bench, author, follower, author.insert)
+
+        def update() -> str:
+            author.update(old, text=bench.id("changed"))
+            return old
+
+        comes(bench, author, follower, update)
 
     @rule("TRANSPORT-31", _SINCE, requires=("incremental",))
     def test_a_table_that_was_empty_is_followed(self, bench: TransportBench) -> None:
@@ -97,6 +100,12 @@ class Cursors:
         author = Author(bench, one)
         _ = author.insert_many([{"number": number} for number in range(9)])
         for limit in (1, 2, 4):
+            follower = Follower(bench, other)
+            _ = follower.pull(limit)
+            follower.expect(author)
+        # Now ids do not grow with the instant any more.
+        author.update_many(list(author.committed)[:4], text="changed")
+        for limit in (3, 6):
             follower = Follower(bench, other)
             _ = follower.pull(limit)
             follower.expect(author)
@@ -231,6 +240,23 @@ class Cursors:
         author.update(low[0], number=200)
         follower.catch_up()
         follower.expect(author, only=[low[0], high])
+
+    @rule("TRANSPORT-166", "`more`: the pull goes on from it", requires=("ties",))
+    def test_a_pull_goes_on_past_pages_without_a_match(self, bench: TransportBench) -> None:
+        """A pull with a condition comes to what matches in one go, however much there is before it that does not.
+
+        Why: a device that follows ten records of a million must find the last of them.
+        Look at: `more` when everything on a page was left out; the cursor of such a page.
+        """
+        one, other = bench.pair()
+        author = Author(bench, one)
+        _ = author.insert_apart(4)
+        high = author.insert(number=101)
+        _ = author.insert(number=0)
+        where = Compare("gt", Field("number", ColumnType.INTEGER), Value(100, ColumnType.INTEGER))
+        for limit in (1, 2):
+            found = brought(Follower(bench, other, Query(THING.name, where)).pull(limit))
+            true(high in found, f"{high} matches, and a pull in pages of {limit} ends before it")
 
 
 def _write(author: Author) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tidesync.conformance.expect import equal, fail, true
 from tidesync.conformance.rules import rule
 from tidesync.conformance.transport.bench import Drained, TransportBench, overlap_of
-from tidesync.conformance.transport.following import Author, Follower, shape
+from tidesync.conformance.transport.following import Author, Follower, comes, shape
 from tidesync.conformance.transport.tables import THING
 from tidesync.contracts.transport import Transport
 from tidesync.query import Compare, Expr, Field, Query, Value
@@ -29,16 +29,24 @@ class Departures:
         """
         one, other = bench.pair()
         author, follower = Author(bench, one), Follower(bench, other)
-        id, kept = author.insert_many([{"number": 1}, {"number": 2}])
+        kept, *others = author.insert_many([{"number": number} for number in range(5)])
         follower.catch_up()
-        deleted = author.delete(id)
-        told = _since(bench, other, follower.cursor)
-        tombstone = told.tombstones.get(id)
-        if not isinstance(tombstone, Tombstone):
-            fail(f"{id} was deleted since the cursor, and is told as {told.records.get(id)!a:.200}")
-        if tombstone.version is not None and deleted.version is not None:
-            equal(deleted.version, tombstone.version, "the version of the tombstone")
-        true(kept not in told.tombstones, "a record that is alive is told as a tombstone")
+        deleted: dict[str, Tombstone] = {}
+
+        def delete() -> str:
+            id = others.pop()
+            deleted[id] = author.delete(id)
+            return id
+
+        comes(bench, author, follower, delete)
+        follower.catch_up()
+        for id, tombstone in deleted.items():
+            told = follower.held.get(id)
+            if not isinstance(told, Tombstone):
+                fail(f"{id} was deleted since the cursor, and is told as {told!a:.200}")
+            if tombstone.version is not None and told.version is not None:
+                equal(tombstone.version, told.version, "the version of the tombstone")
+        true(shape(follower.held[kept]), "a record that is alive is told as a tombstone")
 
     @rule("TRANSPORT-142", "`deleted`: report tombstones.", requires=("incremental",))
     def test_deletes_are_told_only_if_asked_for(self, bench: TransportBench) -> None:

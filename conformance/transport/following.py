@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import attrs
@@ -23,7 +24,7 @@ from tidesync.contracts.transport import (
 from tidesync.query import Query
 from tidesync.records import Copy, Json, Record, Tombstone, alive
 
-_PAGES: Final = 500
+_PAGES: Final = 300
 WRITTEN: Final = ("id", "version", "text", "number")
 """The fields of what an author writes: a remote may have others, of its own."""
 
@@ -182,8 +183,14 @@ class Follower:
         """Go on to the end of a pull; its pages. `RuleBroken` if it does not end."""
         pages = [self.page(limit, overlap=overlap)]
         while not self.ended:
-            true(len(pages) < _PAGES, f"a pull does not end: {_PAGES} pages said that there are more")
+            before = self.cursor
             pages.append(self.page(limit))
+            moved = self.ended or self.cursor != before
+            true(
+                moved,
+                f"a page announces more, from the cursor {before!a:.200} that it was asked from: no end is near",
+            )
+            true(len(pages) < _PAGES, f"a pull does not end: {_PAGES} pages said that there are more")
         return pages
 
     def catch_up(self) -> None:
@@ -234,3 +241,19 @@ class Follower:
 def brought(pages: Iterable[Page]) -> dict[str, Record]:
     """The records of some pages, by id."""
     return {str(record["id"]): record for page in pages for record in page.records}
+
+
+def comes(bench: TransportBench, author: Author, follower: Follower, act: Callable[[], str]) -> None:
+    """Raise `RuleBroken` unless the next pull tells what is done, without an overlap.
+
+    Where late commits may be missed, so may be what falls into the instant of the cursor: it is then done again.
+    """
+    strong = bench.capabilities.cursor >= CursorGuarantee.HORIZON
+    id = ""
+    for wait in (0.0,) if strong else (0.0, 0.01, 0.1, 1.1):
+        time.sleep(wait)
+        id = act()
+        _ = follower.pull()
+        if shape(author.committed[id]) == shape(follower.held.get(id)):
+            return
+    follower.expect(author, only=[id])

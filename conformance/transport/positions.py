@@ -22,6 +22,8 @@ _FOREIGN: Final = (
     "One that the remote did not give, or no longer honours, is `ResyncRequired`, or harmless: "
     "never is anything left out because of it."
 )
+_ENOUGH: Final = 50
+_ENDLESS: Final = f"a pull of 5 records does not end: {_ENOUGH} pages said that there are more"
 _GARBAGE: Final[tuple[Json, ...]] = (
     True, False, -1, 2.5, "", "x", "x" * 5_000, [], [None], {}, {"cursor": None}, {"": [{}]},
 )  # fmt: skip
@@ -49,7 +51,7 @@ class Positions:
                 fail(f"the cursor {page.cursor!a:.200} is no JSON: {error}")
             equal(again, page.cursor, "a cursor, after it was written as JSON and read")
             follower.cursor, pages = again, pages + 1
-            true(pages < 50, "a pull of 5 records does not end: 50 pages said that there are more")
+            true(pages < _ENOUGH, _ENDLESS)
         _ = author.insert()
         follower.catch_up()
         follower.expect(author)
@@ -89,11 +91,12 @@ class Positions:
         one, other = bench.pair()
         author, follower = Author(bench, one), Follower(bench, other)
         _ = author.insert_many([{"number": number} for number in range(5)])
-        while True:
+        for _ in range(_ENOUGH):
             request = PullRequest(query=Query(THING.name), cursor=follower.cursor, limit=2)
             first = other.pull(request)
-            lost = brought([first]).keys() - bench.drain(other, cursor=follower.cursor).records.keys()
-            true(not lost, f"asked again from one cursor, the remote does not tell {sorted(lost)} any more")
+            again = bench.drain(other, cursor=follower.cursor).records.keys()
+            lost = sorted(brought([first]).keys() - again)
+            true(not lost, f"asked again from one cursor, the remote does not tell {lost} any more")
             _ = follower.page(2)
             if follower.ended:
                 break
@@ -116,7 +119,7 @@ class Positions:
             stops.append(
                 Follower(bench, other, held={**reader.held}, cursor=reader.cursor, ended=reader.ended)
             )
-            true(len(stops) < 50, "a pull of 5 records does not end: 50 pages said that there are more")
+            true(len(stops) < _ENOUGH, _ENDLESS)
         author.update(ids[0], text="meanwhile")
         _ = author.insert(text="meanwhile")
         for stopped in stops:
@@ -313,3 +316,5 @@ def _spoilt(cursor: Json, *, ahead: bool) -> list[Json]:
             under = [(key, each) for key in cursor for each in _spoilt(cursor[key], ahead=ahead)]
             cut = [{name: cursor[name] for name in cursor if name != key} for key in cursor]
             return [*cut, *({**cursor, key: each} for key, each in under)]
+        case _:  # no JSON: of that another rule tells
+            return []
