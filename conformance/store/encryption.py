@@ -54,7 +54,7 @@ class Encryption:
             _unchanged(before, files_of(bench), "with another key")
             with works("after it was tried with another key"):
                 equal(
-                    records,
+                    expected,
                     held(bench.open(*TABLES)),
                     "with the right key, after it was tried with another one",
                 )

@@ -62,7 +62,8 @@ class Processes:
             for _ in range(times):
                 with works("written by several processes"):
                     patiently(lambda: add(store))
-                numbers = list(numbers_of(store).values())
+                with works("read while other processes write"):
+                    numbers = list(numbers_of(store).values())
                 equal(numbers[:1] * 2, numbers, "the numbers of two tables, always written together")
             parent.tell("done")
 
@@ -216,11 +217,11 @@ class Processes:
         def step(parent: Parent) -> None:
             store = bench.open(OLD)
             for word in iter(parent.hear, "end"):
-                if word == "upgrade":
-                    store.open([NEW, MORE])
-                elif word == "put":
-                    put(store, {"id": "old process", "text": "b", "late": 2, "other": [1]}, table="note")
                 with works("after another process opened it with more columns"):
+                    if word == "upgrade":
+                        store.open([NEW, MORE])
+                    elif word == "put":
+                        put(store, theirs, table="note")
                     parent.tell(held(store, Query("note")))
 
         first: Record = {"id": "before", "text": "a", "late": 1}
@@ -230,9 +231,10 @@ class Processes:
         with forked(bench, step) as (child,):
             child.tell("look")
             equal([first], child.hear(), "the old process, before")
-            store = bench.open(NEW, MORE)
-            put(store, mine, table="note")
-            put(store, {"id": "1", "late": 1}, table="more")
+            with works("opened with more columns, while another process has it open"):
+                store = bench.open(NEW, MORE)
+                put(store, mine, table="note")
+                put(store, {"id": "1", "late": 1}, table="more")
             child.tell("look")
             equal(
                 [first, mine], child.hear(), "the old process, after a process with a new column has written"
