@@ -56,7 +56,7 @@ def test_a_new_column_takes_over_what_was_unknown(store: AnyStore, kind: ColumnT
 
 @pytest.mark.parametrize("kind", [T.BOOLEAN, T.JSON, T.STRING])
 def test_a_column_is_added_to_records_that_have_nothing_in_it(store: AnyStore, kind: ColumnType) -> None:
-    """Where no record of a page has a field of a column that was added, they come back as they were. [L06]"""
+    """Where no record of a page has a field of a column that was added, they come back as they were."""
     rows: list[Record] = [{"id": "1", "old": True}, {"id": "2", "old": None}]
     fill(store, schema(old=T.BOOLEAN), rows)
     store.close()
