@@ -49,7 +49,7 @@ class OwnWorld(World):
         self.folder: Path | None = None
         self.asked: dict[Key, bool] = {}
         self.given_up: set[Key] = set()
-        self.judged = False
+        self.judged = self.retired = False
         super().__init__(profile_of(scenario), tapes, story=story, checking=checking)
         self.rounds_allowed, self.retries = ROUNDS, True
         self.keys = self.owners.keys
@@ -182,8 +182,7 @@ class OwnWorld(World):
 
     def unsettled(self, device: Device) -> set[Key]:
         """The records with operations that wait for nothing that may be waited for."""
-        queued = {(str(row["table"]), str(row["record_id"])) for row in device.rows(OPERATIONS).values()}
-        return queued - self.waiting(device)
+        return queued(device) - self.waiting(device)
 
     def agreed(self) -> bool:
         """Whether all hold what the remote holds, but for conflicts that nobody decided."""
@@ -207,6 +206,7 @@ class OwnWorld(World):
     def retire(self, devices: Sequence[Device]) -> None:
         """The first device deletes what it may, all agree, and then what was late arrives: nothing comes back."""
         self.judge_records()
+        self.retired = True
         self.say("-- everything is deleted")
         owner, view = devices[0], devices[0].locals()
         while free := [key for key in sorted(view) if not self.owners.named(key, view)]:
@@ -219,8 +219,8 @@ class OwnWorld(World):
         self.all_arrive()
         for device in devices:
             self.pull(device)
-        alive_now = [*self.remote.alive(), *(key for device in devices for key in device.locals())]
-        left = sorted({key for key in alive_now if key in gone})
+        here = [device.locals().keys() - queued(device) for device in devices]
+        left = sorted(gone & set[Key]().union(self.remote.alive(), *here))
         if left:
             self.problem("came back", f"{left}")
 
@@ -229,6 +229,8 @@ class OwnWorld(World):
         there = self.wanted()
         for device in self.devices:
             device.check()
+            if self.retired:  # they agreed before that; an edit of what was deleted then may wait
+                continue
             if stuck := sorted(self.unsettled(device)):
                 self.problem(
                     "stuck", f"device {device.number}: {stuck} still wait after {self.rounds} rounds"
@@ -350,6 +352,11 @@ def profile_of(scenario: Scenario) -> Profile:
         page=scenario.page, steps=scenario.steps, bad=0, doubles=4, truth="none", policies=("own",),
         deletes="anybody" if scenario.deletes else "nobody", contexts=scenario.contexts, lease=6.0,
     )  # fmt: skip
+
+
+def queued(device: Device) -> set[Key]:
+    """The records of the device with operations that wait."""
+    return {(str(row["table"]), str(row["record_id"])) for row in device.rows(OPERATIONS).values()}
 
 
 def _anything(_: Record) -> str | None:

@@ -132,17 +132,6 @@ def unknown_is_a_refusal():
     return [(settling, "_settle_one", mutated)]
 
 
-@mutant("a refusal ends the doubt of news too", {"scenario-tree": 0})
-def refused_beside_news():
-    """A refusal leaves the news that waited as a conflict, also where nobody is alive."""
-    arrives = settle.arrives
-
-    def mutated(head, copy):
-        return copy is head.remote or arrives(head, copy)
-
-    return [(settle, "arrives", mutated)]
-
-
 @mutant("applied copy as it is now", {"scenario-amends": 13})
 def amended_is_as_sent():
     """A version that is remembered stands for what was sent, whatever was pulled under it."""

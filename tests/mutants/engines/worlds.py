@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tidesync import table
 from tidesync.conflicts import defer
 from tidesync.conformance.simulation import Scenario
 from tidesync.conformance.simulation.command import play
@@ -14,8 +13,6 @@ from tidesync.conformance.simulation.profiles import PROFILES
 from tidesync.conformance.simulation.tapes import tapes_of
 from tidesync.records import Record
 from tidesync.transports.principal import Principal, conflicts
-
-NODES = table("node", {"up": str}, references={"up": "node"})
 
 
 def amended(old: Record | None, new: Record | None, who: Principal) -> Record | None:
@@ -30,7 +27,6 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     for each in (
         Scenario(name="scenario"),
         Scenario(name="scenario-defer", policy=defer),
-        Scenario(name="scenario-tree", tables=[NODES]),
         Scenario(name="scenario-amends", before_write=amended, computed=["list.title"]),
     )
 }
