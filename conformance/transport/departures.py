@@ -61,12 +61,15 @@ class Departures:
         follower.catch_up()
         _ = author.delete(id)
         author.update(new, number=3)
-        for incremental in (True, False):
-            cursor = follower.cursor if incremental else None
-            for page in bench.drain(other, cursor=cursor, deleted=False, incremental=incremental).pages:
-                equal({}, dict(page.tombstones), "tombstones that were not asked for")
+        for name, request in (
+            ("a pull", {"cursor": follower.cursor}),
+            ("a list", {"incremental": False}),
+            ("a look at two ids", {"incremental": False, "ids": (id, new)}),
+        ):
+            for page in bench.drain(other, deleted=False, **request).pages:
+                equal({}, dict(page.tombstones), f"tombstones in {name} that does not ask for them")
                 records = [record["id"] for record in page.records]
-                true(id not in records, f"{id} was deleted, and is told as a record")
+                true(id not in records, f"{id} was deleted, and {name} tells it as a record")
 
     @rule("TRANSPORT-143", "Read one record as it is now", requires=("tombstones",))
     def test_what_was_deleted_reads_as_a_tombstone(self, bench: TransportBench) -> None:

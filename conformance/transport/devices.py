@@ -75,6 +75,10 @@ class World:
             Device(number, Follower(bench, client, cursor=begin.cursor, held={**begin.held}))
             for number, client in enumerate(bench.clients[:3])
         ]
+        # Something that all know, and will disagree about.
+        self.insert(0, 2, False)
+        for device in self.devices[1:]:
+            device.known = {**self.devices[0].known}
 
     def device(self, number: int) -> Device:
         """One of the devices, of which there may be two only."""
