@@ -92,23 +92,6 @@ class ClosesOnce(Loopback):
         _ = self.connections.pop()
 
 
-@broken("test_close_is_idempotent")
-class ClosesForAll(Loopback):
-    """`close` shuts the connection that all clients share."""
-
-    def close(self) -> None:
-        self.shared["closed"] = True
-
-    def open(self, tables, /) -> TransportCapabilities:
-        _ = self.shared.pop("closed", None)
-        return super().open(tables)
-
-    def get(self, table: str, id: str, /) -> Copy:
-        if "closed" in self.shared:
-            raise ProtocolError("the connection is closed")
-        return super().get(table, id)
-
-
 @broken("test_get_of_nothing_is_none")
 class NothingIsAnError(Loopback):
     """A 404 for one record is raised."""
