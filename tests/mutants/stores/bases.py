@@ -12,7 +12,7 @@ import attrs
 
 from tests.mutants.registry import Mutant, words
 from tests.mutants.stores.json_file import JsonFileStore, JsonFileTransaction
-from tests.mutants.stores.meaning import Meaning, MeaningStore
+from tests.mutants.stores.meaning import Meaning, MeaningStore, MeaningTransaction
 from tidesync.contracts.store import StoreCapabilities
 from tidesync.stores import MemoryStore, SQLiteStore
 from tidesync.stores.memory import MemoryTransaction
@@ -41,7 +41,9 @@ class Base:
         if self.parts is not None and issubclass(part, self.parts):
             store = type(part.__name__, (self.store,), {"meaning": part()})
         elif issubclass(part, self.transaction):
-            store = type(part.__name__, (self.store,), {"transaction": lambda self, *, write: part(self, write)})
+            store = type(
+                part.__name__, (self.store,), {"transaction": lambda self, *, write: part(self, write)}
+            )
         if not self.place:
             return store
 
@@ -88,7 +90,7 @@ BASES: Final = {
         Base(
             name="meaning",
             store=MeaningStore,
-            transaction=MemoryTransaction,
+            transaction=MeaningTransaction,
             parts=Meaning,
         ),
         Base(
@@ -114,8 +116,6 @@ def _base_of(part: type) -> Base:
     for name in ("SQLite", "JSON file", "meaning", "memory"):
         base = BASES[name]
         if issubclass(part, tuple(filter(None, (base.store, base.transaction, base.parts)))):
-            if name == "meaning" and not issubclass(part, (Meaning, MeaningStore)):
-                continue
             return base
     raise TypeError(f"{part.__name__} is based on no sound store")
 

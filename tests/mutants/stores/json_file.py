@@ -79,12 +79,14 @@ class JsonFileStore(MemoryStore):
 
     def save(self, tables: Tables) -> None:
         """Make these the tables of the file."""
-        columns = {name: {each: kind.value for each, kind in kinds.items()} for name, kinds in self._columns.items()}
+        columns = {
+            name: {each: kind.value for each, kind in kinds.items()} for name, kinds in self._columns.items()
+        }
         self.write(json.dumps({"columns": columns, "tables": tables}).encode())
 
     def write(self, content: bytes) -> None:
         """Replace the file, in one step."""
-        whole = Path(f"{self.path}.tmp")
+        whole = Path(f"{self.path}.{os.getpid()}.{threading.get_ident()}.tmp")
         with whole.open("wb") as file:
             _ = file.write(content)
             file.flush()
@@ -126,7 +128,7 @@ class JsonFileTransaction(MemoryTransaction):
         store.check_fork()
         self._pid = os.getpid()
         if self._write and store.is_open and threading.get_ident() not in store.active:
-            self._lock = store.lock()
+            self._take()
         try:
             entered: Any = super().__enter__()
             try:
@@ -151,6 +153,9 @@ class JsonFileTransaction(MemoryTransaction):
             super().__exit__(kind, error, trace)
         finally:
             self._unlock()
+
+    def _take(self) -> None:
+        self._lock = self._store.lock()
 
     def _unlock(self) -> None:
         if self._lock is not None:

@@ -119,7 +119,7 @@ class Meaning:
         """The records in the order, ties by id."""
         found = sorted(records, key=lambda record: str(record["id"]))
         for key in reversed(order):
-            found.sort(key=lambda record: self.sort_key(self.value(key.by, record)), reverse=key.descending)  # noqa: B023
+            found.sort(key=lambda record: self.sort_key(self.value(key.by, record)), reverse=key.descending)
         return found
 
     def part(self, records: list[Record], skip: int, take: int | None) -> list[Record]:

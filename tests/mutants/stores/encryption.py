@@ -1,0 +1,1 @@
+"""Broken stores: what somebody without the key can read."""
