@@ -10,7 +10,7 @@ import attrs
 
 from tests.conformance.wires import LoopbackWire
 from tests.mutants.registry import Mutant, words
-from tests.mutants.transports.remote import Remote
+from tests.mutants.transports.remote import Place, Remote
 from tidesync.conformance import TABLES
 from tidesync.conformance.transport.bench import Wire
 from tidesync.contracts.transport import (
@@ -22,6 +22,7 @@ from tidesync.contracts.transport import (
     Transport,
     TransportCapabilities,
 )
+from tidesync.errors import ResyncRequired
 from tidesync.query import Query
 from tidesync.records import Copy, Json
 from tidesync.schema import TableSchema
@@ -139,7 +140,28 @@ class Rows(Base, Remote):
     @classmethod
     def made(cls) -> Sequence[Transport]:
         remote = cls()
-        return [LoopbackWire(remote.client(cls.capabilities)), *(remote.client(cls.capabilities) for _ in range(2))]
+        return [
+            LoopbackWire(remote.client(cls.capabilities)),
+            *(remote.client(cls.capabilities) for _ in range(2)),
+        ]
+
+
+class Instants(Rows):
+    """The same where no two pushes have one timestamp: nothing is committed late."""
+
+    base = "rows with timestamps of their own"
+    capabilities = attrs.evolve(Rows.capabilities, cursor=CursorGuarantee.HORIZON, overlap=0.0)
+    last = 0.0
+
+    def begun(self) -> float:
+        self.last = max(self.last + 1e-5, super().begun())
+        return self.last
+
+    def place(self, request: PullRequest) -> Place:
+        place = super().place(request)
+        if place.key[0] > max(self.last, self.now()):
+            raise ResyncRequired("the cursor is ahead of all that was written")
+        return place
 
 
 def make(part: type[Base]) -> Callable[[Path], Sequence[Transport]]:
@@ -151,7 +173,9 @@ def make(part: type[Base]) -> Callable[[Path], Sequence[Transport]]:
     return clients
 
 
-SOUND: Final[Mapping[str, type[Base]]] = {each.base: each for each in (Loopback, Bounded, Wired, Rows)}
+SOUND: Final[Mapping[str, type[Base]]] = {
+    each.base: each for each in (Loopback, Bounded, Wired, Rows, Instants)
+}
 """The sound ones, by name."""
 
 

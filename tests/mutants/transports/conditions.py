@@ -93,7 +93,10 @@ class WildcardsOfLike(_Translated):
     def part(self, expr: Expr) -> Expr:
         match expr:
             case Call("contains", (field, Value(str(text), type))):
-                return all_of(*(Call("contains", (field, Value(part, type))) for part in text.split("%"))) or expr
+                return (
+                    all_of(*(Call("contains", (field, Value(part, type))) for part in text.split("%")))
+                    or expr
+                )
             case _:
                 return expr
 
@@ -143,5 +146,3 @@ class NoCondition(Loopback):
     def pull(self, request: PullRequest, /) -> Page:
         query = attrs.evolve(request.query, where=None)
         return attrs.evolve(super().pull(attrs.evolve(request, query=query)), exact=False)
-
-

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from tests.mutants.transports.bases import Loopback, Rows, broken
+from tests.mutants.transports.bases import Instants, Loopback, Rows, broken
 from tests.mutants.transports.remote import Key, Place, Row
 from tidesync.contracts.transport import Page, PullRequest
 from tidesync.errors import ResyncRequired
@@ -69,7 +69,7 @@ class NotEarlierThan(Rows):
 
 
 @broken("test_records_of_one_instant_come_behind_a_cursor")
-class PlaceInAnInstantForgotten(Rows):
+class PlaceInAnInstantForgotten(Instants):
     """Only a first pull keeps its place among the records of one instant."""
 
     def told(self, request: PullRequest, page: Page, place: Place) -> Page:
@@ -238,12 +238,13 @@ class OnePlaceForAllTables(Loopback):
     place = 0
 
     def pull(self, request: PullRequest, /) -> Page:
-        page = super().pull(request)
-        cursor: Any = page.cursor
-        if not request.incremental:
-            return page
-        self.place = max(self.place, cursor["sequence"])
-        return attrs.evolve(page, cursor={**cursor, "sequence": self.place})
+        cursor: Any = request.cursor
+        if cursor is not None:
+            cursor = {**cursor, "sequence": self.place}
+        page = super().pull(attrs.evolve(request, cursor=cursor))
+        told: Any = page.cursor
+        self.place = told["sequence"]
+        return page
 
 
 @broken("test_a_record_that_comes_to_match_is_news")
@@ -252,7 +253,10 @@ class NoMatchIsTheEnd(Rows):
 
     def told(self, request: PullRequest, page: Page, place: Place) -> Page:
         if not page.records and not page.tombstones:
-            page, place = attrs.evolve(page, more=False), Place((self.now() + 9.0, ""), self.now() + 9.0, ended=True)
+            page, place = (
+                attrs.evolve(page, more=False),
+                Place((self.now() + 9.0, ""), self.now() + 9.0, ended=True),
+            )
         return super().told(request, page, place)
 
 

@@ -29,7 +29,9 @@ class _Asked(Loopback):
 def _plain(request: PullRequest) -> bool:
     """Whether it is a list without an order of its own."""
     query = request.query
-    return not (request.incremental or request.ids is not None or query.order or query.skip or query.take is not None)
+    return not (
+        request.incremental or request.ids is not None or query.order or query.skip or query.take is not None
+    )
 
 
 @broken("test_everything_comes_once")
@@ -88,7 +90,7 @@ class OrderOfThePage(_Asked):
         records = list(page.records)
         for order in reversed(request.query.order):
             name = order.by.name if isinstance(order.by, Field) else "id"
-            records.sort(key=lambda each: str(each.get(name)), reverse=order.descending)  # noqa: B023
+            records.sort(key=lambda each: str(each.get(name)), reverse=order.descending)
         return attrs.evolve(page, records=records)
 
 
@@ -111,7 +113,9 @@ class OrderOfALanguage(_Asked):
     def told(self, request: PullRequest, page: Page) -> Page:
         if not request.query.order:
             return page
-        return attrs.evolve(page, records=sorted(page.records, key=lambda each: str(each.get("text")).casefold()))
+        return attrs.evolve(
+            page, records=sorted(page.records, key=lambda each: str(each.get("text")).casefold())
+        )
 
 
 @broken("test_skip_and_take_are_of_the_whole_list")
@@ -224,7 +228,9 @@ class RowsWithNullsAreJunk(_Asked):
 
     def told(self, request: PullRequest, page: Page) -> Page:
         junk = [Junk(str(each), "number is missing") for each in page.records if each.get("number") is None]
-        return attrs.evolve(page, records=[each for each in page.records if each.get("number") is not None], junk=junk)
+        return attrs.evolve(
+            page, records=[each for each in page.records if each.get("number") is not None], junk=junk
+        )
 
 
 @broken("test_the_clock_is_canonical")

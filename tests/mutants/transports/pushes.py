@@ -6,7 +6,16 @@ import attrs
 
 from tests.mutants.transports.bases import Loopback, Rows, broken
 from tests.mutants.transports.remote import Row
-from tidesync.contracts.transport import Anything, Applied, Change, Conflicted, Outcome, Rejected, Tombstone, Untried
+from tidesync.contracts.transport import (
+    Anything,
+    Applied,
+    Change,
+    Conflicted,
+    Outcome,
+    Rejected,
+    Tombstone,
+    Untried,
+)
 from tidesync.records import Copy, alive, version_of
 
 
@@ -130,7 +139,9 @@ class NothingIsEverything(Loopback):
     def sent(self, change: Change) -> Change:
         if change.kind != "update" or change.record is None:
             return change
-        return attrs.evolve(change, fields=change.fields or tuple(name for name in change.record if name != "id"))
+        return attrs.evolve(
+            change, fields=change.fields or tuple(name for name in change.record if name != "id")
+        )
 
 
 @broken("test_a_named_field_that_the_record_has_not_is_removed")
@@ -141,7 +152,9 @@ class NullsLeftOut(Loopback):
         if change.kind != "update" or change.record is None:
             return change
         record = change.record
-        return attrs.evolve(change, fields=tuple(name for name in change.fields if record.get(name) is not None))
+        return attrs.evolve(
+            change, fields=tuple(name for name in change.fields if record.get(name) is not None)
+        )
 
 
 @broken("test_a_delete_of_what_is_gone_is_applied")
@@ -254,7 +267,11 @@ class AnyTombstoneWillDo(Loopback):
     """Which tombstone an insert expects is not compared."""
 
     def sent(self, change: Change) -> Change:
-        return attrs.evolve(change, expected=Tombstone(None)) if isinstance(change.expected, Tombstone) else change
+        return (
+            attrs.evolve(change, expected=Tombstone(None))
+            if isinstance(change.expected, Tombstone)
+            else change
+        )
 
 
 @broken("test_undelete_brings_back_what_was_deleted")
@@ -274,5 +291,7 @@ class UndeleteTouchesTheLiving(Loopback):
     def sent(self, change: Change) -> Change:
         if change.kind == "undelete" and alive(self.inner.get(change.table, change.record_id)):
             record = {"id": change.record_id, "undeleted": True}
-            return attrs.evolve(change, kind="update", record=record, fields=("undeleted",), expected=Anything())
+            return attrs.evolve(
+                change, kind="update", record=record, fields=("undeleted",), expected=Anything()
+            )
         return change

@@ -64,7 +64,7 @@ class Client:
         return attrs.evolve(self.capabilities, identity="rows")
 
     def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
-        return [self.remote.write(change) for change in changes]
+        return self.remote.push(changes)
 
     def pull(self, request: PullRequest, /) -> Page:
         return self.remote.pull(request)
@@ -81,6 +81,7 @@ class Remote:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.instant = 0.0
         self.tables: dict[str, dict[str, Row]] = {}
 
     def client(self, capabilities: TransportCapabilities) -> Client:
@@ -112,29 +113,41 @@ class Remote:
 
     # ---- writing
 
-    def write(self, change: Change) -> Outcome:
+    def push(self, changes: Sequence[Change]) -> list[Outcome]:
         with self.lock:
-            rows = self.table(change.table)
-            row = rows.get(change.record_id)
-            held = self.copy(row)
-            if change.kind == "delete" and not alive(held):
-                return Applied(version_of(held), held or Tombstone(None))
-            if alive(held) != (change.kind in ("update", "delete")) or not self.expects(change, held):
-                return Conflicted(held)
-            if change.kind == "undelete":
-                fields: dict[str, Any] = row.content if row else {}
-            else:
-                fields = self.content(change, row)
-            number = 1 + max((each.number for each in rows.values()), default=0)
-            new = Row(
-                id=change.record_id, number=number, at=self.stamp(row), content=fields, dead=change.kind == "delete"
-            )
-            rows[change.record_id] = new
-            return Applied(self.version(new), self.copy(new))
+            self.instant = self.begun()
+            return [self.write(change) for change in changes]
+
+    def begun(self) -> float:
+        """The timestamp of a push that begins now."""
+        return self.now()
+
+    def write(self, change: Change) -> Outcome:
+        rows = self.table(change.table)
+        row = rows.get(change.record_id)
+        held = self.copy(row)
+        if change.kind == "delete" and not alive(held):
+            return Applied(version_of(held), held or Tombstone(None))
+        if alive(held) != (change.kind in ("update", "delete")) or not self.expects(change, held):
+            return Conflicted(held)
+        if change.kind == "undelete":
+            fields: dict[str, Any] = row.content if row else {}
+        else:
+            fields = self.content(change, row)
+        number = 1 + max((each.number for each in rows.values()), default=0)
+        new = Row(
+            id=change.record_id,
+            number=number,
+            at=self.stamp(row),
+            content=fields,
+            dead=change.kind == "delete",
+        )
+        rows[change.record_id] = new
+        return Applied(self.version(new), self.copy(new))
 
     def stamp(self, row: Row | None) -> float:
         """The timestamp of a row that is written now."""
-        return self.now()
+        return self.instant
 
     def expects(self, change: Change, held: Copy) -> bool:
         match change.expected:
@@ -218,7 +231,9 @@ class Remote:
             if isinstance(copy, Tombstone):
                 tombstones[row.id] = copy
             elif alive(copy) and matches(copy):
-                records.append(project(copy, None if request.fields is None else (*request.fields, "version")))
+                records.append(
+                    project(copy, None if request.fields is None else (*request.fields, "version"))
+                )
             elif copy is not None:
                 departed.append(row.id)
         key = self.key(part[-1]) if part else place.key
@@ -263,7 +278,13 @@ class Remote:
         match request.cursor:
             case None:
                 return Place((0.0, ""))
-            case {"table": table, "at": float(at), "id": str(id), "began": float(began), "ended": bool(ended)}:
+            case {
+                "table": table,
+                "at": float(at),
+                "id": str(id),
+                "began": float(began),
+                "ended": bool(ended),
+            }:
                 self.check_table(request, table)
                 return Place((at, id), began, ended)
             case _:

@@ -9,7 +9,16 @@ from typing import Any
 import attrs
 
 from tests.mutants.transports.bases import Loopback, broken
-from tidesync.contracts.transport import Absent, Anything, Applied, Change, Conflicted, Outcome, Tombstone, Version
+from tidesync.contracts.transport import (
+    Absent,
+    Anything,
+    Applied,
+    Change,
+    Conflicted,
+    Outcome,
+    Tombstone,
+    Version,
+)
 from tidesync.records import alive, version_of
 
 _numbers = itertools.count()
@@ -51,7 +60,11 @@ class ExpectsTheVersionItWrote(Loopback):
 
     def sent(self, change: Change) -> Change:
         version = self.wrote.get(change.record_id)
-        return attrs.evolve(change, expected=Version(version)) if version and change.expected == Anything() else change
+        return (
+            attrs.evolve(change, expected=Version(version))
+            if version and change.expected == Anything()
+            else change
+        )
 
     def heard(self, change: Change, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Applied) and outcome.version:
@@ -220,7 +233,9 @@ class OperationsByContent(Loopback):
     """An operation is known by its id and its content: an id that is used again for other content is new."""
 
     def sent(self, change: Change) -> Change:
-        return attrs.evolve(change, id=f"{change.id}-{change.kind}-{sorted(map(str, (change.record or {}).items()))}")
+        return attrs.evolve(
+            change, id=f"{change.id}-{change.kind}-{sorted(map(str, (change.record or {}).items()))}"
+        )
 
 
 @broken("test_many_operations_are_remembered")

@@ -126,7 +126,9 @@ class DeclaredFieldsOnly(Loopback):
     def sent(self, change: Change) -> Change:
         if change.record is None:
             return change
-        return attrs.evolve(change, record={name: change.record[name] for name in _DECLARED if name in change.record})
+        return attrs.evolve(
+            change, record={name: change.record[name] for name in _DECLARED if name in change.record}
+        )
 
 
 @broken("test_names_of_fields_travel_as_they_are")

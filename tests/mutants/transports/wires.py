@@ -63,7 +63,9 @@ class TimedOutIsNotSent(_Told):
 
     @staticmethod
     def otherwise(outcome: Outcome) -> Outcome | None:
-        return NotSent(outcome.reason) if isinstance(outcome, Unknown) and "no reply" in outcome.reason else None
+        return (
+            NotSent(outcome.reason) if isinstance(outcome, Unknown) and "no reply" in outcome.reason else None
+        )
 
 
 @broken("test_a_lost_reply_is_a_doubt")
@@ -195,7 +197,9 @@ class CutTexts(Loopback):
     def sent(self, change: Change) -> Change:
         if change.record is None:
             return change
-        record = {name: value[:65_535] if isinstance(value, str) else value for name, value in change.record.items()}
+        record = {
+            name: value[:65_535] if isinstance(value, str) else value for name, value in change.record.items()
+        }
         return attrs.evolve(change, record=record)
 
 
@@ -217,4 +221,3 @@ class BytesOnTheWire(Bounded):
         if sum(map(_size, changes)) * 4 // 3 > 50_000:
             return [Rejected("413", "too large") for _ in changes]
         return super().push(changes)
-
