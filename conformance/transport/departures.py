@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tidesync.conformance.expect import equal, fail, true
 from tidesync.conformance.rules import rule
 from tidesync.conformance.transport.bench import Drained, TransportBench, overlap_of
@@ -61,11 +63,12 @@ class Departures:
         follower.catch_up()
         _ = author.delete(id)
         author.update(new, number=3)
-        for name, request in (
+        requests: tuple[tuple[str, dict[str, Any]], ...] = (
             ("a pull", {"cursor": follower.cursor}),
             ("a list", {"incremental": False}),
             ("a look at two ids", {"incremental": False, "ids": (id, new)}),
-        ):
+        )
+        for name, request in requests:
             for page in bench.drain(other, deleted=False, **request).pages:
                 equal({}, dict(page.tombstones), f"tombstones in {name} that does not ask for them")
                 records = [record["id"] for record in page.records]

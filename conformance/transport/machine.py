@@ -61,7 +61,10 @@ class Machine:
         number = None if found is None else found.get("number")
         equal(len(counted), number, f"the count, after {len(counted)} increments were acknowledged")
         equal(len(counted), len(set(counted)), "how many versions the increments were acknowledged with")
-        true(len(counted) >= _ROUNDS, f"of {_ROUNDS} rounds {len(counted)} increments were taken: one must be, each")
+        true(
+            len(counted) >= _ROUNDS,
+            f"of {_ROUNDS} rounds {len(counted)} increments were taken: one must be, each",
+        )
         for client in clients:
             follower = Follower(bench, client)
             follower.catch_up()

@@ -214,7 +214,7 @@ class Positions:
         _ = follower.pull()
         new = author.insert()
         ahead = bench.capabilities.cursor >= CursorGuarantee.HORIZON
-        for cursor in _spoilt(follower.cursor, ahead=ahead)[:16]:
+        for cursor in _spoilt(json.loads(json.dumps(follower.cursor, default=repr)), ahead=ahead)[:16]:
             true(
                 not _left_out(bench, other, {new}, cursor),
                 f"from {cursor!a:.200} (that is {follower.cursor!a:.200}, spoilt) what was committed since is left out",
@@ -316,5 +316,3 @@ def _spoilt(cursor: Json, *, ahead: bool) -> list[Json]:
             under = [(key, each) for key in cursor for each in _spoilt(cursor[key], ahead=ahead)]
             cut = [{name: cursor[name] for name in cursor if name != key} for key in cursor]
             return [*cut, *({**cursor, key: each} for key, each in under)]
-        case _:  # no JSON: of that another rule tells
-            return []
