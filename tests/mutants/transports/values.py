@@ -101,22 +101,18 @@ class MomentsInMilliseconds(_Changed):
     value = _texts(lambda text: f"{text[:23]}000Z" if len(text) == 27 and text.endswith("Z") else text)
 
 
-class _Nulls(Loopback):
-    """Nulls in objects are left out, at any depth."""
-
-    @staticmethod
-    def kept(value: Any) -> Json:
-        if isinstance(value, dict):
-            return {name: _Nulls.kept(each) for name, each in value.items() if each is not None}
-        return [_Nulls.kept(each) for each in value] if isinstance(value, list) else value
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 @broken("test_trees_travel_as_they_are")
-class NullsInTreesDropped(_Nulls):
+class NullsInTreesDropped(Loopback):
     """The serialiser leaves out nulls at every level."""
 
     def sent(self, change: Change) -> Change:
-        return attrs.evolve(change, record=None if change.record is None else self.kept(change.record))
+        return attrs.evolve(change, record=_without_nulls(change.record))
 
 
 @broken("test_fields_that_no_schema_names_travel_too")
