@@ -243,6 +243,7 @@ class Processes:
             equal([first, mine, theirs], child.hear(), "the old process, after it has written itself")
             late = Query("note", where=Compare("ge", Field("late"), Value(2)))
             equal([mine, theirs], held(store, late), "the new process, by its new column")
+            equal([{"id": "1", "late": 1}], held(store, Query("more")), "the new process, its new table")
             child.tell("upgrade")
             equal([first, mine, theirs], child.hear(), "the old process, after it was upgraded too")
             child.tell("end")

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from tidesync.conformance import oracle
-from tidesync.conformance.expect import RuleBroken, equal
+from tidesync.conformance.expect import RuleBroken, equal, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.asking import ANYWHERE, Rows, shown, told
 from tidesync.conformance.store.bench import StoreBench, held, put, refill
@@ -271,12 +271,13 @@ class Queries:
         rows: Rows = [{"id": id, "number": n, "text": f"{n}", "extra": n} for n, id in enumerate(ids)]
         store = bench.filled(*rows)
         for size in (0, 1, 998, 1_000, 32_767, 40_000):
-            some = tuple(range(10, 10 + size))
+            # Some of those that are there come first and some last, whichever end of a long list is cut.
+            some = (*range(25, 10 + size), *range(10, min(25, 10 + size)))
             wanted = rows[10 : 10 + size]
             asked: tuple[tuple[str, tuple[Json, ...]], ...] = (
                 ("number", (*some, True, "20", None)), ("text", (*map(str, some), 20, None)),
                 ("extra", (*some, True, "20")),
-                ("id", (*ids[10 : 10 + size], *(f"none-{n}" for n in some))),
+                ("id", (*ids[25 : 10 + size], *(f"none-{n}" for n in some), *ids[10 : min(25, 10 + size)])),
             )  # fmt: skip
             for name, constants in asked:
                 query = Query(THING.name, In(Field(name), constants))
@@ -294,11 +295,11 @@ class Queries:
         rows: Rows = [{"id": id, "number": n, "extra": n} for n, id in enumerate(bench.ids(8))]
         store = bench.filled(*rows)
         for field, size in ((NUMBER, 5_000), (Field("extra"), 1_100)):
-            parts = tuple(Compare("eq", field, Value(n)) for n in range(5, 5 + size))
+            parts = tuple(Compare("eq", field, Value(n)) for n in (*range(6, 5 + size), 5))
             for where, expected in (
                 (Or(parts), rows[5:]),
                 (And(tuple(Not(part) for part in parts)), rows[:5]),
-                (Not(Or((And(parts[:500]), *parts[1:]))), rows[:6]),
+                (Not(Or((And(parts[:500]), *parts[1:]))), [*rows[:5], rows[6]]),
             ):
                 found = held(store, Query(THING.name, where))
                 equal(expected, found, f"{type(where).__name__} of {size} parts, for {field.name}")
@@ -337,7 +338,8 @@ class Queries:
                 equal(0, transaction.count(query), "count of a condition 5,000 deep")
             with _no_crash("delete_where of a condition 5,000 deep"), suppress(InvalidQuery):
                 equal(0, transaction.delete_where(query), "delete_where of a condition 5,000 deep")
-            equal(1, transaction.count(Query(THING.name)), "count after conditions that were too deep")
+            with works("count after conditions that were too deep"):
+                equal(1, transaction.count(Query(THING.name)), "count after conditions that were too deep")
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def turning(bench: StoreBench) -> Step:
             _ = parent.hear()
 
     def step(parent: Parent) -> None:
-        store = bench.open(THING, OTHER)
+        store = patiently(lambda: bench.open(THING, OTHER))
         while parent.hear():
             with works("while another process has its turn"):
                 patiently(lambda: turn(store, parent))
