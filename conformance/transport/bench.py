@@ -142,6 +142,7 @@ class TransportBench:
         self.capabilities = capabilities or TransportCapabilities(identity="")
         self.domain = domain or Domain()
         self._wire = wire
+        self._contents: dict[tuple[str, str], Record] = {}
 
     def __enter__(self) -> TransportBench:
         return self
@@ -224,13 +225,19 @@ class TransportBench:
 
     def insert(self, client: Transport, id: str, /, *, table: str = THING.name, **content: Json) -> str:
         """Insert a record; its version."""
+        self._contents[table, id] = content
         return self.applied(client, self.change("insert", id, content, table=table))
 
     def update(
         self, client: Transport, id: str, version: str, /, *, table: str = THING.name, **content: Json
     ) -> str:
-        """Update a record that must have this version; its new version."""
-        return self.applied(client, self.change("update", id, content, Version(version), table=table))
+        """Update fields of a record that must have this version; its new version.
+
+        The change carries the whole record, as far as this bench wrote it.
+        """
+        whole = self._contents[table, id] = {**self._contents.get((table, id), {}), **content}
+        change = self.change("update", id, whole, Version(version), fields=tuple(content), table=table)
+        return self.applied(client, change)
 
     def delete(self, client: Transport, id: str, version: str, /, *, table: str = THING.name) -> None:
         """Delete a record that must have this version."""
