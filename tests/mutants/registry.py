@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final
@@ -58,7 +59,7 @@ def rule_ids(suite: type[Suite]) -> Mapping[str, str]:
 
 def words(name: str) -> str:
     """A name in CamelCase as words: "PutMerges" is "put merges"."""
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+    return re.sub(r"(?<!^)([A-Z]|(?<![0-9])[0-9])", r" \1", name).lower()
 
 
 def table(mutants: Iterable[Mutant], suite: type[Suite]) -> list[tuple[str, str, str, str]]:

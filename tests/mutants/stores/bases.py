@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,13 +13,19 @@ import attrs
 
 from tests.mutants.registry import Mutant, words
 from tests.mutants.stores.json_file import JsonFileStore, JsonFileTransaction
+from tests.mutants.stores.secret_file import SecretFileStore, SecretFileTransaction
 from tests.mutants.stores.meaning import Meaning, MeaningStore, MeaningTransaction
 from tidesync.contracts.store import StoreCapabilities
-from tidesync.stores import MemoryStore, SQLiteStore
+from tidesync.stores import MemoryStore, SQLCipherStore, SQLiteStore
 from tidesync.stores.memory import MemoryTransaction
 from tidesync.stores.sqlite_transaction import SQLiteTransaction
 
 C = TypeVar("C", bound=type)
+
+
+class CipherTransaction(SQLiteTransaction):
+    """A transaction of a SQLCipher store."""
+
 
 MUTANTS: Final[dict[str, Mutant]] = {}
 """All broken stores, by name."""
@@ -34,8 +41,9 @@ class Base:
     place: str = ""
     capabilities: StoreCapabilities = StoreCapabilities()
     parts: type | None = None
+    key: bytes | None = None
 
-    def made_of(self, part: type) -> Callable[..., Any]:
+    def made_of(self, part: type, key: bytes | None = None) -> Callable[..., Any]:
         """A factory of stores with this subclass of the store, of its transaction, or of what else it is made of."""
         store: Any = part
         if self.parts is not None and issubclass(part, self.parts):
@@ -48,15 +56,18 @@ class Base:
             return store
 
         def make(folder: Path) -> Any:
-            return store(folder / self.place)
+            with_key = {"key": key or self.key} if self.key else {}
+            return store(folder / self.place, **with_key)
 
         return make
 
-    def options(self) -> Mapping[str, Any]:
-        """What `check_store` is told of it."""
+    def options(self, part: type) -> Mapping[str, Any]:
+        """What `check_store` is told of a store with this part."""
         options: dict[str, Any] = {"capabilities": self.capabilities}
         if self.capabilities.indexed:
             options["count_steps"] = lambda: _Steps.taken
+        if self.key:
+            options["make_locked"] = self.made_of(part, bytes(32))
         return options
 
 
@@ -107,13 +118,29 @@ BASES: Final = {
             place="store.db",
             capabilities=StoreCapabilities(durable=True, multiprocess=True, indexed=True),
         ),
+        Base(
+            name="encrypted file",
+            store=SecretFileStore,
+            transaction=SecretFileTransaction,
+            place="store.secret",
+            capabilities=SecretFileStore.capabilities,
+            key=bytes(range(32)),
+        ),
+        Base(
+            name="SQLCipher",
+            store=SQLCipherStore,
+            transaction=CipherTransaction,
+            place="store.db",
+            capabilities=StoreCapabilities(durable=True, multiprocess=True, indexed=True, encrypted=True),
+            key=bytes(range(32)),
+        ),
     )
 }
 
 
 def _base_of(part: type) -> Base:
     # From the most special one on: a JSON file's transaction is one of memory, too.
-    for name in ("SQLite", "JSON file", "meaning", "memory"):
+    for name in ("SQLCipher", "SQLite", "encrypted file", "JSON file", "meaning", "memory"):
         base = BASES[name]
         if issubclass(part, tuple(filter(None, (base.store, base.transaction, base.parts)))):
             return base
@@ -134,7 +161,7 @@ def broken(caught_by: str) -> Callable[[C], C]:
             caught_by=caught_by,
             make=base.made_of(part),
             base=base.name,
-            options=base.options,
+            options=partial(base.options, part),
         )
         return part
 

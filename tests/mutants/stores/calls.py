@@ -92,7 +92,10 @@ class DeleteCountsTheLastPart(MemoryTransaction):
     """A long list of ids is deleted in parts of 500, and only the last part is counted."""
 
     def delete(self, table: str, ids: Any) -> int:
-        counts = [super(DeleteCountsTheLastPart, self).delete(table, ids[n : n + 500]) for n in range(0, len(ids), 500)]
+        counts = [
+            super(DeleteCountsTheLastPart, self).delete(table, ids[n : n + 500])
+            for n in range(0, len(ids), 500)
+        ]
         return counts[-1] if counts else super().delete(table, ids)
 
 
@@ -169,7 +172,9 @@ class MissingIdsAreMade(MemoryTransaction):
     """A record without an id gets one."""
 
     def put(self, table: str, records: Any) -> None:
-        super().put(table, [{"id": "new", **record} if type(record) is dict else record for record in records])
+        super().put(
+            table, [{"id": "new", **record} if type(record) is dict else record for record in records]
+        )
 
 
 @broken("test_system_tables_are_ordinary")

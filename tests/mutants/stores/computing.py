@@ -8,9 +8,8 @@ from typing import Any
 
 from tests.mutants.stores.bases import broken
 from tests.mutants.stores.meaning import Meaning
-from tidesync.query import Order
-from tidesync.records import Json, Record
-from tidesync.values import ColumnType
+from tidesync.query import And, Compare, Not, Or, Order, Value
+from tidesync.records import Record
 
 
 @broken("test_decimals_compare_by_number")
@@ -49,7 +48,9 @@ class SecondsOnly(Meaning):
     """Datetimes are compared to the second."""
 
     def less(self, a: Any, b: Any) -> bool:
-        return super().less(*(each[:19] if type(each) is str and each.endswith("Z") else each for each in (a, b)))
+        return super().less(
+            *(each[:19] if type(each) is str and each.endswith("Z") else each for each in (a, b))
+        )
 
 
 @broken("test_datetimes_compare")
@@ -160,9 +161,21 @@ class LengthInBytes(Meaning):
 
 
 @broken("test_any_query_selects_what_it_means")
-class NegativeConstantsLoseTheirSign(Meaning):
-    """The sign of a constant is lost where it is computed with."""
+class NoParentheses(Meaning):
+    """Conditions are joined without parentheses: `not (a and b)` becomes `not a and b`."""
 
-    def constant(self, value: Json, type: ColumnType) -> Any:
-        found = super().constant(value, type)
-        return -found if found.__class__ in (int, float) and found < 0 and found != -(2**63) else found
+    def value(self, expr: Any, record: Record) -> Any:
+        if isinstance(expr, Not) and isinstance(expr.item, And | Or) and expr.item.items:
+            first, *rest = expr.item.items
+            expr = type(expr.item)((Not(first), *rest))
+        return super().value(expr, record)
+
+
+@broken("test_the_schema_does_not_change_the_meaning")
+class ConstantsBelongOnTheRight(Meaning):
+    """A constant on the left of a comparison changes places with the field, and the comparison stays as it is."""
+
+    def value(self, expr: Any, record: Record) -> Any:
+        if isinstance(expr, Compare) and isinstance(expr.left, Value):
+            expr = Compare(expr.op, expr.right, expr.left)
+        return super().value(expr, record)

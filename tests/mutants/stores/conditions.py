@@ -142,7 +142,9 @@ class LikeIgnoresCase(Meaning):
 
     def call(self, function: str, *arguments: Any) -> Any:
         if function == "startswith":
-            arguments = tuple(each.lower() if type(each) is str and each.isascii() else each for each in arguments)
+            arguments = tuple(
+                each.lower() if type(each) is str and each.isascii() else each for each in arguments
+            )
         return super().call(function, *arguments)
 
 

@@ -28,7 +28,10 @@ class IndexesOfOneColumn(SQLiteStore):
 
     def open(self, tables: Any) -> None:
         super().open(
-            [attrs.evolve(table, indexes=tuple({index[:1]: None for index in table.indexes})) for table in tables]
+            [
+                attrs.evolve(table, indexes=tuple({index[:1]: None for index in table.indexes}))
+                for table in tables
+            ]
         )
 
 
@@ -68,7 +71,9 @@ class IndexesAreMadeOnce(SQLiteStore):
 
     def open(self, tables: Any) -> None:
         self.made = getattr(self, "made", {})
-        super().open([attrs.evolve(each, indexes=self.made.setdefault(each.name, each.indexes)) for each in tables])
+        super().open(
+            [attrs.evolve(each, indexes=self.made.setdefault(each.name, each.indexes)) for each in tables]
+        )
 
 
 @broken("test_an_iterator_reads_as_it_is_asked")

@@ -108,8 +108,8 @@ class AcknowledgesBeforeTheCommit(_Buffered):
     writing: threading.Thread | None = None
 
     def save(self, tables: Any) -> None:
-        super().save(tables)
         self.close_writer()
+        super().save(tables)
         self.writing = threading.Thread(target=self.write_soon)
         self.writing.start()
 
@@ -169,7 +169,7 @@ class WritesInPlace(JsonFileStore):
 
 
 @broken("test_a_killed_process_leaves_whole_transactions")
-class SQLiteWithoutAJournal(SQLiteStore):
+class NoJournal(SQLiteStore):
     """SQLite without a journal: each table is committed as it comes."""
 
     def transaction(self, *, write: bool) -> Any:
@@ -237,4 +237,3 @@ class WritesBeforeTheCommit(JsonFileTransaction):
         if kind is not None and self._write:
             self._store.save(self._tables)
         super().__exit__(kind, error, trace)
-

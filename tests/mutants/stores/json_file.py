@@ -65,7 +65,7 @@ class JsonFileStore(MemoryStore):
     def read(self) -> Tables:
         """The tables that the file holds, and their columns."""
         try:
-            state = json.loads(self.path.read_bytes())
+            state = json.loads(self.decoded(self.path.read_bytes()))
         except FileNotFoundError:
             return {}
         except ValueError as error:
@@ -82,7 +82,15 @@ class JsonFileStore(MemoryStore):
         columns = {
             name: {each: kind.value for each, kind in kinds.items()} for name, kinds in self._columns.items()
         }
-        self.write(json.dumps({"columns": columns, "tables": tables}).encode())
+        self.write(self.encoded(json.dumps({"columns": columns, "tables": tables}).encode()))
+
+    def encoded(self, content: bytes) -> bytes:
+        """What is written to the file."""
+        return content
+
+    def decoded(self, content: bytes) -> bytes:
+        """The inverse of `encoded`; raises `ValueError`."""
+        return content
 
     def write(self, content: bytes) -> None:
         """Replace the file, in one step."""
@@ -113,6 +121,11 @@ class JsonFileStore(MemoryStore):
         self.save(self.tables)
         self.tables = {}
 
+    @property
+    def opened(self) -> set[str]:
+        """The names of the tables that may be used."""
+        return self._opened
+
     def transaction(self, *, write: bool) -> MemoryTransaction:
         return JsonFileTransaction(self, write)
 
@@ -132,7 +145,7 @@ class JsonFileTransaction(MemoryTransaction):
         try:
             entered: Any = super().__enter__()
             try:
-                self._tables = store.read()
+                self._tables = {**dict.fromkeys(store.opened, {}), **store.read()}
             except BaseException:
                 store.leave_thread(self._thread, write=self._write)
                 raise

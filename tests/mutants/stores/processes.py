@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.mutants.stores.bases import broken
 from tests.mutants.stores.json_file import JsonFileStore, JsonFileTransaction
-from tests.mutants.stores.durability import LockFilesStay
+from tests.mutants.stores.durability import WritesBeforeTheCommit
 from tidesync.errors import StoreError
 from tidesync.stores.turns import Turns
 
@@ -54,8 +54,8 @@ class LocksToWriteOnly(JsonFileTransaction):
 
 
 @broken("test_a_killed_writer_lets_the_next_one_in")
-class LocksAreFiles(LockFilesStay):
-    """The lock is a file that says "locked", and nobody takes it from one who was killed."""
+class UncommittedIsInTheFile(WritesBeforeTheCommit):
+    """What a killed process had written is in the file, committed or not."""
 
 
 @broken("test_a_reader_sees_one_state_while_another_process_writes")

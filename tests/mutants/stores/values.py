@@ -193,6 +193,15 @@ class FirstRecordTellsTheColumns(MemoryTransaction):
         super().put(table, [{name: record[name] for name in record if name in columns} for record in records])
 
 
+@broken("test_any_record_comes_back")
+class ListsOutliveTheirRecord(_Keeps):
+    """Lists are rows of another table, and stay when their record is replaced."""
+
+    def record(self, table: str, record: Record) -> Record:
+        old = self._tables[table].get(str(record["id"]), {})
+        return {**{name: value for name, value in old.items() if type(value) is list}, **record}
+
+
 @broken("test_ids_are_told_apart")
 class IdsAreComposed(MemoryTransaction):
     """Ids are normalized to NFC, as names of files are."""
@@ -214,7 +223,9 @@ class IdsIgnoreCase(MemoryTransaction):
 
     def delete(self, table: str, ids: Any) -> int:
         lower = {id.lower() for id in ids}
-        return super().delete(table, [str(row["id"]) for row in self._rows(table) if str(row["id"]).lower() in lower])
+        return super().delete(
+            table, [str(row["id"]) for row in self._rows(table) if str(row["id"]).lower() in lower]
+        )
 
 
 @broken("test_ids_may_be_long")
@@ -257,7 +268,14 @@ class EqualIsLeftOut(MemoryTransaction):
     """A record that equals the one that is there is not written; True equals 1."""
 
     def put(self, table: str, records: Any) -> None:
-        super().put(table, [record for record in records if super(EqualIsLeftOut, self).get(table, [record["id"]]) != [record]])
+        super().put(
+            table,
+            [
+                record
+                for record in records
+                if super(EqualIsLeftOut, self).get(table, [record["id"]]) != [record]
+            ],
+        )
 
 
 class _Takes(MemoryTransaction):
@@ -317,7 +335,7 @@ class LargeIntegersOverflow(MemoryTransaction):
 
 @broken("test_lone_surrogates_are_refused")
 class SurrogatesPass(_Takes):
-    r"""Half of a surrogate pair is kept as \\ud800."""
+    """Half of a surrogate pair is kept, escaped as in JSON."""
 
     def takes_value(self, value: Any) -> bool:
         return type(value) is str
