@@ -166,8 +166,10 @@ class _Filled:
         self.bench = bench
         contents = [bench.domain.trimmed({"id": "", **content}) for content in contents]
         plain = [{name: value for name, value in content.items() if name != "id"} for content in contents]
-        ids = Author(bench, one).insert_many(plain)
-        self.records: list[Record] = [{"id": id, **content} for id, content in zip(ids, plain, strict=True)]
+        author = Author(bench, one)
+        ids = author.insert_many(plain)
+        # As committed: conditions may name the version, too.
+        self.records: list[Record] = [author.committed[id] or {} for id in ids]
 
     client: Transport
 

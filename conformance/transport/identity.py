@@ -90,7 +90,8 @@ class Identity:
         one.close()
         with working("close() of a client that was closed"):
             one.close()
-        check_content({"id": id, "text": "a"}, other.get(THING.name, id), "get() of another client")
+        with working("get() of another client, which is open"):
+            check_content({"id": id, "text": "a"}, other.get(THING.name, id), "get() of another client")
 
     @rule("TRANSPORT-73", "Read one record as it is now: None for nothing")
     def test_get_of_nothing_is_none(self, bench: TransportBench) -> None:
