@@ -35,8 +35,8 @@ PAGE = 100  # rows that an iterator reads at once
 
 # Names of tables are values here: SQLite itself would take two that differ only in case for one.
 TABLES = (
-    "CREATE TABLE IF NOT EXISTS records (kept_in TEXT, id TEXT, record TEXT, PRIMARY KEY (kept_in, id)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS columns (kept_in TEXT, name TEXT, type TEXT, PRIMARY KEY (kept_in, name)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS records (kept_in TEXT, id TEXT, record TEXT, PRIMARY KEY (kept_in, id))",
+    "CREATE TABLE IF NOT EXISTS columns (kept_in TEXT, name TEXT, type TEXT, PRIMARY KEY (kept_in, name))",
 )
 ERRORS: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (StoreBusy, "others are writing: try again"),
@@ -222,7 +222,7 @@ class Sqlite3Store:
         """A connection for this thread alone; what the block did not commit is rolled back."""
         if self._forked():
             raise StoreClosed(
-                "the process was forked while the store was open: make another store before that"
+                "the process was forked while the store was open: use `spawn`, and a store of its own"
             )
         me = threading.get_ident()
         if me in self._busy:
