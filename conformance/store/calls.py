@@ -347,11 +347,13 @@ class Calls:
         names = (
             "order", "Order", "ORDER", "group", "select", "table", "index", "values", "null", "id", "rowid", "thing",
             "things", "thing_id", "thing__id", "a_b", "aXb", "a", "A", "sqlite_master", "sqlite_x", "main", "temp",
-            "con", "__order", "__Order", "__index", "a" * 63, "__" + "a" * 63,
+            "con", "__order", "__Order", "__index", "a" * 63, "__" + "a" * 63, "datetime",
         )  # fmt: skip
         tables = [TableSchema(name, (Column("a"),), indexes=(("a",),)) for name in names]
-        with works(f"tables with the names {names}"):
+        with works(f"tables with the names {names}, opened twice"):
             store = bench.open(*tables)
+            store.close()
+            store.open(tables)
         with works(f"tables with the names {names}"), store.transaction(write=True) as transaction:
             for name in names:
                 transaction.put(name, [{"id": "1", "a": name}, {"id": name}])

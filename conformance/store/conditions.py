@@ -193,7 +193,8 @@ class Conditions:
         texts: list[Json] = [
             "", " ", "a", "A", "a ", " a", "a\0", "a\0b", "a\0c", "é", "e\u0301", "É", "ß", "ss", "SS", "ﬁ", "fi",
             "\u0131", "i",
-            "\u212a", "K", "k", "'", "''", '"', "\\", "%", "_", "?", "*", "\U00010000", "\uffff",
+            "\u212a", "K", "k", "'", "''", '"', "\\", "%", "_", "?", "*", "\U00010000", "\uffff", "&", "+", "/", ";",
+            "--", ":a", "@a", "$a", "#", "a b", "\t", "\n",
         ]  # fmt: skip
         cases: list[Case] = [(is_("eq", text), [text]) for text in texts]
         cases += [(among(text, None), [text]) for text in texts]

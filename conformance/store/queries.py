@@ -262,13 +262,17 @@ class Queries:
 
     @rule("STORE-171", "A condition may have any number of constants and parts")
     def test_in_takes_any_number_of_constants(self, bench: StoreBench) -> None:
-        """`in` takes 40,000 constants of mixed kinds, in a column, in an undeclared field, and in the id.
+        """`in` takes 40,000 constants of mixed kinds, in columns of any type, in an undeclared field, and in the id.
 
         Why: records are asked for by lists of ids that the user's program made.
         Look at: limits of parameters (999 or 32,766 in SQLite), of the length of a statement, of its depth.
         """
         ids = bench.ids(40)
-        rows: Rows = [{"id": id, "number": n, "text": f"{n}", "extra": n} for n, id in enumerate(ids)]
+        rows: Rows = [
+            {"id": id, "number": n, "text": f"{n}", "extra": n, "flag": n % 2 == 0, "price": f"{n}"}
+            for n, id in enumerate(ids)
+        ]
+        rows = [bench.domain.trimmed(row) for row in rows]
         store = bench.filled(*rows)
         for size in (0, 1, 998, 1_000, 32_767, 40_000):
             # Some of those that are there come first and some last, whichever end of a long list is cut.
@@ -284,6 +288,14 @@ class Queries:
                 equal(wanted, held(store, query), f"in {len(constants)} constants, for {name}")
         no = Query(THING.name, Not(In(NUMBER, tuple(range(10, 40_010)))))
         equal(rows[:10], held(store, no), "not in 40,000 constants")
+        flags, prices = (*range(40_000), True), tuple(f"{n}.0" for n in (*range(20, 40_000), 5))
+        price = Field("price", ColumnType.DECIMAL)
+        priced = [row for n, row in enumerate(rows) if "price" in row and (n == 5 or n >= 20)]
+        for where, wanted in (
+            (In(Field("flag"), flags), [row for row in rows if row.get("flag") is True]),
+            (In(price, prices), priced),
+        ):
+            equal(wanted, held(store, Query(THING.name, where)), f"{shown(where)}, 40,000 of them")
 
     @rule("STORE-172", "A condition may have any number of constants and parts")
     def test_conditions_may_be_wide(self, bench: StoreBench) -> None:

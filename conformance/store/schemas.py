@@ -306,11 +306,15 @@ class Schemas:
         """
         names = (
             "order", "Order", "group", "select", "ID", "Id", "rowid", "oid", "_rowid_", "limit", "null", "true", "key",
-            "value", "data", "json", "record", "a", "A", "a_b", "aXb", "_", "_id", "sqlite_x", "table", "x" * 63,
+            "value", "data", "json", "record", "a", "A", "a_b", "aXb", "_", "_id", "sqlite_x", "table", "datetime",
+            "x" * 63,
         )  # fmt: skip
         columns = dict.fromkeys(names, T.STRING)
-        with works(f"open with columns that have the names {names}"):
-            store = bench.open(table("todo", ("order", "ID"), ("Id",), ("a", "A"), **columns))
+        todo = table("todo", ("order", "ID"), ("Id",), ("a", "A"), **columns)
+        with works(f"open, twice, with columns that have the names {names}"):
+            store = bench.open(todo)
+            store.close()
+            store.open([todo])
         row: Record = {"id": "1", **{name: f"{name} 1" for name in names}}
         other: Record = {"id": "2", "ID": "1", "A": "a 1"}
         put(store, row, other, table="todo")
