@@ -1,6 +1,7 @@
 """A stranger's store, a distribution of its own, passes the suite that comes with the wheel."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ EXAMPLE = ROOT / "examples" / "third_party_store"
 
 
 def test_a_third_party_store_passes_the_suite(wheel: Path, tmp_path: Path) -> None:
-    """Installed as anyone would, away from the checkout, it passes every rule of what it declares."""
+    """Installed as anyone would, away from the checkout, it passes every rule of what it declares; its README runs."""
     copy(("src", "pyproject.toml", "README.md"), EXAMPLE, tmp_path / "source")
     copy(("tests", "pyproject.toml"), EXAMPLE, tmp_path / "checks")
     store = build(tmp_path / "source", tmp_path)
@@ -22,8 +23,10 @@ def test_a_third_party_store_passes_the_suite(wheel: Path, tmp_path: Path) -> No
     # `-I`: neither the folder nor the user's own packages are on the path.
     where = "import sys, tidesync, tidesync_sqlite3 as s; print(tidesync.__file__, s.__file__, *sys.path, sep='\\n')"
     paths = run(python, "-I", "-c", where, cwd=tmp_path).splitlines()
+    (example,) = re.findall(r"```python\n(.*?)```", (EXAMPLE / "README.md").read_text("utf-8"), re.S)
     report = tmp_path / "report.json"
 
+    run(python, "-I", "-W", "error", "-c", example, cwd=tmp_path)
     run(python, "-I", "-m", "pytest", "-q", "--conformance-report", report, cwd=tmp_path / "checks")
 
     assert [] == [path for path in paths if Path(path).is_relative_to(ROOT)]
