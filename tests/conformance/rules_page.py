@@ -20,10 +20,10 @@ _TOP = """# The rules
 
 <!-- Written by `python -m tests.conformance.rules_page`. -->
 
-Version {version} of the [conformance suite](conformance.md): {stores} rules for stores, and {transports} for transports. A rule
-that needs nothing is tried on all of them, any other where what it needs is declared ([what the names
-mean](conformance.md#what-a-rule-may-need)). One that *shows* a capability is tried in any case, so that whoever forgot to
-declare it is told. Each is named by a [part that is broken on purpose](mutants.md), and has to catch it.
+Version {version} of the [conformance suite](conformance.md): {stores} rules for stores, {transports} for transports.
+One that needs nothing is tried on all of them, any other where what it needs is declared ([what the names
+mean](conformance.md#what-a-rule-may-need)). One that *shows* a capability is tried in any case, so that whoever
+forgot to declare it is told. Each is named by a [part that is broken on purpose](mutants.md), and has to catch it.
 
 Why a rule matters, and what to look at when it fails, is in its docstring; the sentence of the contract that it is
 tied to, in its marker. All of it is here, too:
