@@ -1,7 +1,8 @@
 """Which behaviour is shown by which test: `python -m tests.behaviours` brings BEHAVIOURS.md up to date.
 
-A test shows a behaviour by naming its id in brackets in its docstring. Under each statement of the file stands
-the list of these tests; statements and deviations are written by hand.
+A test shows a behaviour by naming its id in brackets in its docstring; what the rules of the conformance suite show
+is listed in `conformance/behaviours.py`. Under each statement of the file stands the list of these tests; statements
+and deviations are written by hand.
 """
 
 import ast
@@ -9,6 +10,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from tests.conformance.behaviours import SHOWN
 
 HERE = Path(__file__).parent
 PAGE = HERE / "BEHAVIOURS.md"
@@ -39,10 +42,16 @@ def deviations(page: str) -> dict[str, str]:
 def shown() -> dict[str, list[str]]:
     """The tests that name each id, as pytest would address them."""
     tests: dict[str, list[str]] = {}
+    for suite, rules in SHOWN.items():
+        for rule, ids in rules.items():
+            for id in ids:
+                tests.setdefault(id, []).append(f"{suite}::{rule}")
     for path in sorted(HERE.rglob("test_*.py")):
         for name, docstring in _docstrings(ast.parse(path.read_text(encoding="utf-8"))):
             for id in dict.fromkeys(_NAMED.findall(docstring)):
                 tests.setdefault(id, []).append(f"{path.relative_to(HERE).as_posix()}::{name}")
+    for names in tests.values():
+        names.sort(key=lambda name: name.partition("::")[0])
     return tests
 
 

@@ -1,6 +1,10 @@
 """The list of behaviours is complete, and says the truth about the tests."""
 
+import importlib
+
 from tests.behaviours import COUNTS, PAGE, deviations, open_ids, rendered, shown, statements
+from tests.conformance.behaviours import SHOWN
+from tidesync.conformance.rules import SUITE_VERSION, rules_of
 
 
 def test_no_behaviour_was_lost_from_the_list() -> None:
@@ -20,6 +24,15 @@ def test_tests_name_only_behaviours_of_the_list() -> None:
     """An id in a docstring that the list does not have is a slip."""
     known = statements(_page())
     assert {} == {id: tests for id, tests in shown().items() if id not in known}
+
+
+def test_what_rules_show_is_shown() -> None:
+    """Each rule to which behaviours are ascribed is one that the class runs."""
+    for place, rules in SHOWN.items():
+        path, _, name = place.partition("::")
+        suite = getattr(importlib.import_module(f"tests.{path.removesuffix('.py').replace('/', '.')}"), name)
+        run = {rule.name for rule, _ in rules_of(suite) if suite.standing(rule, SUITE_VERSION) == "run"}
+        assert set() == rules.keys() - run
 
 
 def test_deviations_are_few_and_cite_a_rule() -> None:

@@ -188,7 +188,8 @@ class Values:
             store.open([table])
             # By chance alone a record would seldom replace another one.
             olds = [record["id"] for record in records[::2]]
-            later = [{**record, "id": old} for record, old in zip(later, olds, strict=False)] + later[len(olds) :]
+            replacing = [{**record, "id": old} for record, old in zip(later, olds, strict=False)]
+            later = [*replacing, *later[len(olds) :]]
             put(store, *deepcopy(records), table=table.name)
             put(store, *deepcopy(later), table=table.name)
             expected = {str(record["id"]): record for record in (*records, *later)}

@@ -27,7 +27,7 @@ def same(expected: Any, actual: Any) -> bool:
 
 @given(records=rows(), query=queries())
 def test_they_select_the_same(records: list[Record], query: Query) -> None:
-    """The same records in the same order, and the same counts, for any records and any query."""
+    """The same records in the same order, and the same counts, for any records and any query. [N05] [N24]"""
     equal(oracle.select(query, records), list(predicate.select(query, records)))
     assert oracle.count(query, records) == predicate.count(query, records)
 

@@ -2,13 +2,13 @@
 
 from hypothesis import given
 
-from tests.stores.strategies import queries
+from tidesync.conformance.strategies import queries
 from tidesync.encoding import decode_query, encode_query
 from tidesync.query import And, Compare, Expr, Field, Not, Query, Value
 from tidesync.values import ColumnType
 
 
-@given(queries)
+@given(queries())
 def test_a_query_comes_back(query: Query) -> None:
     """Decoding the text of a query gives it again, of every type and value. [N17]"""
     found = decode_query(encode_query(query))
@@ -16,7 +16,7 @@ def test_a_query_comes_back(query: Query) -> None:
     assert repr(query) == repr(found)
 
 
-@given(queries, queries)
+@given(queries(), queries())
 def test_texts_tell_queries_apart(one: Query, other: Query) -> None:
     """Two queries have one text if and only if they are one query, by JSON type too."""
     assert (repr(one) == repr(other)) is (encode_query(one) == encode_query(other))

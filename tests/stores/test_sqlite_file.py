@@ -58,7 +58,7 @@ def test_synchronous_is_one_of_two() -> None:
 
 
 def test_construction_does_no_io(tmp_path: Path) -> None:
-    """Making a store touches nothing. [L08]"""
+    """Making a store touches nothing. [L08] [L16]"""
     _ = SQLiteStore(tmp_path / "x.db")
     assert [] == list(tmp_path.iterdir())
 

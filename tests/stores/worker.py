@@ -1,4 +1,4 @@
-"""A process of its own, for the tests of stores that several processes share: `worker.py command path …`."""
+"""A process that adds to a counter, for the tests of stores that several processes share: `worker.py path times`."""
 
 import sys
 
@@ -42,17 +42,5 @@ def first(path: str, number: str) -> None:
     store.close()
 
 
-def log(path: str) -> None:
-    """Write numbers for ever, telling each only when it is committed, and being in mid-transaction a lot."""
-    store = opened(path)
-    with store.transaction(write=False) as transaction:
-        start = transaction.count(Query("count"))
-    for n in range(start, sys.maxsize, 10):
-        with store.transaction(write=True) as transaction:
-            for part in range(10):
-                transaction.put("count", [{"id": f"{n + part}", "number": n + part}])
-        print(n + 9, flush=True)
-
-
 if __name__ == "__main__":
-    {"add": add, "first": first, "log": log}[sys.argv[1]](*sys.argv[2:])
+    add(*sys.argv[1:])

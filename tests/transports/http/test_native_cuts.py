@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stores.strategies import json_values
 from tests.transports.http.native_server import SPOKEN, Breaking, NativeServer, reply
 from tests.transports.http.support import READ, insert, transport
+from tidesync.conformance.strategies import json_values
 from tidesync.contracts.transport import Applied, Change, Outcome, Rejected, Unknown, Untried
 from tidesync.errors import ProtocolError, RemoteUnavailable, TransportError
 from tidesync.transports.http import HttpTransport
@@ -152,7 +152,7 @@ def test_a_reply_that_ends_too_early_leaves_doubts() -> None:
 
 
 @given(
-    st.lists(st.binary(max_size=20) | json_values.map(lambda value: json.dumps(value).encode()), max_size=5)
+    st.lists(st.binary(max_size=20) | json_values().map(lambda value: json.dumps(value).encode()), max_size=5)
 )
 def test_junk_is_no_outcome(junk: Lines) -> None:
     """Whatever the reply holds, every change is in doubt, and nothing is raised."""
@@ -212,7 +212,7 @@ def test_a_page_that_cannot_be_read_is_a_protocol_error(body: bytes) -> None:
     assert type(raised.value) in (ProtocolError, RemoteUnavailable)
 
 
-@given(st.binary(max_size=60) | json_values.map(lambda value: json.dumps({"end": value}).encode() + b"\n"))
+@given(st.binary(max_size=60) | json_values().map(lambda value: json.dumps({"end": value}).encode() + b"\n"))
 def test_junk_is_no_page_and_no_record(junk: bytes) -> None:
     """Whatever the reply holds: a typed error."""
     server = NativeServer()

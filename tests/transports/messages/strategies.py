@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from tests.stores.strategies import FIELDS, json_values, scalars
-from tests.stores.strategies import records as odd_records
+from tidesync.conformance import strategies
+from tidesync.conformance.store.tables import THING
 from tidesync.contracts.transport import (
     Absent,
     Anything,
@@ -44,14 +44,16 @@ from tidesync.values import ColumnType
 texts = st.text(max_size=8)
 ids = st.text(min_size=1, max_size=8)
 types = st.sampled_from(ColumnType)
-records = odd_records()
+records = strategies.records()
+_FIELDS = ("id", *THING.by_name, "version", *strategies.NAMES)
+_SCALARS = strategies.json_values().filter(lambda value: not isinstance(value, list | dict))
 versions = st.none() | texts
 copies = st.none() | records | st.builds(Tombstone, versions)
 parameters = st.dictionaries(texts, texts, max_size=2)
 counts = st.integers(0, 2**63 - 1)
 
-_leaves: st.SearchStrategy[Expr] = st.builds(Field, texts | st.sampled_from(FIELDS), types) | st.builds(
-    Value, scalars, types
+_leaves: st.SearchStrategy[Expr] = st.builds(Field, texts | st.sampled_from(_FIELDS), types) | st.builds(
+    Value, _SCALARS, types
 )
 
 
@@ -62,7 +64,7 @@ def _nested(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     )
     return (
         st.builds(Compare, st.sampled_from(("eq", "ne", "lt", "le", "gt", "ge")), inner, inner)
-        | st.builds(In, inner, st.lists(scalars, max_size=4).map(tuple))
+        | st.builds(In, inner, st.lists(_SCALARS, max_size=4).map(tuple))
         | st.builds(And, several)
         | st.builds(Or, several)
         | st.builds(Not, inner)
@@ -86,7 +88,7 @@ queries = st.builds(
 requests = st.builds(
     PullRequest,
     query=queries,
-    cursor=json_values,
+    cursor=strategies.json_values(),
     limit=st.integers(1, 2**63 - 1),
     overlap=st.floats(0, 1e9),
     fields=st.none() | st.lists(texts, max_size=3).map(tuple),
@@ -155,7 +157,7 @@ pages = st.builds(
     records=st.lists(records, max_size=3),
     tombstones=st.dictionaries(ids, st.builds(Tombstone, versions), max_size=2),
     departed=st.lists(ids, max_size=2),
-    cursor=json_values,
+    cursor=strategies.json_values(),
     more=st.booleans(),
     total=st.none() | counts,
     exact=st.booleans(),

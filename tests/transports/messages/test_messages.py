@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stores.strategies import json_values
 from tests.transports.messages.strategies import answered, changes, pages, requests, welcomes
+from tidesync.conformance.strategies import json_values
 from tidesync.contracts.transport import Applied, Change, Outcome, Page, PullRequest
 from tidesync.query import And, Expr, Field, In, Not, Query
 from tidesync.records import Json
@@ -117,7 +117,7 @@ def damaged(draw: st.DrawFn) -> Json:
         if not inner:
             break
         place = draw(st.sampled_from(inner))
-    odd = draw(json_values | st.sampled_from(("field", "and", "call", 2**70, 1e400, "\ud800", -1)))
+    odd = draw(json_values() | st.sampled_from(("field", "and", "call", 2**70, 1e400, "\ud800", -1)))
     if isinstance(place, dict):
         place[draw(st.sampled_from([*place, "odd"]))] = odd
     elif place:
@@ -125,7 +125,7 @@ def damaged(draw: st.DrawFn) -> Json:
     return message
 
 
-@given(damaged() | json_values)
+@given(damaged() | json_values())
 def test_a_stranger_s_message_is_read_or_malformed(message: Json) -> None:
     """Whatever it is: nothing else is ever raised."""
     for read in READERS:

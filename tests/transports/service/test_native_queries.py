@@ -7,8 +7,9 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.stores.strategies import TABLE, records
 from tests.transports.messages.strategies import queries
+from tidesync.conformance.store.tables import THING
+from tidesync.conformance.strategies import records
 from tidesync.contracts.store import Store
 from tidesync.contracts.transport import Absent, Change, PullRequest
 from tidesync.errors import InvalidQuery, RequestRefused
@@ -25,7 +26,7 @@ from tidesync.transports.strict import parse, parse_lines, to_line
 @pytest.fixture(params=["memory", "sqlite"])
 def authority(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Authority]:
     store: Store = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "it.db")
-    with Authority(store, [TABLE]) as found:
+    with Authority(store, [THING]) as found:
         yield found
 
 
@@ -43,9 +44,9 @@ def test_every_query_is_answered_or_refused(authority: Authority, query: Query, 
         name: value for name, value in record.items() if name not in ("version", "_sequence", "_deleted")
     }
     id = str(record["id"])
-    change = Change(id=id, table=TABLE.name, record_id=id, kind="insert", record=record, expected=Absent())
+    change = Change(id=id, table=THING.name, record_id=id, kind="insert", record=record, expected=Absent())
     _ = authority.push([change])
-    query = attrs.evolve(query, table=TABLE.name, skip=0, take=None, order=(), fields=None, total=False)
+    query = attrs.evolve(query, table=THING.name, skip=0, take=None, order=(), fields=None, total=False)
     request = PullRequest(query=query, ids=None)
     try:
         found = asked(authority, request)
@@ -53,7 +54,7 @@ def test_every_query_is_answered_or_refused(authority: Authority, query: Query, 
         return
     matches = matcher(query.where)
     assert all(map(matches, found))
-    held = authority.get(TABLE.name, id)
+    held = authority.get(THING.name, id)
     if isinstance(held, dict):
         assert matches(held) is (held in found)
     listing = attrs.evolve(request, incremental=False, query=attrs.evolve(query, take=3))
