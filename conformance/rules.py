@@ -22,6 +22,8 @@ F = TypeVar("F", bound=Callable[..., object])
 
 SUITE_VERSION: Final = "2026.11"
 """Year and month of the newest rules. Rules are added, and marked with their version; none changes its meaning."""
+FIRST_VERSION: Final = "2026.11"
+"""That of rules which do not say since when they are there."""
 MARKER: Final = "conformance"
 
 Standing: TypeAlias = Literal["run", "probe", "undeclared", "unavailable", "newer"]
@@ -51,7 +53,7 @@ def rule(
     id: str,
     clause: str,
     *,
-    since: str = SUITE_VERSION,
+    since: str = FIRST_VERSION,
     requires: tuple[str, ...] = (),
     shows: str | None = None,
 ) -> Callable[[F], F]:

@@ -90,6 +90,16 @@ def test_what_is_tried() -> None:
     assert standing(some_rule(since="2026.2"), nothing, "2026.10") == "run"
 
 
+def test_a_new_version_of_the_suite_leaves_old_rules_as_old_as_they_are() -> None:
+    """A rule that does not say since when it is there was in the first version, whatever the newest is."""
+
+    @rule("STORE-01", "x")
+    def test_it() -> None: ...
+
+    (mark,) = test_it.pytestmark  # type: ignore[attr-defined]  # what pytest adds
+    assert mark.kwargs["since"] == "2026.11"
+
+
 def test_a_rule_that_shows_a_capability_requires_it() -> None:
     """`shows` implies `requires`, in the one marker."""
 
