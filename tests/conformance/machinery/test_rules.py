@@ -26,6 +26,9 @@ EVERYTHING = {
             filters=True, tombstones=frozenset(["t"]), departures=frozenset(["t"]), remembers=None,
         ),
         wire=True,
+    )
+    | transport_offers(
+        TransportCapabilities(identity="x", cursor=CursorGuarantee.TIMESTAMP, overlap=1.0), wire=False
     ),
 }  # fmt: skip
 
