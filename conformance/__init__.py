@@ -1,7 +1,11 @@
 """The suite with which authors of stores and transports show that theirs keep the contracts.
 
 Subclass `StoreConformance` or `TransportConformance` in a test module, or call `check_store` or `check_transport`.
-It needs the extra `tidesync[conformance]`. GUIDE.md, beside this file, begins at the beginning.
+It needs the extra `tidesync[conformance]`; a name that does is `MissingExtra` without it.
+
+GUIDE.md, beside this file, begins at the beginning; docs/conformance.md has every name, and docs/rules.md every rule.
+Modules for tests of your own: `faults` (stores and wires that fail on purpose), `strategies` and `histories` (what to try
+them with), `oracle` (what queries mean), `simulation` (whole devices with a part of yours).
 """
 
 from __future__ import annotations
