@@ -185,7 +185,10 @@ def add_conformance(commands: Commands) -> None:
         _CONFORMANCE,
         _CONFORMANCE_END,
     )
-    conformance.add_argument("target", metavar="MODULE:FACTORY", help="what makes the store, or the clients")
+    conformance.add_argument(
+        "target", nargs="?", metavar="MODULE:FACTORY", help="what makes the store, or the clients"
+    )
+    conformance.add_argument("--list", action="store_true", help="list the rules, and try none")
     conformance.add_argument(
         "--profile", choices=("quick", "ci", "soak"), help="how long to search (default: quick)"
     )
@@ -201,7 +204,7 @@ def add_conformance(commands: Commands) -> None:
     )
     conformance.add_argument("--report", type=Path, metavar="FILE", help="write it as .md or .json, too")
     conformance.add_argument("--suite", metavar="VERSION", help="the rules of an older version of the suite")
-    conformance.set_defaults(run=_run_conformance)
+    conformance.set_defaults(run=_run_conformance, usage=conformance.error)
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -299,8 +302,12 @@ def _run_queue(given: argparse.Namespace) -> int:
 
 
 def _run_conformance(given: argparse.Namespace) -> int:
-    from tidesync.cli.conformance import conformance
+    from tidesync.cli.conformance import conformance, list_rules
 
+    if given.list:
+        return list_rules()
+    if given.target is None:
+        given.usage("name what to try as MODULE:FACTORY, or give --list")
     return conformance(
         given.target,
         profile=given.profile,

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from tidesync.conformance import TABLES, Report, check_store, check_transport
+from tidesync.conformance import (
+    TABLES,
+    Report,
+    StoreConformance,
+    TransportConformance,
+    check_store,
+    check_transport,
+)
 from tidesync.conformance.loading import in_folder, load
 from tidesync.conformance.report import write_matrix
-from tidesync.conformance.rules import SUITE_VERSION
-from tidesync.contracts.store import StoreCapabilities
+from tidesync.conformance.rules import SUITE_VERSION, rules_of
+from tidesync.contracts.store import Store, StoreCapabilities
 from tidesync.contracts.transport import Transport, TransportCapabilities
 from tidesync.errors import ConfigurationError
+
+
+def list_rules() -> int:
+    """Print the rules of both suites, each on a line; 0."""
+    for suite in (StoreConformance, TransportConformance):
+        for each, _ in rules_of(suite):
+            needs = f" (needs {', '.join(each.requires)})" if each.requires else ""
+            print(f"{each.id} {each.promise}{needs}")
+    return 0
 
 
 def conformance(
@@ -49,21 +65,20 @@ def conformance(
     return 1 if report.failures else 0
 
 
-def _declared(target: str, make: Any) -> StoreCapabilities | TransportCapabilities:
+def _declared(target: str, make: Callable[..., Any]) -> StoreCapabilities | TransportCapabilities:
     """What the first thing that the factory makes says of itself."""
     with tempfile.TemporaryDirectory(prefix="tidesync-") as folder:
-        made = in_folder(make, Path(folder))()
-        if isinstance(made, list | tuple) and made:
-            client = cast("Sequence[Transport]", made)[0]
-            if hasattr(client, "push"):
-                found = client.open(list(TABLES))
-                client.close()
-                return found
-        elif hasattr(made, "transaction"):
-            capabilities: StoreCapabilities = made.capabilities
-            return capabilities
+        made: object = in_folder(make, Path(folder))()
+        if hasattr(made, "transaction"):
+            return cast("Store", made).capabilities
+        clients = cast("Sequence[object]", made if isinstance(made, list | tuple) else ())
+        if clients and hasattr(clients[0], "push"):
+            client = cast("Transport", clients[0])
+            found = client.open(list(TABLES))
+            client.close()
+            return found
     raise ConfigurationError(
-        f"{target} makes {type(made).__name__}: it must make a store, or a list of two or more clients of one remote"
+        f"{target} makes {type(cast('object', made)).__name__}: it must make a store, or a list of two or more clients of one remote"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar, cast
 
 import attrs
 
@@ -82,23 +82,29 @@ def works(what: str) -> Generator[None, None, None]:
         ) from error
 
 
-def difference(expected: Any, actual: Any, path: str = "") -> tuple[str, object, object] | None:
+def difference(expected: object, actual: object, path: str = "") -> tuple[str, object, object] | None:
     """Where two values first differ by type or value: a path, and both; None if nowhere."""
     if type(expected) is not type(actual):
         return path, expected, actual
-    if isinstance(expected, dict):
-        if expected.keys() != actual.keys():
+    steps, others = _steps(expected), _steps(actual)
+    if steps is not None and others is not None:
+        if steps.keys() != others.keys():
             return path, expected, actual
-        pairs = [(f"{path}[{key!a}]", value, actual[key]) for key, value in expected.items()]
-    elif isinstance(expected, list | tuple):
-        if len(expected) != len(actual):
-            return path, expected, actual
-        pairs = [(f"{path}[{index}]", *pair) for index, pair in enumerate(zip(expected, actual, strict=True))]
+        pairs = [(f"{path}[{step!a}]", value, others[step]) for step, value in steps.items()]
     elif isinstance(expected, float):
         return None if struct.pack("d", expected) == struct.pack("d", actual) else (path, expected, actual)
     else:
         return None if expected == actual else (path, expected, actual)
     return next((found for at, one, other in pairs if (found := difference(one, other, at))), None)
+
+
+def _steps(value: object) -> dict[object, object] | None:
+    """The parts of an object or a list, by key or place; None for what has none."""
+    if isinstance(value, dict):
+        return cast("dict[object, object]", value)
+    if isinstance(value, list | tuple):
+        return dict(enumerate(cast("list[object] | tuple[object, ...]", value)))
+    return None
 
 
 def _shown(value: object) -> str:

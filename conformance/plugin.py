@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 import pytest
@@ -169,8 +169,9 @@ class _Gathered:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for name, value in report.user_properties:
-            if name == _PROPERTY and isinstance(value, dict):
-                self._results.setdefault(value["adapter"], []).append(value)
+            if name == _PROPERTY:
+                found = cast("dict[str, Any]", value)
+                self._results.setdefault(found["adapter"], []).append(found)
 
     def _reports(self) -> list[Report]:
         from tidesync.conformance.report import Report, Result, Verdict, in_order
@@ -184,7 +185,7 @@ class _Gathered:
                 version=_version(self._config),
                 results=in_order(
                     Result(
-                        rule=Rule(**{**each["rule"], "requires": tuple(each["rule"]["requires"])}),
+                        rule=_rule_again(Rule, each["rule"]),
                         verdict=Verdict[each["verdict"]],
                         detail=each["detail"],
                         seconds=each["seconds"],
@@ -213,6 +214,12 @@ class _Gathered:
             write_matrix(Path(given), self._reports())
 
 
+def _rule_again(made: type[Rule], fields: dict[str, Any]) -> Rule:
+    """A rule that came from a worker as JSON."""
+    fields["requires"] = tuple(fields["requires"])
+    return made(**fields)
+
+
 def _version(config: pytest.Config) -> str:
     from tidesync.conformance.rules import SUITE_VERSION
 
@@ -226,8 +233,9 @@ def _rule_of(item: pytest.Item) -> tuple[Rule, type[Suite]] | None:
         return None
     from tidesync.conformance.rules import Suite, rule_of
 
-    cls, rule = item.cls, rule_of(item.function)
-    if rule is None or not (isinstance(cls, type) and issubclass(cls, Suite)):
+    cls: Any = item.cls
+    rule = rule_of(getattr(item, "function", None))
+    if rule is None or cls is None or not issubclass(cls, Suite):
         return None
     cls.check_whole()
     return rule, cls

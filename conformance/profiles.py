@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 import attrs
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 
 from tidesync.errors import ConfigurationError
 
+_HEALTH: Final = cast("list[HealthCheck]", list(HealthCheck))
 ENVIRONMENT: Final = "TIDESYNC_CONFORMANCE_PROFILE"
 
 
@@ -43,7 +44,7 @@ class Profile:
             report_multiple_bugs=False,
             verbosity=Verbosity.quiet,
             phases=(Phase.explicit, Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=_HEALTH,
         )
 
 

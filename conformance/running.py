@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,7 +72,7 @@ def check_store(  # noqa: PLR0913  # each is a declaration of its own, by keywor
     sizes = profile_of(profile)
 
     @contextmanager
-    def bench() -> Iterator[StoreBench]:
+    def bench() -> Generator[StoreBench]:
         with (
             tempfile.TemporaryDirectory(prefix="tidesync-") as name,
             StoreBench(
@@ -114,7 +114,7 @@ def check_transport(
     sizes = profile_of(profile)
 
     @contextmanager
-    def bench() -> Iterator[TransportBench]:
+    def bench() -> Generator[TransportBench]:
         with tempfile.TemporaryDirectory(prefix="tidesync-") as name:
             clients = in_folder(make_clients, Path(name))()
             wire = make_wire(clients) if make_wire else None

@@ -13,6 +13,12 @@ LONGEST: Final = 4_000
 """Characters of one value; a longer one is cut, and the program says that it cannot be run as it is."""
 
 
+class Name(str):
+    """An expression in place of a value: `source` gives it as it is."""
+
+    __slots__ = ()
+
+
 class Imports:
     """The names that a program needs, by module; `known` are constants with their modules and names."""
 
@@ -21,8 +27,9 @@ class Imports:
         self._known = {id(value): (module, name) for value, module, name in known}
 
     def add(self, module: str, name: str) -> str:
-        """Import the name; it is returned."""
-        self._names.setdefault(module, set()).add(name)
+        """Import the name, which `builtins` needs not; it is returned."""
+        if module != "builtins":
+            self._names.setdefault(module, set()).add(name)
         return name
 
     def constant(self, value: object) -> str | None:
@@ -40,6 +47,8 @@ class Imports:
 
 def source(value: object, imports: Imports) -> str:
     """An expression that makes the value; `ascii` for what has no simple one."""
+    if isinstance(value, Name):
+        return str(value)
     constant = imports.constant(value)
     if constant is not None:
         return constant
@@ -58,7 +67,8 @@ def source(value: object, imports: Imports) -> str:
         items = cast("tuple[object, ...]", value)
         return f"({_joined(items, imports)}{',' if len(items) == 1 else ''})"
     if isinstance(value, Set):
-        return f"frozenset([{_joined(sorted(value, key=str), imports)}])"
+        members = cast("Set[object]", value)
+        return f"frozenset([{_joined(sorted(members, key=str), imports)}])"
     if attrs.has(type(value)):
         return _made(cast("attrs.AttrsInstance", value), imports)
     return ascii(value)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tidesync.cli import main
+from tidesync.conformance import StoreConformance, TransportConformance
+from tidesync.conformance.rules import rules_of
 
 
 def test_a_store_and_clients(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -28,6 +30,16 @@ def test_a_deviation(capsys: pytest.CaptureFixture[str]) -> None:
     assert 1 == main(broken)
     assert 0 == main([*broken, "--deviates", "STORE-02=it merges"])
     assert "STORE-02 deviates: it merges" in capsys.readouterr().out
+
+
+def test_the_rules_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """All rules of both suites can be read before a run; without a factory there is nothing else to do."""
+    assert 0 == main(["conformance", "--list"])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(len(rules_of(suite)) for suite in (StoreConformance, TransportConformance)) == len(lines)
+    assert lines[0].startswith("STORE-01 A store has the capabilities")
+    with pytest.raises(SystemExit, match="2"):
+        _ = main(["conformance"])
 
 
 @pytest.mark.parametrize(
