@@ -4,8 +4,8 @@ Subclass `StoreConformance` or `TransportConformance` in a test module, or call 
 It needs the extra `tidesync[conformance]`; a name that does is `MissingExtra` without it.
 
 GUIDE.md, beside this file, begins at the beginning; docs/conformance.md has every name, and docs/rules.md every rule.
-Modules for tests of your own: `faults` (stores and wires that fail on purpose), `strategies` and `histories` (what to try
-them with), `oracle` (what queries mean), `simulation` (whole devices with a part of yours).
+For tests of your own: `faults` (stores and wires that fail on purpose), `strategies` and `histories` (what to try them
+with), `oracle` (what queries mean), `simulation` (whole devices with a part of yours).
 """
 
 from __future__ import annotations
