@@ -6,47 +6,33 @@ is turned into text before a rule fails.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
 from tidesync.conformance.loading import name_of
-from tidesync.conformance.source import LONGEST, Imports, source
+from tidesync.conformance.source import Imports
+from tidesync.conformance.statements import Event, Statements
 from tidesync.contracts.store import Store, StoreCapabilities, StoreTransaction
 from tidesync.contracts.transport import (
+    Applied,
     Change,
+    Conflicted,
     Outcome,
     Page,
     PullRequest,
     Transport,
     TransportCapabilities,
+    Undeleted,
 )
 from tidesync.query import Query
 from tidesync.records import Record, Tombstone
 from tidesync.schema import TableSchema
 
 _EVENTS: Final = 5_000
-_ANSWER: Final = 160
-_NOTHING: Final = object()
-
-
-@attrs.define
-class Event:
-    """One call: on which object, what was given, what came of it; `opens` and `ends` bound a transaction."""
-
-    owner: str
-    method: str
-    given: tuple[Any, ...] = ()
-    named: str = ""
-    answer: Any = _NOTHING
-    error: BaseException | None = None
-    thread: int = attrs.field(factory=threading.get_ident)
-    opens: str = ""
-    ends: bool = False
 
 
 class Program:
@@ -72,14 +58,17 @@ class Program:
 
     def noted(self, event: Event, call: Callable[[], Any]) -> Any:
         """What the call gives, written down."""
-        if len(self._events) < _EVENTS:
-            self._events.append(event)
+        if len(self._events) >= _EVENTS:
+            return call()
+        event.given = _as_it_is(event.given)
+        self._events.append(event)
         try:
-            event.answer = call()
+            answer = call()
         except BaseException as error:
             event.error = error
             raise
-        return event.answer
+        event.answer = answer if isinstance(answer, _NotedRows) else _as_it_is(answer)
+        return answer
 
     def store(self, store: Store) -> Store:
         """The store, with its calls written down."""
@@ -108,117 +97,43 @@ class Program:
     def text(self) -> str:
         """The program, under a line that says how to run it; empty where nothing was called."""
         imports = Imports(self._known)
-        lines = _Lines(self._events, imports).lines() if self._events else []
+        statements = Statements(list(map(_told, self._events)), imports)
+        lines = statements.lines()
         if not lines:
             return ""
         load = imports.add("tidesync.conformance", "load_clients" if self._clients else "load_store")
         name = name_of(self._make)
         known = ascii(name) if name else "sys.argv[1]"
         made = "clients" if self._clients else "make_store"
-        shortened = ["# shortened: some values are cut"] if any("..." in line[-4:] for line in lines) else []
+        shortened = ["# shortened: some values are cut"] if statements.shortened else []
         return "\n".join([
             "The same as a program:" if name else "The same as a program; run it with MODULE:FACTORY of yours:",
             *([] if name else ["import sys"]), *imports.lines(), *shortened, "", f"{made} = {load}({known})", *lines,
         ])  # fmt: skip
 
 
-class _Lines:
-    """Events as statements. Transactions that lie in one another become `with` blocks, others explicit calls."""
-
-    def __init__(self, events: Sequence[Event], imports: Imports) -> None:
-        self._events, self._imports = events, imports
-        self._nested = _is_nested(events)
-        self._threads = {event.thread for event in events}
-
-    def lines(self) -> list[str]:
-        depth, found = 0, list[str]()
-        for event in self._events:
-            if self._nested and event.ends:
-                if event.error is None and event.given and event.given[0] is not None:
-                    found.append(
-                        "    " * depth + f"raise {self._imports.add('builtins', 'Exception')}('rolled back')"
-                    )
-                elif found and found[-1].endswith(":"):
-                    found.append("    " * depth + "pass")
-                depth -= 1
-                continue
-            found.append("    " * depth + self._line(event))
-            depth += bool(self._nested and event.opens and event.error is None)
-        return found
-
-    def _line(self, event: Event) -> str:
-        text = self._call(event)
-        if event.error is not None:
-            kind = type(event.error)
-            name = (
-                self._imports.add(kind.__module__, kind.__name__)
-                if "<" not in kind.__qualname__
-                else "Exception"
-            )
-            suppress = self._imports.add("contextlib", "suppress")
-            return f"with {suppress}({name}): {text}  # {_cut(str(event.error), _ANSWER)}"
-        if event.answer is not None and event.answer is not _NOTHING and not event.opens and event.owner:
-            text = f"print({text})  # {_cut(_source(_told(event.answer), self._imports), _ANSWER)}"
-        return text
-
-    def _call(self, event: Event) -> str:
-        if event.method == "make_store":
-            return f"{event.named} = make_store()"
-        given = ", ".join(_cut(_source(each, self._imports), LONGEST) for each in event.given)
-        if event.opens:
-            begin = f"{event.owner}.transaction(write={given})"
-            if not self._nested:
-                return f"{event.opens} = (block_{event.opens} := {begin}).__enter__()"
-            if self._rolled_back(event.opens):
-                suppress = self._imports.add("contextlib", "suppress")
-                return f"with {suppress}(Exception), {begin} as {event.opens}:"
-            return f"with {begin} as {event.opens}:"
-        if event.ends:
-            raised = "Exception, Exception(), None" if event.given[0] is not None else "None, None, None"
-            return f"block_{event.owner}.__exit__({raised})"
-        call = f"{event.owner}.{event.method}({given})"
-        return f"list({call})" if event.method == "select" else call
-
-    def _rolled_back(self, name: str) -> bool:
-        return any(
-            event.ends and event.owner == name and (event.given[0] is not None or event.error)
-            for event in self._events
-        )
-
-
-def _source(value: object, imports: Imports) -> str:
-    """As `source`; three dots for what is nested so deeply that Python cannot write it."""
+def _as_it_is(value: Any) -> Any:
+    """A copy of what a rule, or what is tested, may change later; what is nested too deeply is left."""
     try:
-        return source(value, imports)
+        return _copied(value)
     except RecursionError:
-        return "..."
+        return value
 
 
-def _is_nested(events: Sequence[Event]) -> bool:
-    """Whether each transaction ends before what was begun before it goes on, all in one thread."""
-    under: list[str] = []
-    if len({event.thread for event in events}) > 1:
-        return False
-    for event in events:
-        if event.opens and event.error is None:
-            under.append(event.opens)
-        elif event.ends and (not under or under.pop() != event.owner):
-            return False
-    return True
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    if type(value) is list or type(value) is tuple:
+        return type(value)(map(_copied, cast("Sequence[Any]", value)))
+    if isinstance(value, Change | Page | Applied | Conflicted | Undeleted):
+        kind = type(value)
+        return kind(**{field.name: _copied(getattr(value, field.name)) for field in attrs.fields(kind)})
+    return value
 
 
-def _told(answer: Any) -> Any:
-    return answer.seen if isinstance(answer, _NotedRows) else answer
-
-
-def _cut(text: str, length: int) -> str:
-    flat = " ".join(text.split("\n"))
-    return flat if len(flat) <= length else f"{flat[:length]}..."
-
-
-def _kept(records: Sequence[Record]) -> Any:
-    """The records as they are now: a rule may change them later."""
-    return [dict(record) if isinstance(record, dict) else record for record in records]  # pyright: ignore[reportUnnecessaryIsInstance]  # rules hand over what is no record, too
+def _told(event: Event) -> Event:
+    rows = event.answer
+    return attrs.evolve(event, answer=rows.seen) if isinstance(rows, _NotedRows) else event
 
 
 class NotedStore:
@@ -289,7 +204,7 @@ class NotedTransaction:
         return found
 
     def put(self, table: str, records: Sequence[Record]) -> None:
-        self._noted("put", (table, _kept(records)), lambda: self._transaction.put(table, records))
+        self._noted("put", (table, records), lambda: self._transaction.put(table, records))
 
     def delete(self, table: str, ids: Sequence[str]) -> int:
         found: int = self._noted("delete", (table, ids), lambda: self._transaction.delete(table, ids))
