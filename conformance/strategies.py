@@ -187,6 +187,12 @@ def schemas(draw: st.DrawFn, name: str = "thing") -> TableSchema:
 
 def records(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.SearchStrategy[Record]:
     """Records of a table. Half of them fit its columns; the others have anything anywhere, and fields of no schema."""
+    return _records(TableSchema(table.name, table.columns), domain)
+
+
+@lru_cache(maxsize=64)
+def _records(table: TableSchema, domain: Domain) -> st.SearchStrategy[Record]:
+    # Kept, as those of queries are: a composite asks for them in each example, and to make them costs most of it.
     id, value = ids(domain), json_values()
     tidy = st.fixed_dictionaries(
         {"id": id},
@@ -292,6 +298,11 @@ def _legal(values: st.SearchStrategy[Any], names: Iterable[str], domain: Domain)
 
 def queries(table: TableSchema = THING, domain: Domain = EVERYTHING) -> st.SearchStrategy[Query]:
     """Queries of a table: a condition, an order, skip and take, and some fields, each of them or none."""
+    return _queries(TableSchema(table.name, table.columns), domain)
+
+
+@lru_cache(maxsize=64)
+def _queries(table: TableSchema, domain: Domain) -> st.SearchStrategy[Query]:
     condition = conditions(table, domain)
     by: st.SearchStrategy[Expr] = _field(table) | _field(table) | expressions(table, domain)
     order = st.lists(st.builds(Order, by, st.booleans()), max_size=3).map(tuple)
