@@ -64,7 +64,7 @@ def decrypt_file(
 def _file(path: str | os.PathLike[str], key: Key | None, busy_timeout: float) -> File:
     driver = CipherDriver(key)
     driver.unlock()
-    return File(driver, os.path.realpath(path), "full", busy_timeout, "rw")
+    return File(driver, os.path.realpath(checked(path, busy_timeout)), "full", busy_timeout, "rw")
 
 
 def _convert(source: File, target: File) -> None:
@@ -72,10 +72,12 @@ def _convert(source: File, target: File) -> None:
     if in_place and os.name == "nt":
         raise Unsupported("a file that is open cannot be replaced here: name another path, then rename it")
     unfinished = File(target.driver, f"{target.path}-unfinished", "full", target.busy_timeout, "rw")
-    with _claimed(source.path, target.path):
+    with _claimed(source.path, target.path), _alone(target.path, target.busy_timeout):
         if not in_place:
             _check_free(target.path)
         check_file(source)
+        if in_place:
+            _check_one_name(source.path)
         version = look(source)
         with translated(source), _held(source) as holder:
             _make(unfinished.path, like=source.path)
@@ -94,8 +96,39 @@ def _convert(source: File, target: File) -> None:
 
 
 def _check_free(path: str) -> None:
-    if Path(path).exists():
-        raise ConfigurationError(f"{path}: exists already, and was not touched: name another path")
+    # SQLite would put a log, or a journal, that another file left into the new one.
+    for name in (path, f"{path}-wal", f"{path}-journal"):
+        if os.path.lexists(name):
+            raise ConfigurationError(f"{name}: exists already, and was not touched: name another path")
+
+
+def _check_one_name(path: str) -> None:
+    if Path(path).stat().st_nlink > 1:
+        raise ConfigurationError(
+            f"{path}: has another name, a hard link, which would stay as it is: remove that, or name another path"
+        )
+
+
+@contextmanager
+def _alone(path: str, timeout: float) -> Generator[None]:
+    """Nobody else makes a file in the folder; `StoreBusy` after so many seconds.
+
+    The lock is on the folder, so that it leaves nothing behind. Where there is none, the system refuses to remove a
+    file that somebody has open (Windows), or two must not name one target (some network file systems).
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    try:
+        folder = os.open(Path(path).parent, os.O_RDONLY)
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: cannot be made: {error.strerror}") from error
+    try:
+        _lock(folder, path, timeout)
+        yield
+        fcntl.flock(folder, fcntl.LOCK_UN)
+    finally:
+        os.close(folder)
 
 
 class _User:

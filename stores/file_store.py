@@ -21,6 +21,7 @@ from tidesync.errors import (
     StoreReadOnly,
 )
 from tidesync.schema import TableSchema
+from tidesync.stores.forks import Process, check_usable, inherited, watch
 from tidesync.stores.sql.ddl import COUNTER, FORMAT, Layout
 from tidesync.stores.sql.driver import Connection, Driver
 from tidesync.stores.sql.migrations import changed, read_layouts, upgrade
@@ -28,7 +29,6 @@ from tidesync.stores.sql.rows import Codec
 from tidesync.stores.sqlite_check import check_whole
 from tidesync.stores.sqlite_file import (
     File,
-    Process,
     check_file,
     connect,
     create,
@@ -49,11 +49,10 @@ _LAYOUTS_LIMIT: Final = 4
 
 _turns: dict[tuple[object, str], Turns] = {}
 """One queue of writers for each file, shared by all stores of this process."""
-_inherited: list[object] = []
-"""Connections opened before a fork: the child must neither use nor close them, so they are kept for ever."""
 
 
-def _checked(path: str | os.PathLike[str], busy_timeout: object, read_timeout: object) -> str:
+def checked(path: str | os.PathLike[str], busy_timeout: object, read_timeout: object = None) -> str:
+    """The path of a file, as text; `ConfigurationError` if it is none, or a timeout is none."""
     wrong = f"path is the path of a file, as text or a Path, not {path!r:.60}"
     try:
         name = os.fspath(path)
@@ -61,6 +60,8 @@ def _checked(path: str | os.PathLike[str], busy_timeout: object, read_timeout: o
         raise ConfigurationError(wrong) from error
     if type(name) is not str:
         raise ConfigurationError(wrong)
+    if name in ("", ":memory:") or "\0" in name:
+        raise ConfigurationError(f"{name!r} is not the path of a file; MemoryStore keeps records in memory")
     if not isinstance(busy_timeout, int | float) or not 0 <= busy_timeout <= _TIMEOUT_LIMIT:
         raise ConfigurationError(
             f"busy_timeout is in seconds, from 0 to {_TIMEOUT_LIMIT}, not {busy_timeout!r:.60}"
@@ -85,11 +86,7 @@ class FileStore:
         read_timeout: float | None,
         mode: Mode,
     ) -> None:
-        name = _checked(path, busy_timeout, read_timeout)
-        if name in ("", ":memory:") or "\0" in name:
-            raise ConfigurationError(
-                f"{name!r} is not the path of a file; MemoryStore keeps records in memory"
-            )
+        name = checked(path, busy_timeout, read_timeout)
         if synchronous not in ("full", "normal"):
             raise ConfigurationError(f'synchronous is "full" or "normal", not {synchronous!r}')
         if mode not in ("rwc", "rw", "ro"):
@@ -107,10 +104,12 @@ class FileStore:
         self._mutex = threading.Lock()
         self._idle: list[Connection] = []
         self._process = Process.token
-        self._real_path = self.file.path
+        self.real_path = self.file.path
         self._codecs: dict[int, dict[str, Codec]] = {}
         self._opened: frozenset[str] = frozenset()
+        self._closing: list[Connection] = []
         self._is_open = False
+        watch(self)
 
     def __repr__(self) -> str:
         # Tools that show the locals of an error see stores that were refused, too.
@@ -119,7 +118,8 @@ class FileStore:
 
     def open(self, tables: Sequence[TableSchema]) -> None:
         self.check_fork()
-        self._real_path = os.path.realpath(self.file.path)
+        self.real_path = os.path.realpath(self.file.path)
+        check_usable(self.real_path)
         me = self.enter_thread()
         try:
             self.take_turn()
@@ -127,7 +127,7 @@ class FileStore:
                 self._open(tables)
             except BaseException:
                 if not self._is_open:
-                    release(self._real_path, self)
+                    release(self.real_path, self)
                 raise
             finally:
                 self.give_turn_back()
@@ -136,7 +136,7 @@ class FileStore:
 
     def _open(self, tables: Sequence[TableSchema]) -> None:
         if not self._is_open:
-            claim(self._real_path, self.file.driver.library, self)
+            claim(self.real_path, self.file.driver.library, self)
             check_file(self.file)
             if self.file.mode == "rwc":
                 create(self.file)
@@ -164,6 +164,11 @@ class FileStore:
             self.give_back(connection)
 
     @property
+    def is_in_use(self) -> bool:
+        """Whether it has a connection."""
+        return bool(self.active or self._idle or self._closing)
+
+    @property
     def is_open(self) -> bool:
         """Whether `open` was called, and `close` not since."""
         return self._is_open
@@ -177,16 +182,18 @@ class FileStore:
             if self._is_open:
                 self.generation += 1
             self._is_open, self._opened, self._codecs = False, frozenset(), {}
-        release(self._real_path, self)
+        release(self.real_path, self)
         self.close_idle()
 
     def close_idle(self) -> None:
         """Close the connections that wait for the next transaction."""
         with self._mutex:
-            idle, self._idle = self._idle, []
-        for connection in idle:
+            self._closing += self._idle
+            self._idle = []
+        while self._closing:
             with translated(self.file):
-                connection.close()
+                self._closing[-1].close()
+            _ = self._closing.pop()
 
     def verify(self) -> None:
         """See that every page of the file is sound, and every row of every table a record.
@@ -211,8 +218,8 @@ class FileStore:
     def check_fork(self) -> None:
         """Leave the parent's connections and locks behind in a child process."""
         if self._process is not Process.token:
-            _inherited.append(self._idle)
-            self._idle, self._mutex, self.active = [], threading.Lock(), set()
+            inherited.append((self._idle, self._closing))
+            self._idle, self._closing, self._mutex, self.active = [], [], threading.Lock(), set()
             self._process = Process.token
 
     def enter_thread(self) -> int:
@@ -228,7 +235,7 @@ class FileStore:
         self.active.discard(thread)
 
     def _turns(self) -> Turns:
-        key = (self._process, self._real_path)
+        key = (self._process, self.real_path)
         return _turns.get(key) or _turns.setdefault(key, Turns())
 
     def take_turn(self) -> None:
@@ -246,6 +253,7 @@ class FileStore:
         """A connection with a transaction begun, and the codecs for what it sees."""
         if not self._is_open:
             raise StoreClosed(f"{self.file.path}: the store is not open: call open() first")
+        check_usable(self.real_path)
         if write and self.file.mode == "ro":
             raise StoreReadOnly(f'{self.file.path}: this store only reads: open it with mode="rw" to write')
         if write:

@@ -13,6 +13,7 @@ from tidesync.schema import TableSchema
 from tidesync.stores.file_store import FileStore, Mode, Synchronous
 from tidesync.stores.keys import Key, KeySource
 from tidesync.stores.sql.driver import Connection, Failure, Opening, marks
+from tidesync.stores.sql.rows import Codec
 from tidesync.stores.sqlcipher_driver import CipherDriver, damaged_pages, rekey
 from tidesync.stores.sqlite_file import connect, patiently, translated
 
@@ -58,11 +59,25 @@ class SQLCipherStore(FileStore):
     def open(self, tables: Sequence[TableSchema]) -> None:
         if not self.is_open:
             self._driver.unlock()
-        super().open(tables)
+        try:
+            super().open(tables)
+        finally:
+            if not self.is_open:
+                self._driver.lock()
 
     def close(self) -> None:
         super().close()
         self._driver.lock()
+
+    def begin(self, *, write: bool) -> tuple[Connection, dict[str, Codec]]:
+        try:
+            return super().begin(write=write)
+        except WrongKey:
+            # `rekey` may have changed the file, and not yet told the driver; it has the turn until then.
+            if write or not self._turns().take(self.file.busy_timeout):
+                raise
+            self.give_turn_back()
+        return super().begin(write=False)
 
     def rekey(self, new_key: KeySource) -> None:
         """Write the whole file anew under another key, in one transaction; needs room for a second copy beside it.

@@ -209,7 +209,8 @@ class CipherDriver:
         )
 
     def check(self, connection: Connection) -> None:
-        if self._key is not None and connection.execute("PRAGMA cipher_status").fetchone() != ("1",):
+        # Also once the key is forgotten: a read may go on while another thread closes the store.
+        if self.encrypts and connection.execute("PRAGMA cipher_status").fetchone() != ("1",):
             raise self.error(_MALFORMED)
 
     def reusable(self, connection: Connection) -> bool:
@@ -271,6 +272,8 @@ def rekey(connection: Connection, key: Key) -> None:
     key.give(connection.raw.reset_key, salt)
     if connection.execute("PRAGMA cipher_status").fetchone() != ("1",):
         raise CipherDriver.error(_MALFORMED)
+    # SQLCipher does not say that a page could not be written; the next read does.
+    _ = marks(connection)
 
 
 def damaged_pages(connection: Connection) -> list[str]:

@@ -18,7 +18,11 @@ def check_whole(connection: Connection, path: str) -> None:
     told = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
     if told != ["ok"]:
         raise StoreCorrupt(f"{path}: the file is damaged: {'; '.join(told)}: restore a copy")
-    for layout in read_layouts(connection).values():
+    try:
+        layouts = read_layouts(connection)
+    except (ValueError, TypeError) as error:
+        raise StoreCorrupt(f"{path}: the list of tables is damaged: restore a copy") from error
+    for layout in layouts.values():
         codec = Codec(layout)
         rows = connection.execute(f"SELECT {codec.columns} FROM {codec.table}")
         while batch := list(itertools.islice(rows, _BATCH)):

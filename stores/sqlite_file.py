@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Final, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
@@ -42,6 +42,11 @@ class File:
     busy_timeout: float
     mode: str = "rwc"
     read_timeout: float | None = None
+
+    @property
+    def real_path(self) -> str:
+        """Where a link leads: SQLite keeps the log there."""
+        return os.path.realpath(self.path)
 
     def limit(self, connection: Connection) -> None:
         """End what is read on the connection from now on when its time is over."""
@@ -87,21 +92,6 @@ class File:
                 return StoreError(f"{path}: {error}")
 
 
-class Process:
-    """Tells a process from the one that it was forked from."""
-
-    token: ClassVar[object] = object()
-
-    @classmethod
-    def renew(cls) -> None:
-        """To be called in a child."""
-        cls.token = object()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=Process.renew)
-
-
 @contextmanager
 def translated(file: File) -> Generator[None]:
     """Turn the driver's errors into the store's, chained."""
@@ -113,7 +103,7 @@ def translated(file: File) -> Generator[None]:
 
 def check_file(file: File) -> None:
     """Refuse what is not a file of ours, reading only; raises the `StoreError` that says what to do."""
-    path = Path(file.path)
+    path = Path(file.real_path)
     folder = path.parent
     try:
         if path.is_dir():
@@ -138,7 +128,7 @@ def check_file(file: File) -> None:
 def _check_content(file: File) -> None:
     if Path(file.path).stat().st_size:
         with translated(file):
-            file.driver.inspect(file.path, file.busy_timeout)
+            file.driver.inspect(file.real_path, file.busy_timeout)
     elif file.mode != "rwc":
         raise StoreCorrupt(f"{file.path}: is empty: not a tidesync database: choose another path")
 
@@ -165,7 +155,7 @@ def _opening(file: File) -> Opening:
     """What to tell SQLite to open, and how."""
     if file.mode == "rwc":
         return Opening(file.path, "create")
-    path = Path(file.path)
+    path = Path(file.real_path)
     if file.mode == "rw":
         return Opening(file.path, "write")
     if all(os.access(place, os.W_OK) for place in (path, path.parent)):
@@ -178,7 +168,7 @@ def _opening(file: File) -> Opening:
 
 
 def _has_log(file: File) -> bool:
-    log = Path(f"{file.path}-wal")
+    log = Path(f"{file.real_path}-wal")
     return log.exists() and log.stat().st_size > 0
 
 

@@ -13,11 +13,11 @@ from tidesync.errors import InvalidQuery, StoreClosed, StoreError, UnknownTable
 from tidesync.query import Query
 from tidesync.records import Record
 from tidesync.stores.checks import check_ids
+from tidesync.stores.forks import Process, inherited
 from tidesync.stores.sql.compile import Compiled, compile_query
 from tidesync.stores.sql.ddl import ODD, quoted
 from tidesync.stores.sql.migrations import Cursor
 from tidesync.stores.sql.rows import Codec, Decode, loads
-from tidesync.stores.sqlite_file import Process
 
 if TYPE_CHECKING:
     from tidesync.stores.file_store import FileStore
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _ID_CHUNKS: Final = (1, 8, 64, 512)
 _ID_OF: Final = itemgetter(0)
 _BATCHES: Final = (8, 64, 512)
-_inherited: list[object] = []
-"""Connections of transactions that a fork cut off: the child must not even close them."""
 
 
 class _Rows:
@@ -69,7 +67,7 @@ class SQLiteTransaction:
         store = self._store
         self._live = False
         if self._process is not Process.token:
-            _inherited.append(self._connection)
+            inherited.append(self._connection)
             if kind is None:
                 raise StoreClosed(
                     "the transaction belongs to the process that forked; nothing was written here"

@@ -286,6 +286,42 @@ class Processes:
             put(store, {"id": "4"})
             equal([*expected, {"id": "4"}], held(store), "the next transaction of the parent")
 
+    @rule(
+        "STORE-245",
+        "In a process that was forked while the store was open, the store works, or is `StoreClosed`",
+        requires=("multiprocess", "fork"),
+    )
+    def test_a_forked_process_may_write_late(self, bench: StoreBench) -> None:
+        """What a forked process is told is stored stays, also when its parent closed the store and opened it again.
+
+        Why: a worker that was forked at the start of a program writes long after the program went on.
+        Look at: an inherited connection, whose locks and log the parent's `close` took away.
+        """
+        store = bench.open()
+
+        def inheriting(parent: Parent) -> None:
+            _ = parent.hear()
+            with works("in a process that was forked before its parent opened the store again"):
+                try:
+                    put(store, {"id": "3"})
+                except StoreClosed:
+                    put(bench.open(), {"id": "3"})
+
+        put(store, {"id": "1"})
+        child = fork(inheriting)
+        try:
+            with works("in the parent of a forked process"):
+                store.close()
+                store.open([THING])
+                put(store, {"id": "2"})
+            child.tell("now")
+            _ = child.rest()
+        finally:
+            child.bury()
+        store.close()
+        with works("after a forked process wrote"):
+            equal([{"id": "1"}, {"id": "2"}, {"id": "3"}], held(bench.open()), "what both processes put")
+
 
 class _Undone(Exception):
     pass

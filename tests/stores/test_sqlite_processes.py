@@ -155,6 +155,22 @@ def test_a_fork_inside_a_transaction_leaves_it_to_the_parent(tmp_path: Path) -> 
     assert ["1", "2"] == [row["id"] for row in rows_of(path)]
 
 
+def test_a_process_forked_in_a_transaction_may_not_use_the_file(tmp_path: Path) -> None:
+    """A connection that it opened would share the map of the log with the inherited one, and lose others' writes."""
+    store = SQLiteStore(tmp_path / "x.db", busy_timeout=5.0)
+    store.open([TABLE])
+
+    def child() -> None:
+        for each in (store, SQLiteStore(tmp_path / "x.db")):
+            with pytest.raises(StoreClosed, match="forked while a transaction"):
+                each.open([TABLE])
+
+    with store.transaction(write=False):
+        assert 0 == in_child(child)
+    assert 0 == in_child(lambda: store.open([TABLE]))
+    store.close()
+
+
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux lists the locks of a process")
 def test_a_second_store_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
     """Opening a file that this process already writes keeps its locks: others still wait their turn."""
