@@ -82,20 +82,25 @@ def works(what: str) -> Generator[None, None, None]:
         ) from error
 
 
-def difference(expected: object, actual: object, path: str = "") -> tuple[str, object, object] | None:
+def difference(expected: object, actual: object) -> tuple[str, object, object] | None:
     """Where two values first differ by type or value: a path, and both; None if nowhere."""
+    if expected is actual:
+        return None
     if type(expected) is not type(actual):
-        return path, expected, actual
+        return "", expected, actual
     steps, others = _steps(expected), _steps(actual)
     if steps is not None and others is not None:
         if steps.keys() != others.keys():
-            return path, expected, actual
-        pairs = [(f"{path}[{step!a}]", value, others[step]) for step, value in steps.items()]
-    elif isinstance(expected, float):
-        return None if struct.pack("d", expected) == struct.pack("d", actual) else (path, expected, actual)
-    else:
-        return None if expected == actual else (path, expected, actual)
-    return next((found for at, one, other in pairs if (found := difference(one, other, at))), None)
+            return "", expected, actual
+        for step, value in steps.items():
+            found = difference(value, others[step])
+            if found is not None:
+                path, wanted, there = found
+                return f"[{step!a}]{path}", wanted, there
+        return None
+    if isinstance(expected, float):
+        return None if struct.pack("d", expected) == struct.pack("d", actual) else ("", expected, actual)
+    return None if expected == actual else ("", expected, actual)
 
 
 def _steps(value: object) -> dict[object, object] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -43,15 +43,17 @@ def calls(domain: Domain, kinds: tuple[str, ...]) -> st.SearchStrategy[list[Call
             if domain.legal_values(name, values)
         },
     )
-    call = st.builds(
-        Call,
-        st.sampled_from(kinds),
-        st.booleans(),
-        st.lists(records, min_size=1, max_size=4).map(tuple),
-        st.lists(id, max_size=3).map(tuple),
-        _queries(),
-    )
-    return st.lists(call, min_size=1, max_size=8)
+    some = st.lists(records, min_size=1, max_size=4).map(tuple)
+    several, query = st.lists(id, max_size=3).map(tuple), _queries()
+    drawn: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+        "put": {"records": some}, "refused": {"records": some, "ids": several},
+        "get": {"ids": several}, "delete": {"ids": several},
+    }  # fmt: skip
+    ready = {
+        kind: st.builds(Call, st.just(kind), st.booleans(), **drawn.get(kind, {"query": query}))
+        for kind in kinds
+    }
+    return st.lists(st.sampled_from(kinds).flatmap(ready.__getitem__), min_size=1, max_size=8)
 
 
 def _queries() -> st.SearchStrategy[Query]:
