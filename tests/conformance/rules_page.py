@@ -25,15 +25,15 @@ One that needs nothing is tried on all of them, any other where what it needs is
 mean](conformance.md#what-a-rule-may-need)). One that *shows* a capability is tried in any case, so that whoever
 forgot to declare it is told. Each is named by a [part that is broken on purpose](mutants.md), and has to catch it.
 
-Why a rule matters, and what to look at when it fails, is in its docstring; the sentence of the contract that it is
-tied to, in its marker. All of it is here, too:
+Why a rule matters, and what to look at when it fails, is in its docstring, and the sentence of the contract that it is
+tied to in its marker. All of that is told of a `Rule`, too:
 
 ```python
 from tidesync.conformance import check_store
 from tidesync.stores import MemoryStore
 
 (result,) = check_store(MemoryStore, only=["{example}"]).results
-print(result.verdict.value, result.rule.promise, result.rule.why, result.rule.look, result.rule.clause, sep="\\n")
+print(result.verdict.value, result.rule.promise, result.rule.why, result.rule.look, sep="\\n")
 ```
 """
 

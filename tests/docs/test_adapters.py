@@ -32,8 +32,8 @@ def test_the_smallest_transport_keeps_the_contract() -> None:
     made = built("transports.md", "DirectTransport")
     names = frozenset(table.name for table in TABLES)
     declared = TransportCapabilities(
-        identity="", cursor=CursorGuarantee.COMMIT_ORDERED, max_changes=100, ordered=True, filters=True, tombstones=names,
-        remembers=None,
+        identity="", cursor=CursorGuarantee.COMMIT_ORDERED, max_changes=100, ordered=True, filters=True,
+        tombstones=names, remembers=None,
     )  # fmt: skip
 
     def make() -> Any:

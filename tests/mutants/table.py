@@ -35,13 +35,16 @@ The same in a few lines: a store that forgets one record of several.
 from tidesync.conformance.simulation import Scenario, simulate
 from tidesync.stores.memory import MemoryStore, MemoryTransaction
 
+
 class Forgetful(MemoryTransaction):
     def put(self, table, records):
         super().put(table, records[:-1] if len(records) > 1 else records)
 
+
 class ForgetfulStore(MemoryStore):
     def transaction(self, *, write):
         return Forgetful(self, write)
+
 
 report = simulate(Scenario(make_store=lambda folder: ForgetfulStore()), runs=20)
 assert not report.ok
