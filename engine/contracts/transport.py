@@ -191,8 +191,8 @@ class PullRequest:
     so again. One that the remote did not give, or no longer honours, is `ResyncRequired`, or harmless: never is
     anything left out because of it. `limit` bounds the records of the page, and is 1 or more. `overlap` > 0 (first
     page of a pull only): rewind the cursor by that many seconds, counted back from the remote's clock when the pull
-    that made it *began*. `fields` narrows records to these (and id, version); `ids` to these records, and none for no ids.
-    `departures`: report ids that changed since the cursor and no longer match. `deleted`: report tombstones.
+    that made it *began*. `fields` narrows records to these (and id, version); `ids` to these records, and none for no
+    ids. `departures`: report ids that changed since the cursor and no longer match. `deleted`: report tombstones.
     `incremental` False: everything that matches, each record once, whatever changed since; then the query may have an
     order, skip and take. What the remote cannot order is `Unsupported`, never another order.
     """
