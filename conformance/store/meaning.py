@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from typing import Final
 
 import attrs
-from hypothesis import strategies as st
 
 from tidesync.conformance import oracle, strategies
 from tidesync.conformance.expect import equal
 from tidesync.conformance.rules import rule
-from tidesync.conformance.store.asking import Rows, told
+from tidesync.conformance.store import aimed
+from tidesync.conformance.store.aimed import Asked
+from tidesync.conformance.store.asking import told
 from tidesync.conformance.store.bench import StoreBench, refill
 from tidesync.conformance.store.tables import THING
 from tidesync.query import Query
 from tidesync.schema import TableSchema
-
-_AT_ONCE: Final = 4
-"""Queries that a property asks of the same records."""
 
 
 class Meaning:
@@ -33,17 +30,14 @@ class Meaning:
         """
         store = bench.open()
 
-        def selects(records: Rows, queries: list[Query]) -> None:
+        def selects(asked: Asked) -> None:
+            records, queries = asked
             refill(store, records)
             with store.transaction(write=False) as transaction:
                 for query in queries:
                     equal(oracle.select(query, records), list(transaction.select(query)), told(query))
 
-        bench.each(
-            selects,
-            records=strategies.rows(THING, bench.domain),
-            queries=st.lists(strategies.queries(THING, bench.domain), min_size=1, max_size=_AT_ONCE),
-        )
+        bench.each(selects, asked=aimed.asked(THING, bench.domain))
 
     @rule("STORE-175", "How many records the query has without its skip and take")
     def test_any_query_is_counted(self, bench: StoreBench) -> None:
@@ -54,17 +48,14 @@ class Meaning:
         """
         store = bench.open()
 
-        def counts(records: Rows, queries: list[Query]) -> None:
+        def counts(asked: Asked) -> None:
+            records, queries = asked
             refill(store, records)
             with store.transaction(write=False) as transaction:
                 for query in queries:
                     equal(oracle.count(query, records), transaction.count(query), f"count of {told(query)}")
 
-        bench.each(
-            counts,
-            records=strategies.rows(THING, bench.domain),
-            queries=st.lists(strategies.queries(THING, bench.domain), min_size=1, max_size=_AT_ONCE),
-        )
+        bench.each(counts, asked=aimed.asked(THING, bench.domain))
 
     @rule("STORE-176", "Delete what the query selects (skip and take included)")
     def test_any_query_deletes_what_it_selects(self, bench: StoreBench) -> None:
@@ -75,19 +66,18 @@ class Meaning:
         """
         store = bench.open()
 
-        def deletes(records: Rows, query: Query) -> None:
-            refill(store, records)
-            with store.transaction(write=True) as transaction:
-                gone = len(oracle.select(query, records))
-                equal(gone, transaction.delete_where(query), f"how many went: delete_where of {told(query)}")
-                left = list(transaction.select(Query(THING.name)))
-                equal(oracle.kept(query, records), left, f"what is left: delete_where of {told(query)}")
+        def deletes(asked: Asked) -> None:
+            records, queries = asked
+            for query in queries:
+                refill(store, records)
+                with store.transaction(write=True) as transaction:
+                    gone = len(oracle.select(query, records))
+                    how = f"delete_where of {told(query)}"
+                    equal(gone, transaction.delete_where(query), f"how many went: {how}")
+                    left = list(transaction.select(Query(THING.name)))
+                    equal(oracle.kept(query, records), left, f"what is left: {how}")
 
-        bench.each(
-            deletes,
-            records=strategies.rows(THING, bench.domain),
-            query=strategies.queries(THING, bench.domain),
-        )
+        bench.each(deletes, asked=aimed.asked(THING, bench.domain))
 
     @rule("STORE-177", "A query means what `tidesync.predicate` says")
     def test_the_schema_does_not_change_the_meaning(self, bench: StoreBench) -> None:
@@ -99,7 +89,8 @@ class Meaning:
         names = (f"thing_{number}" for number in itertools.count())
         store = bench.open()
 
-        def selects(table: TableSchema, records: Rows, queries: list[Query]) -> None:
+        def selects(table: TableSchema, asked: Asked) -> None:
+            records, queries = asked
             table = attrs.evolve(table, name=next(names))
             queries = [attrs.evolve(query, table=table.name) for query in queries]
             store.open([table])
@@ -108,11 +99,4 @@ class Meaning:
                 for query in queries:
                     equal(oracle.select(query, records), list(transaction.select(query)), told(query))
 
-        bench.each(
-            selects,
-            table=strategies.schemas(),
-            records=strategies.rows(strategies.WIDE, bench.domain),
-            queries=st.lists(
-                strategies.queries(strategies.WIDE, bench.domain), min_size=1, max_size=_AT_ONCE
-            ),
-        )
+        bench.each(selects, table=strategies.schemas(), asked=aimed.asked(strategies.WIDE, bench.domain))
