@@ -6,6 +6,7 @@ is turned into text before a rule fails.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -33,6 +34,7 @@ from tidesync.records import Record, Tombstone
 from tidesync.schema import TableSchema
 
 _EVENTS: Final = 5_000
+_SEEN: Final = 20
 
 
 class Program:
@@ -49,6 +51,7 @@ class Program:
         self._begun: int | None = None
         self._stores = self._transactions = 0
         self._attached = False
+        self._moments = itertools.count()
 
     def mark(self) -> None:
         """Forget what was done since the first mark: another example of a property begins."""
@@ -61,12 +64,15 @@ class Program:
         if len(self._events) >= _EVENTS:
             return call()
         event.given = _as_it_is(event.given)
+        event.begun = next(self._moments)
         self._events.append(event)
         try:
             answer = call()
         except BaseException as error:
             event.error = error
             raise
+        finally:
+            event.over = next(self._moments)
         event.answer = answer if isinstance(answer, _NotedRows) else _as_it_is(answer)
         return answer
 
@@ -122,9 +128,12 @@ def _as_it_is(value: Any) -> Any:
 
 def _copied(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    if type(value) is list or type(value) is tuple:
-        return type(value)(map(_copied, cast("Sequence[Any]", value)))
+        fields = cast("dict[object, Any]", value)
+        return {key: _copied(each) for key, each in fields.items()}
+    if isinstance(value, list):
+        return [_copied(each) for each in cast("list[Any]", value)]  # type: ignore[redundant-cast]  # for pyright not
+    if type(value) is tuple:
+        return tuple(_copied(each) for each in cast("tuple[Any, ...]", value))  # type: ignore[redundant-cast]
     if isinstance(value, Change | Page | Applied | Conflicted | Undeleted):
         kind = type(value)
         return kind(**{field.name: _copied(getattr(value, field.name)) for field in attrs.fields(kind)})
@@ -133,7 +142,9 @@ def _copied(value: Any) -> Any:
 
 def _told(event: Event) -> Event:
     rows = event.answer
-    return attrs.evolve(event, answer=rows.seen) if isinstance(rows, _NotedRows) else event
+    if not isinstance(rows, _NotedRows):
+        return event
+    return attrs.evolve(event, answer=rows.seen, taken=None if rows.ended else rows.taken)
 
 
 class NotedStore:
@@ -221,14 +232,20 @@ class _NotedRows:
     def __init__(self, rows: Iterator[Record]) -> None:
         self._rows = rows
         self.seen: list[Record] = []
+        self.taken, self.ended = 0, False
 
     def __iter__(self) -> Iterator[Record]:
         return self
 
     def __next__(self) -> Record:
-        record = next(self._rows)
-        if len(self.seen) < 20:
-            self.seen.append(record)
+        try:
+            record = next(self._rows)
+        except StopIteration:
+            self.ended = True
+            raise
+        self.taken += 1
+        if len(self.seen) < _SEEN:
+            self.seen.append(_as_it_is(record))
         return record
 
     def close(self) -> None:

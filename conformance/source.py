@@ -9,8 +9,10 @@ from typing import Any, Final, cast
 
 import attrs
 
-LONGEST: Final = 4_000
+LONGEST: Final = 16_000
 """Characters of one value; a longer one is cut, and the program says that it cannot be run as it is."""
+_LONG_TEXT: Final = 200
+_UNIT: Final = 16
 
 
 class Name(str):
@@ -24,6 +26,7 @@ class Imports:
 
     def __init__(self, known: Sequence[tuple[object, str, str]] = ()) -> None:
         self._names: dict[str, set[str]] = {}
+        self._modules: set[str] = set()
         self._known = {id(value): (module, name) for value, module, name in known}
 
     def add(self, module: str, name: str) -> str:
@@ -32,6 +35,10 @@ class Imports:
             self._names.setdefault(module, set()).add(name)
         return name
 
+    def add_module(self, module: str) -> None:
+        """Import the module itself."""
+        self._modules.add(module)
+
     def constant(self, value: object) -> str | None:
         """The name of a constant that the value is, imported; None if it is none."""
         found = self._known.get(id(value))
@@ -39,14 +46,15 @@ class Imports:
 
     def lines(self) -> list[str]:
         """The import statements, in order."""
-        return [
+        modules = [f"import {module}" for module in sorted(self._modules)]
+        return modules + [
             f"from {module} import {', '.join(sorted(names))}"
             for module, names in sorted(self._names.items())
         ]
 
 
 def source(value: object, imports: Imports) -> str:
-    """An expression that makes the value; `ascii` for what has no simple one."""
+    """An expression that makes the value."""
     if isinstance(value, Name):
         return str(value)
     constant = imports.constant(value)
@@ -71,6 +79,25 @@ def source(value: object, imports: Imports) -> str:
         return f"frozenset([{_joined(sorted(members, key=str), imports)}])"
     if attrs.has(type(value)):
         return _made(cast("attrs.AttrsInstance", value), imports)
+    return _text(value) if isinstance(value, str) else _other(value, imports)
+
+
+def _other(value: object, imports: Imports) -> str:
+    """What a stranger's value says of itself, where that is Python; `object()` for what cannot be written."""
+    text = ascii(value)
+    if type(value).__module__ == "datetime":
+        imports.add_module("datetime")
+    elif type(value).__module__ != "builtins":
+        _ = imports.add(type(value).__module__, type(value).__name__)
+    return "object()" if text.startswith("<") else text
+
+
+def _text(value: str) -> str:
+    """A literal; for a long text that repeats a short one, the product that makes it."""
+    for size in range(1, _UNIT + 1) if len(value) > _LONG_TEXT else ():
+        if value[size:] == value[:-size]:
+            times, rest = divmod(len(value), size)
+            return f"{value[:size]!a} * {times}" + (f" + {value[:rest]!a}" if rest else "")
     return ascii(value)
 
 

@@ -176,10 +176,10 @@ class Cursors:
         Look at: the position that a page in the middle of a pull gives, and the one that its last page gives.
         """
         one, other = bench.pair()
-        follower = Follower(bench, other)
 
         def alternating(steps: list[tuple[str, int]]) -> None:
-            began, author = time.monotonic(), Author(bench, one)
+            began, author, follower = time.monotonic(), Author(bench, one), Follower(bench, other)
+            follower.catch_up()
             for kind, number in steps:
                 ids = list(author.committed)
                 if kind == "page":

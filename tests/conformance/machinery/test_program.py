@@ -1,18 +1,30 @@
 """The program of a failure: short, run as it is printed, and what was really called."""
 
+import datetime
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from tidesync.conformance import TABLES, check_transport
 from tidesync.conformance.program import Program
-from tidesync.conformance.transport.tables import KNOWN
+from tidesync.conformance.transport.tables import KNOWN, THING
 from tidesync.contracts.transport import Absent, Applied, Change, PullRequest, Version
+from tidesync.errors import InvalidRecord, StoreClosed
 from tidesync.query import Query
+from tidesync.records import Record
 from tidesync.stores import MemoryStore
 from tidesync.transports import Authority, LoopbackTransport
+
+
+def memory() -> MemoryStore:
+    """A store that a program can be given."""
+    return MemoryStore()
 
 
 def clients() -> Sequence[LoopbackTransport]:
@@ -36,7 +48,7 @@ def crashing_clients() -> Sequence[LoopbackTransport]:
 
 def insert(id: str, text: str) -> Change:
     """An insert of one text."""
-    record = {"id": id, "text": text}
+    record: Record = {"id": id, "text": text}
     return Change(
         id=f"o-{id}",
         table="thing",
@@ -71,7 +83,7 @@ def test_it_imports_what_its_calls_use() -> None:
 
 def test_answers_that_are_cut_do_not_shorten_it() -> None:
     """It says that it cannot be run as it is where a value of a call is cut, and not for its comments."""
-    for text, shortened in (("x" * 1000, False), ("x" * 10_000, True)):
+    for text, shortened in (("x" * 100_000, False), (str(list(range(10_000))), True)):
         program = Program(clients, clients=True, known=KNOWN)
         one = program.client(clients()[0], 0)
         _ = one.open(TABLES)
@@ -113,3 +125,40 @@ def test_versions_and_cursors_are_those_of_the_answers(tmp_path: Path) -> None:
     assert "'b'" in said[2]
     assert "'id': '2'" in said[-1]
     assert "'id': '1'" not in said[-1]
+
+
+def test_what_is_refused_is_in_it(tmp_path: Path) -> None:
+    """A transaction that may not begin and values that are no JSON are in the program as they were."""
+    program = Program(memory)
+    store = program.store(MemoryStore())
+    odd: list[Any] = [object(), datetime.datetime(2026, 11, 20, tzinfo=datetime.UTC), Decimal("1.5"), {1, 2}]
+    with suppress(StoreClosed), store.transaction(write=False):
+        pass
+    store.open([THING])
+    with store.transaction(write=True) as transaction:
+        for value in odd:
+            with suppress(InvalidRecord):
+                transaction.put("thing", [{"id": "1", "text": value}])
+        assert 0 == transaction.count(Query("thing"))
+    assert ["0"] == ran(program.text(), tmp_path).splitlines()
+
+
+def test_calls_of_threads_are_made_in_threads(tmp_path: Path) -> None:
+    """A writer that waits for another one does so in the program, too; what is not read to its end is not read."""
+    program = Program(memory)
+    store = program.store(MemoryStore())
+    store.open([THING])
+
+    def other() -> None:
+        with store.transaction(write=True) as transaction:
+            transaction.put("thing", [{"id": "3"}])
+            assert {"id": "1"} == next(transaction.select(Query("thing")))
+
+    with store.transaction(write=True) as transaction:
+        transaction.put("thing", [{"id": "1"}, {"id": "2"}])
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(0.2)
+        assert 2 == transaction.count(Query("thing"))
+    thread.join()
+    assert ["2", "[{'id': '1'}]"] == ran(program.text(), tmp_path).splitlines()
