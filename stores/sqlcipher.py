@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from tidesync.errors import StoreBusy, StoreClosed, StoreCorrupt, StoreError, StoreReadOnly
+from tidesync.errors import StoreBusy, StoreClosed, StoreCorrupt, StoreError, StoreReadOnly, WrongKey
 from tidesync.schema import TableSchema
 from tidesync.stores.file_store import FileStore, Mode, Synchronous
 from tidesync.stores.keys import Key, KeySource
@@ -76,8 +76,10 @@ class SQLCipherStore(FileStore):
             # `rekey` may have changed the file, and not yet told the driver; it has the turn until then.
             if write or not self._turns().take(self.file.busy_timeout):
                 raise
+        try:
+            return super().begin(write=False)
+        finally:
             self.give_turn_back()
-        return super().begin(write=False)
 
     def rekey(self, new_key: KeySource) -> None:
         """Write the whole file anew under another key, in one transaction; needs room for a second copy beside it.

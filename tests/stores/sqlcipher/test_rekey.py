@@ -1,9 +1,11 @@
 """Another key for the same records: at once, or not at all."""
 
 import random
+import resource
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,14 @@ from tests.stores.sqlcipher.support import (
     opened,
     rows_of,
 )
-from tidesync.errors import StoreBusy, StoreClosed, StoreError, WrongKey
+from tidesync.errors import (
+    StoreBusy,
+    StoreClosed,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    WrongKey,
+)
 from tidesync.query import Query
 from tidesync.stores.keys import Key, KeySource
 from tidesync.stores.sqlcipher import SQLCipherStore
@@ -153,6 +162,61 @@ def test_a_full_disk_keeps_the_old_key(path: Path, monkeypatch: pytest.MonkeyPat
             store.rekey(OTHER_KEY)
         assert ROWS == held(store)
     assert ROWS == rows_of(path, KEY)
+
+
+def test_a_disk_that_fails_is_not_another_writer(path: Path) -> None:
+    """SQLCipher does not say when the new pages cannot be written: the user is told of the disk, and keeps the key."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with opened(path, busy_timeout=0.1) as store:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2, before[1]))
+        try:
+            with pytest.raises((StoreUnavailable, StoreFull)):
+                store.rekey(OTHER_KEY)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert ROWS == held(store)
+        store.verify()
+    assert ROWS == rows_of(path, KEY)
+
+
+def test_readers_of_the_same_store_do_not_notice(path: Path) -> None:
+    """A reading transaction that begins while its own store is rekeyed has the old key or the new one, never none."""
+    with opened(path) as store:
+        done = threading.Event()
+        told: list[object] = []
+
+        def read() -> None:
+            while not done.is_set():
+                try:
+                    with store.transaction(write=False) as transaction:
+                        told.append(transaction.count(Query("todo")))
+                except StoreError as error:
+                    told.append(error)
+
+        threads = [threading.Thread(target=read) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for key in (OTHER_KEY, PASSPHRASE, KEY):
+                store.rekey(key)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+    assert {len(ROWS)} == set(told)
+
+
+def test_a_reader_with_another_key_waits_for_nobody_for_ever(path: Path) -> None:
+    """A reader whose key was changed elsewhere is WrongKey, also while another thread of its process writes."""
+    with opened(path) as store, opened(path, busy_timeout=0.1) as other:
+        store.rekey(OTHER_KEY)
+        with ThreadPoolExecutor(1) as pool, store.transaction(write=True):
+            assert WrongKey is type(pool.submit(_failure, other).exception())
+
+
+def _failure(store: SQLCipherStore) -> None:
+    with store.transaction(write=False):
+        pass
 
 
 def test_rekey_needs_an_open_store_and_no_transaction(path: Path) -> None:
