@@ -11,12 +11,15 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+import sys
+import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from tidesync.errors import ConfigurationError, StoreBusy, StoreCorrupt, StoreUnavailable, Unsupported
+from tidesync.stores.file_store import checked
 from tidesync.stores.keys import Key, KeySource
 from tidesync.stores.sql.ddl import APPLICATION_ID, quoted
 from tidesync.stores.sql.driver import Connection, Failure, Opening, marks
@@ -24,6 +27,9 @@ from tidesync.stores.sqlcipher_driver import CipherDriver, attach_plain, damaged
 from tidesync.stores.sqlite_check import check_whole
 from tidesync.stores.sqlite_file import File, check_file, connected, look, patiently, translated
 from tidesync.stores.turns import claim, release
+
+if sys.platform != "win32":
+    import fcntl
 
 _TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
 _SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
@@ -40,8 +46,10 @@ def encrypt_file(
     """Make an encrypted copy of a SQLite store's file, or, given the same path twice, encrypt it in place.
 
     The copy is compared with the original, row by row, before it is put in place. Writers wait meanwhile; in place,
-    nobody else may have the file open: `StoreBusy`. A second path that exists is a `ConfigurationError`. A disk may
-    keep for long what a file held before: records are hidden for good only in a file that was never plain.
+    nobody else may have the file open: `StoreBusy`. A second path that exists, or a log that was left beside it, is a
+    `ConfigurationError`; so is, in place, a file with a second name (a hard link). Copies in one folder are made one
+    after another. A disk may keep for long what a file held before: records are hidden for good only in a file that
+    was never plain.
     """
     key = Key.of(key)
     key.check()
@@ -113,8 +121,8 @@ def _check_one_name(path: str) -> None:
 def _alone(path: str, timeout: float) -> Generator[None]:
     """Nobody else makes a file in the folder; `StoreBusy` after so many seconds.
 
-    The lock is on the folder, so that it leaves nothing behind. Where there is none, the system refuses to remove a
-    file that somebody has open (Windows), or two must not name one target (some network file systems).
+    The lock is on the folder, so that it leaves nothing behind, and ends with the process. On Windows the system
+    itself refuses to remove the file that another one fills.
     """
     if sys.platform == "win32":
         yield
@@ -126,9 +134,23 @@ def _alone(path: str, timeout: float) -> Generator[None]:
     try:
         _lock(folder, path, timeout)
         yield
-        fcntl.flock(folder, fcntl.LOCK_UN)
     finally:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_UN)  # a process that was forked meanwhile has it too
         os.close(folder)
+
+
+def _lock(folder: int, path: str, timeout: float) -> None:
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= end:
+                raise StoreBusy(f"{path}: another copy is being made in this folder: try again") from error
+            time.sleep(0.01)
+        except OSError:
+            return None  # some network file systems have no such lock
 
 
 class _User:
@@ -178,11 +200,15 @@ def _open_elsewhere(path: str) -> StoreBusy:
 
 
 def _make(path: str, *, like: str) -> None:
-    """An empty file with the permissions of another one."""
+    """An empty file with the owner and the permissions of another one."""
     try:
         _remove(path)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        Path(path).chmod(stat.S_IMODE(Path(like).stat().st_mode))
+        original = Path(like).stat()
+        if sys.platform != "win32":
+            with suppress(PermissionError):  # only root gives files away
+                os.chown(path, original.st_uid, original.st_gid)
+        Path(path).chmod(stat.S_IMODE(original.st_mode))
     except OSError as error:
         raise StoreUnavailable(f"{path}: cannot be made: {error.strerror}") from error
 

@@ -1,7 +1,12 @@
 """Encrypting and decrypting a file: verified before the original is touched, and safe to kill."""
 
+import json
+import os
 import random
+import shutil
+import sqlite3
 import stat
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -218,6 +223,127 @@ def test_a_store_of_this_process_must_be_closed(path: Path) -> None:
         with pytest.raises(StoreBusy, match="open elsewhere"):
             decrypt_file(path, path, KEY, busy_timeout=0.1)
         assert ROWS == held(encrypted)
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_what_another_file_left_is_not_taken_for_the_copys(path: Path, tmp_path: Path, ending: str) -> None:
+    """SQLite would put an old log, or journal, into a new file of its name: a copy is not made beside one."""
+    old, new = SQLiteStore(tmp_path / "old.db"), tmp_path / "new.db"
+    old.open([TABLE])
+    with old.transaction(write=True) as transaction:
+        transaction.put("todo", [{"id": "old"}])
+    shutil.copy(tmp_path / "old.db-wal", f"{new}{ending}")
+    old.close()
+    made(tmp_path / "e.db")
+    before = contents(tmp_path)
+    for step in (lambda: decrypt_file(tmp_path / "e.db", new, KEY), lambda: encrypt_file(path, new, KEY)):
+        with pytest.raises(ConfigurationError, match=f"new.db{ending}: exists already"):
+            step()
+    assert before == contents(tmp_path)
+
+
+def test_a_second_name_would_keep_the_records(path: Path, tmp_path: Path) -> None:
+    """A hard link would still lead to the records in plain text: in place it is refused, and told."""
+    (tmp_path / "y.db").hardlink_to(path)
+    before = contents(tmp_path)
+    with pytest.raises(ConfigurationError, match="another name"):
+        encrypt_file(path, path, KEY)
+    assert before == contents(tmp_path)
+    (tmp_path / "y.db").unlink()
+    encrypt_file(path, path, KEY)
+    assert ROWS == rows_of(path)
+
+
+def test_one_of_several_at_once_does_it(path: Path) -> None:
+    """Several who encrypt a file in place at once: one does, the others are told that it is encrypted."""
+    told: list[str] = []
+
+    def encrypt() -> None:
+        try:
+            encrypt_file(path, path, KEY)
+            told.append("done")
+        except StoreError as error:
+            told.append(type(error).__name__)
+
+    threads = [threading.Thread(target=encrypt) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ["StoreCorrupt", "StoreCorrupt", "done"] == sorted(told)
+    assert ROWS == rows_of(path)
+
+
+def test_another_who_makes_the_same_copy_waits(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who make a copy under one path from different files: the first's is in place, the other is refused."""
+    made(tmp_path / "e.db", rows=[{"id": "other"}])
+    fill: Callable[..., None] = encryption._fill
+    refused: list[Exception] = []
+
+    def late() -> None:
+        try:
+            decrypt_file(tmp_path / "e.db", tmp_path / "new.db", KEY)
+        except ConfigurationError as error:
+            refused.append(error)
+
+    second = threading.Thread(target=late)
+
+    def interrupted(*arguments: Any) -> None:
+        monkeypatch.setattr(encryption, "_fill", fill)
+        second.start()
+        time.sleep(0.2)
+        fill(*arguments)
+
+    monkeypatch.setattr(encryption, "_fill", interrupted)
+    encrypt_file(path, tmp_path / "new.db", KEY)
+    second.join()
+    assert ["exists already"] == [str(error).split(": ")[1].split(",")[0] for error in refused]
+    assert ROWS == rows_of(tmp_path / "new.db")
+
+
+def test_who_waits_too_long_for_another_is_told(path: Path, tmp_path: Path) -> None:
+    """While another makes a copy in the folder, StoreBusy after `busy_timeout`; nothing is made."""
+    with encryption._alone(str(path), 0.0), pytest.raises(StoreBusy, match="folder"):
+        encrypt_file(path, path, KEY, busy_timeout=0.05)
+    assert ["x.db"] == [each.name for each in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("layout", ["{", json.dumps(["todo"]), "5"])
+def test_a_damaged_list_of_tables_is_told(path: Path, tmp_path: Path, layout: str) -> None:
+    """A file whose own list of tables cannot be read is StoreCorrupt, and no copy is made."""
+    connection = sqlite3.connect(path)
+    _ = connection.execute("UPDATE _tidesync SET layout = ? WHERE name = 'todo'", (layout,))
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreCorrupt, match="list of tables"):
+        encrypt_file(path, tmp_path / "new.db", KEY)
+    assert ["x.db"] == [each.name for each in tmp_path.iterdir()]
+
+
+WRONG: list[Any] = [None, b"x.db", "", ":memory:", "a\0b"]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=ascii)
+def test_what_is_no_path_is_refused(path: Path, wrong: Any) -> None:
+    """As for a store: a path is that of a file, and a timeout is in seconds; else a ConfigurationError."""
+    for step in (
+        lambda: encrypt_file(path, wrong, KEY),
+        lambda: decrypt_file(wrong, path, KEY),
+        lambda: encrypt_file(path, path, KEY, busy_timeout=wrong),
+    ):
+        with pytest.raises(ConfigurationError):
+            step()
+    assert ROWS == plain_rows(path)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root gives files away")
+def test_the_copy_belongs_to_whom_the_original_does(path: Path) -> None:
+    """Who converts the file of an application as root does not take it from the application."""
+    os.chown(path, 65_534, 65_534)
+    encrypt_file(path, path, KEY)
+    assert (65_534, 65_534) == (path.stat().st_uid, path.stat().st_gid)
 
 
 def test_killed_at_any_moment_the_file_is_one_or_the_other(path: Path, tmp_path: Path) -> None:
