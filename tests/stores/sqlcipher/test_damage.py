@@ -18,11 +18,12 @@ from tests.stores.sqlcipher.support import (
     made,
     opened,
 )
-from tidesync.errors import StoreCorrupt, StoreError, WrongKey
+from tidesync.errors import StoreClosed, StoreCorrupt, StoreError, WrongKey
 from tidesync.query import Query, equals
 from tidesync.records import Record
 from tidesync.stores.sqlcipher import SQLCipherStore
 from tidesync.stores.sqlite import SQLiteStore
+from tidesync.stores.sqlite_transaction import SQLiteTransaction
 
 ROUNDS = 20 if SOAK else 1
 
@@ -142,6 +143,34 @@ def test_what_was_read_from_a_damaged_page_is_not_kept(path: Path) -> None:
             _ = path.write_bytes(content)
         with store.transaction(write=False) as transaction:
             assert ROWS == list(transaction.select(Query("todo")))
+
+
+def test_a_read_that_outlives_the_store_is_checked_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another thread closes the store in the middle of a read, damage is still not taken for a value."""
+    path = tmp_path / "x.db"
+    rows: list[Record] = [{"id": "long", "text": "z" * 30_000}]
+    made(path, KEY, rows)
+    check = SQLiteTransaction._check
+
+    def late(transaction: SQLiteTransaction) -> None:
+        store.close()
+        check(transaction)
+
+    monkeypatch.setattr(SQLiteTransaction, "_check", late)
+    content = path.read_bytes()
+    for start in range(PAGE, len(content), PAGE):
+        flipped(path, start + 1_000)
+        store = SQLCipherStore(path, key=KEY)
+        try:
+            store.open([TABLE])
+            with store.transaction(write=False) as transaction:
+                found = transaction.get("todo", ["long"])
+                assert rows == found, start
+        except (StoreCorrupt, StoreClosed):
+            pass
+        _ = path.write_bytes(content)
 
 
 def test_verify_finds_nothing_in_a_sound_file(path: Path) -> None:

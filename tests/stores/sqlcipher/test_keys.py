@@ -72,6 +72,15 @@ def test_what_a_function_raises_comes_through(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
+def test_a_key_that_did_not_open_the_file_is_forgotten(tmp_path: Path) -> None:
+    """What a function returned is kept only while the store is open."""
+    made(tmp_path / "x.db")
+    store = SQLCipherStore(tmp_path / "x.db", key=lambda: OTHER_KEY)
+    with pytest.raises(WrongKey):
+        store.open([])
+    assert vars(store.file.driver)["_key"] is None
+
+
 WRONG: list[Any] = [
     None, "", b"", RAW[:-1], RAW + b"x", bytearray(RAW), 5, [RAW], "a\0b", "\ud800", f"x'{RAW.hex()}'",
 ]  # fmt: skip
