@@ -23,16 +23,19 @@ def file_store(file: Path, key_file: Path | None, **options: Any) -> FileStore:
 
 
 def _key_in(file: Path) -> str | bytes:
-    # What is not text becomes lone surrogates, which no key may hold; an error of decoding would hold the key.
-    if not _line(file).startswith(_RAW):
-        return _line(file)
+    # Read once, because it may be a pipe. What is not text becomes lone surrogates, which no key may hold; an error
+    # of decoding would hold the key.
+    key = _told(file.read_text("utf-8-sig", errors="surrogateescape").removesuffix("\n").removesuffix("\r"))
+    if key is None:
+        raise ConfigurationError(f"{file}: after {_RAW} come the 64 hexadecimal digits of a raw key")
+    return key
+
+
+def _told(line: str) -> str | bytes | None:
+    """The key that a line tells; None if it is none. No error leaves this function: its frame holds the key."""
+    if not line.startswith(_RAW):
+        return line
     try:
-        return bytes.fromhex(_line(file).removeprefix(_RAW))
+        return bytes.fromhex(line.removeprefix(_RAW))
     except ValueError:
-        raise ConfigurationError(
-            f"{file}: after {_RAW} come the 64 hexadecimal digits of a raw key"
-        ) from None
-
-
-def _line(file: Path) -> str:
-    return file.read_text("utf-8", errors="surrogateescape").removesuffix("\n").removesuffix("\r")
+        return None

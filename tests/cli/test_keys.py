@@ -1,6 +1,8 @@
 """`--key-file`: the commands on an encrypted store."""
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,35 @@ def test_a_key_comes_from_a_file(
     for arguments in ([*named, "list"], ["list", *named], named):
         assert 0 == main(["queue", str(tmp_path / "x.db"), *arguments])
         assert "notes" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no named pipes in folders")
+@pytest.mark.parametrize("raw", [False, True], ids=["passphrase", "raw"])
+def test_a_key_may_come_through_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str], raw: bool) -> None:
+    """What can be read only once, like /dev/stdin or `<(…)` of a shell, so that no key lies on a disk."""
+    made(tmp_path / "x.db", RAW if raw else PASSPHRASE)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    key = f"hex:{RAW.hex()}" if raw else PASSPHRASE
+    writer = threading.Thread(target=lambda: pipe.write_text(f"{key}\n", "utf-8"), daemon=True)
+    writer.start()
+    # Who reads it a second time finds nothing, but has to find an end.
+    again = threading.Timer(2.0, lambda: os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK)))
+    again.daemon = True
+    again.start()
+    assert 0 == main(["status", str(tmp_path / "x.db"), "--json", "--key-file", str(pipe)])
+    again.cancel()
+    assert 1 == json.loads(capsys.readouterr().out)["queue"]["pending"]
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some editors begin each text file with U+FEFF, which nobody sees."""
+    made(tmp_path / "x.db", PASSPHRASE)
+    _ = (tmp_path / "key").write_text(PASSPHRASE, "utf-8-sig")
+    assert 0 == main(["status", str(tmp_path / "x.db"), "--key-file", str(tmp_path / "key")])
+    assert "format" in capsys.readouterr().out
 
 
 def test_a_wrong_key_is_told_and_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
