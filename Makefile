@@ -54,8 +54,9 @@ format: install ## let ruff fix what it safely can, and format: all, or PATHS="e
 bench: install ## run the benchmarks
 	@$(PYTHON) -m benchmarks $(ARGS)
 
-soak: install ## search for long: histories of five edits, all scenarios over all protocols, attacks, simulated lives
+soak: install ## search for long: histories of five edits, the suite on our stores, all scenarios over all protocols, attacks, simulated lives
 	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py tests/peers tests/stores/sqlcipher
+	@TIDESYNC_CONFORMANCE_PROFILE=ci HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/conformance/test_*.py
 	@$(PYTHON) -m tests.attacks.service.soak
 	@$(PYTHON) -m tidesync.conformance.simulation soak $(ARGS)
 
