@@ -13,8 +13,8 @@ import attrs
 
 from tests.mutants.registry import Mutant, words
 from tests.mutants.stores.json_file import JsonFileStore, JsonFileTransaction
-from tests.mutants.stores.secret_file import SecretFileStore, SecretFileTransaction
 from tests.mutants.stores.meaning import Meaning, MeaningStore, MeaningTransaction
+from tests.mutants.stores.secret_file import SecretFileStore, SecretFileTransaction
 from tidesync.contracts.store import StoreCapabilities
 from tidesync.stores import MemoryStore, SQLCipherStore, SQLiteStore
 from tidesync.stores.memory import MemoryTransaction
@@ -39,7 +39,7 @@ class Base:
     store: type
     transaction: type
     place: str = ""
-    capabilities: StoreCapabilities = StoreCapabilities()
+    capabilities: StoreCapabilities = attrs.field(factory=StoreCapabilities)
     parts: type | None = None
     key: bytes | None = None
 

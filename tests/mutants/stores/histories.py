@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.mutants.stores.bases import broken
 from tidesync.query import Compare, Query
 from tidesync.records import Record

@@ -145,7 +145,7 @@ class JsonFileTransaction(MemoryTransaction):
         try:
             entered: Any = super().__enter__()
             try:
-                self._tables = {**dict.fromkeys(store.opened, {}), **store.read()}
+                self._tables = {**{name: {} for name in store.opened}, **store.read()}
             except BaseException:
                 store.leave_thread(self._thread, write=self._write)
                 raise

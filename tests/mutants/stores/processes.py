@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from tests.mutants.stores.bases import broken
-from tests.mutants.stores.json_file import JsonFileStore, JsonFileTransaction
 from tests.mutants.stores.durability import WritesBeforeTheCommit
+from tests.mutants.stores.json_file import JsonFileStore, JsonFileTransaction
+from tests.mutants.stores.turns import KeepsWhatItRead
 from tidesync.errors import StoreError
 from tidesync.stores.turns import Turns
 
@@ -39,6 +41,12 @@ class OpensWithoutALock(JsonFileStore):
     def open(self, tables: Any) -> None:
         self.check_fork()
         self.upgrade(tables)
+
+    def read(self) -> Any:
+        tables = super().read()
+        if not self.is_open:
+            time.sleep(0.02)
+        return tables
 
 
 @broken("test_writers_of_two_processes_take_turns")
@@ -101,3 +109,8 @@ class ForksInheritTheTurn(JsonFileStore):
     def check_fork(self) -> None:
         if self._process != os.getpid():
             raise StoreError("a transaction is already under way")
+
+
+@broken("test_a_forked_process_may_write_late")
+class ForksGoOnWithACopy(KeepsWhatItRead):
+    """A forked process writes what its parent had read, and what that wrote since is lost."""

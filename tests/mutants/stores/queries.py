@@ -71,7 +71,7 @@ class TiesAsTheyCome(Meaning):
             for key in reversed(order):
                 found.sort(
                     key=lambda record: self.sort_key(self.value(key.by, record)), reverse=key.descending
-                )  # noqa: B023
+                )
         return found
 
 

@@ -311,7 +311,7 @@ class OnlyTheTopIsChecked(_Takes):
     """Infinities inside a list are not looked at."""
 
     def takes_value(self, value: Any) -> bool:
-        return type(value) is list and value == [float("inf")] or value == {"a": [float("inf")]}
+        return (type(value) is list and value == [float("inf")]) or value == {"a": [float("inf")]}
 
 
 @broken("test_integers_beyond_64_bits_are_refused")
