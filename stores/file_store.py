@@ -188,12 +188,13 @@ class FileStore:
     def close_idle(self) -> None:
         """Close the connections that wait for the next transaction."""
         with self._mutex:
-            self._closing += self._idle
-            self._idle = []
-        while self._closing:
+            idle, self._idle = self._idle, []
+            self._closing += idle
+        # Another thread may be closing others meanwhile.
+        while idle:
             with translated(self.file):
-                self._closing[-1].close()
-            _ = self._closing.pop()
+                idle[-1].close()
+            self._closing.remove(idle.pop())
 
     def verify(self) -> None:
         """See that every page of the file is sound, and every row of every table a record.

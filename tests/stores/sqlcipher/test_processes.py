@@ -11,6 +11,7 @@ from tests.stores.sqlcipher import worker
 from tests.stores.sqlcipher.support import PASSPHRASE, ROWS, finish, held, made, opened, rows_of, start
 from tidesync.stores.keys import KeySource
 from tidesync.stores.sqlcipher import SQLCipherStore
+from tidesync.stores.sqlcipher_driver import CipherConnection
 
 
 @pytest.mark.parametrize("key", ["first", PASSPHRASE], ids=["raw", "passphrase"])
@@ -49,6 +50,31 @@ def test_a_store_works_in_a_forked_child(tmp_path: Path, key: KeySource) -> None
         transaction.put("todo", [{"id": "parent"}])
     store.close()
     assert [*ROWS, {"id": "child"}, {"id": "parent"}] == rows_of(path, key)
+
+
+def test_threads_that_close_at_once_close_each_connection_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Close, in the middle of another close, leaves that its connections, and raises nothing."""
+    made(tmp_path / "x.db")
+    store = SQLCipherStore(tmp_path / "x.db", key=worker.KEYS["first"])
+    store.open([worker.TABLE])
+    connections = [store.borrow() for _ in range(3)]
+    for connection in connections:
+        store.give_back(connection)
+    assert store.is_in_use
+    close, closed = CipherConnection.close, list[CipherConnection]()
+
+    def slow(connection: CipherConnection, force: bool = False) -> None:
+        closed.append(connection)
+        if len(closed) == 1:
+            store.close()
+        close(connection, force)
+
+    monkeypatch.setattr(CipherConnection, "close", slow)
+    store.close()
+    assert len(closed) == len(set(closed))
+    assert not store.is_in_use
 
 
 def test_a_passphrase_is_derived_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
