@@ -6,11 +6,10 @@ import itertools
 
 import attrs
 
-from tidesync.conformance import oracle, strategies
+from tidesync.conformance import aimed, oracle, strategies
+from tidesync.conformance.aimed import Asked
 from tidesync.conformance.expect import equal
 from tidesync.conformance.rules import rule
-from tidesync.conformance.store import aimed
-from tidesync.conformance.store.aimed import Asked
 from tidesync.conformance.store.asking import told
 from tidesync.conformance.store.bench import StoreBench, refill
 from tidesync.conformance.store.tables import THING

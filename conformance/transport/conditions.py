@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from tidesync.conformance import oracle, strategies
+from hypothesis import strategies as st
+
+from tidesync.conformance import aimed, oracle, strategies
 from tidesync.conformance.expect import equal, true
 from tidesync.conformance.rules import rule
 from tidesync.conformance.transport.bench import TransportBench
@@ -141,7 +143,10 @@ class Conditions:
         Look at: precedence when conditions are written as text, and parts that were left out below a `not`.
         """
         filled = _Filled(bench, _SAMPLES)
-        conditions = strategies.conditions(THING, bench.domain)
+        aims = st.integers(0, 2**32).map(
+            lambda seed: aimed.condition(THING, filled.records, bench.domain, seed)
+        )
+        conditions = strategies.conditions(THING, bench.domain) | aims | aims
         bench.each(filled.check_any, examples=max(1, bench.profile.examples // 2), where=conditions)
 
     @rule("TRANSPORT-140", "whether conditions are evaluated there, at least in part", shows="filters")

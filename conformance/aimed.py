@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from tidesync.conformance import strategies
 from tidesync.conformance.domain import Domain
-from tidesync.conformance.store.asking import Rows
 from tidesync.query import (
     And,
     Call,
@@ -30,11 +29,12 @@ from tidesync.query import (
     Query,
     Value,
 )
-from tidesync.records import Json
+from tidesync.records import Json, Record
 from tidesync.schema import TableSchema
 from tidesync.values import ColumnType
 
 T = TypeVar("T")
+Rows: TypeAlias = list[Record]
 Asked: TypeAlias = tuple[Rows, list[Query]]
 _FEWEST: Final = 8
 """Records of a table, at least: of fewer, a query seldom finds some and leaves some."""
@@ -61,6 +61,11 @@ def asked(draw: st.DrawFn, table: TableSchema, domain: Domain) -> Asked:
     return rows, [*queries, *(_Aim(table, rows, domain, seed).query() for seed in draw(_SEEDS) if rows)]
 
 
+def condition(table: TableSchema, rows: Rows, domain: Domain, seed: int) -> Expr:
+    """A condition on what the records hold; the same for the same seed."""
+    return _Aim(table, rows, domain, seed).condition()
+
+
 class _Aim:
     """A query that a seed chooses: strategies made of the records would take longer than all else."""
 
@@ -70,7 +75,7 @@ class _Aim:
 
     def query(self) -> Query:
         """A condition more often than not, an order, and some of what they give."""
-        where = self._condition() if self._one((True, True, False)) else None
+        where = self.condition() if self._one((True, True, False)) else None
         order = tuple(Order(self._aim()[0], self._one((False, True))) for _ in range(self._one((0, 1, 1, 2))))
         skip, take = self._one((0, 0, 0, 1)), self._one((None, None, None, 0, 3))
         return Query(self._table.name, where, order, skip, take)
@@ -87,7 +92,7 @@ class _Aim:
             kind = self._one((kind, kind, ColumnType.DECIMAL))
         return Field(name, kind), value
 
-    def _condition(self) -> Expr:
+    def condition(self) -> Expr:
         one = self._simple()
         how = self._one(range(6))
         if how < 3:
