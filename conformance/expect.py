@@ -43,7 +43,7 @@ def equal(expected: object, actual: object, what: str = "") -> None:
         path, wanted, found = where
         title = f"{what}: " if what else ""
         raise RuleBroken(
-            f"{title}expected {_shown(wanted)}, found {_shown(found)}" + (f" at {path}" if path else "")
+            f"{title}expected {shown(wanted)}, found {shown(found)}" + (f" at {path}" if path else "")
         )
 
 
@@ -59,12 +59,12 @@ def raises(*kinds: type[E], naming: str = "", what: str = "") -> Generator[Caugh
         caught.error = error
         if naming not in str(error):
             raise RuleBroken(
-                f"{title}{type(error).__name__} should name {naming!a}, and says {_shown(str(error))}"
+                f"{title}{type(error).__name__} should name {naming!a}, and says {shown(str(error))}"
             ) from error
         return
     except Exception as error:
         raise RuleBroken(
-            f"{title}expected {wanted}, and {type(error).__name__} was raised: {_shown(str(error))}"
+            f"{title}expected {wanted}, and {type(error).__name__} was raised: {shown(str(error))}"
         ) from error
     raise RuleBroken(f"{title}expected {wanted}, and nothing was raised")
 
@@ -78,7 +78,7 @@ def works(what: str) -> Generator[None, None, None]:
         raise
     except Exception as error:
         raise RuleBroken(
-            f"{what}: must work, and {type(error).__name__} was raised: {_shown(str(error))}"
+            f"{what}: must work, and {type(error).__name__} was raised: {shown(str(error))}"
         ) from error
 
 
@@ -112,6 +112,7 @@ def _steps(value: object) -> dict[object, object] | None:
     return None
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value for a message: in ASCII, and cut where it is long."""
     text = ascii(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import attrs
 
+from tidesync.conformance.expect import fail
 from tidesync.conformance.loading import name_of
 from tidesync.conformance.source import Imports
 from tidesync.conformance.statements import Event, Statements
@@ -75,6 +76,13 @@ class Program:
             event.over = next(self._moments)
         event.answer = answer if isinstance(answer, _NotedRows) else _as_it_is(answer)
         return answer
+
+    def failed(self, event: Event, error: BaseException) -> None:
+        """Write down a call that raised."""
+        if len(self._events) < _EVENTS:
+            event.error = error
+            event.begun, event.over = next(self._moments), next(self._moments)
+            self._events.append(event)
 
     def store(self, store: Store) -> Store:
         """The store, with its calls written down."""
@@ -161,7 +169,14 @@ class NotedStore:
         self._program.noted(Event(self._name, "open", (tables,)), lambda: self._store.open(tables))
 
     def transaction(self, *, write: bool) -> AbstractContextManager[StoreTransaction]:
-        return NotedBlock(self._store.transaction(write=write), self._name, write, self._program)
+        begin = Event(self._name, "transaction", (write,), opens=self._program.transaction_name())
+        try:
+            block = self._store.transaction(write=write)
+        except BaseException as error:
+            # Where it begins here, and not with the block.
+            self._program.failed(begin, error)
+            raise
+        return NotedBlock(block, begin, self._program)
 
     def close(self) -> None:
         self._program.noted(Event(self._name, "close"), self._store.close)
@@ -171,20 +186,18 @@ class NotedBlock:
     """A transaction's block whose beginning and end are written down."""
 
     def __init__(
-        self, block: AbstractContextManager[StoreTransaction], store: str, write: bool, program: Program
+        self, block: AbstractContextManager[StoreTransaction], begin: Event, program: Program
     ) -> None:
-        self._block, self._store, self._write, self._program = block, store, write, program
-        self._name = ""
+        self._block, self._begin, self._program = block, begin, program
 
     def __enter__(self) -> StoreTransaction:
-        self._name = self._program.transaction_name()
-        event = Event(self._store, "transaction", (self._write,), opens=self._name)
-        return NotedTransaction(self._program.noted(event, self._block.__enter__), self._name, self._program)
+        begun = self._program.noted(self._begin, self._block.__enter__)
+        return NotedTransaction(begun, self._begin.opens, self._program)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        event = Event(self._name, "__exit__", (kind,), ends=True)
+        event = Event(self._begin.opens, "__exit__", (kind,), ends=True)
         answer: bool | None = self._program.noted(event, lambda: self._block.__exit__(kind, error, trace))
         return answer
 
@@ -205,10 +218,15 @@ class NotedTransaction:
         return found
 
     def select(self, query: Query) -> Iterator[Record]:
-        rows: Iterator[Record] = self._noted(
-            "select", (query,), lambda: _NotedRows(self._transaction.select(query))
-        )
+        rows: Iterator[Record] = self._noted("select", (query,), lambda: self._rows(query))
         return rows
+
+    def _rows(self, query: Query) -> Iterator[Record]:
+        rows: Any = self._transaction.select(query)
+        if not isinstance(rows, Iterator):
+            kind = type(rows).__name__
+            fail(f"select() should give an iterator, and gives a {kind}: iter() makes one of it")
+        return _NotedRows(cast("Iterator[Record]", rows))
 
     def count(self, query: Query) -> int:
         found: int = self._noted("count", (query,), lambda: self._transaction.count(query))

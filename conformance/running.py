@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from tidesync.conformance.domain import Domain
 from tidesync.conformance.expect import RuleBroken
@@ -35,6 +36,8 @@ from tidesync.contracts.transport import Transport, TransportCapabilities
 from tidesync.errors import ConfigurationError
 
 T = TypeVar("T")
+_HERE: Final = str(Path(__file__).parent)
+_PLACES: Final = 3
 SKIPPED: Mapping[Standing, Verdict] = {
     "undeclared": Verdict.UNDECLARED,
     "unavailable": Verdict.UNAVAILABLE,
@@ -169,12 +172,15 @@ def _tried(
     if how in SKIPPED:
         return Result(rule=each, verdict=SKIPPED[how], detail=" ".join(each.requires))
     begun = time.perf_counter()
-    error: Exception | None = None
+    error: BaseException | None = None
     try:
         with bench() as made:
             function(suite, made)
-    except Exception as raised:  # noqa: BLE001  # whatever a stranger's store raises is a result
+    except (Exception, SystemExit) as raised:  # noqa: BLE001  # whatever a stranger's adapter raises is a result
         error = raised
+    except BaseException as raised:
+        raised.add_note(f"while {each.id} was tried: {each.name}")
+        raise
     verdict, detail = judged(error, how, deviation)
     return Result(rule=each, verdict=verdict, detail=detail, seconds=time.perf_counter() - begun, error=error)
 
@@ -191,8 +197,21 @@ def judged(error: BaseException | None, how: Standing, deviation: str | None) ->
         return Verdict.UNDECLARED, ""
     if deviation is not None:
         return Verdict.DEVIATES, deviation
-    text = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    lines = [f"{type(error).__name__}: {error}", *raised_at(error), *getattr(error, "__notes__", ())]
+    text = "\n".join(lines)
     return (Verdict.BROKEN if isinstance(error, RuleBroken) else Verdict.ERROR), text
+
+
+def raised_at(error: BaseException) -> Iterator[str]:
+    """The last places in the adapter from which an error came that no rule expects."""
+    if isinstance(error, RuleBroken):
+        if error.__cause__ is not None:
+            yield from raised_at(error.__cause__)
+        return
+    frames = traceback.extract_tb(error.__traceback__)
+    beyond = [place for place, frame in enumerate(frames) if frame.filename.startswith(_HERE)]
+    for frame in frames[max(beyond, default=-1) + 1 :][-_PLACES:]:
+        yield f"  in {Path(frame.filename).name}, line {frame.lineno}, {frame.name}: {frame.line}"
 
 
 def _title(make: Callable[..., object]) -> str:

@@ -130,7 +130,7 @@ class Statements:
 
     def _before(self, event: Event) -> list[str]:
         """What an explicit call needs: the block of a transaction."""
-        return [f"block_{event.opens} = {self._begin(event)}"] if event.opens else []
+        return [f"block_{event.opens} = {self._begin(event)}"] if event.opens and not event.error else []
 
     def _told(self, event: Event, text: str, name: str) -> str:
         """The statement of a call, or of waiting for it, with what came of it."""
@@ -158,7 +158,7 @@ class Statements:
         if event.method == "make_store":
             return f"{event.named} = make_store()"
         if event.opens:
-            return f"block_{event.opens}.__enter__()"
+            return f"{self._begin(event) if event.error else f'block_{event.opens}'}.__enter__()"
         if event.ends:
             raised = "Exception, Exception(), None" if event.given[0] is not None else "None, None, None"
             return f"block_{event.owner}.__exit__({raised})"

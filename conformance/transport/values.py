@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -251,7 +252,8 @@ class Values:
         one, other = bench.pair()
         id = bench.id()
         record: Record = {"id": id, "text": "a", "tree": [1, {"a": [2]}]}
-        outcome = bench.send(one, bench.change("insert", id, record))
+        insert = bench.change("insert", id, deepcopy(record))
+        outcome = bench.send(one, insert)
         page = one.pull(PullRequest(query=Query(THING.name)))
         copies = [
             outcome.copy if isinstance(outcome, Applied) else None,
@@ -264,6 +266,7 @@ class Values:
                 tree = copy["tree"]
                 if isinstance(tree, list):
                     tree.append("spoilt")
+        check_content(record, insert.record, "the caller's record after what was returned was changed")
         for client in (one, other):
             check_content(record, client.get(THING.name, id), "get() after what was returned was changed")
             check_content(
