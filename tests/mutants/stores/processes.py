@@ -45,7 +45,7 @@ class OpensWithoutALock(JsonFileStore):
     def read(self) -> Any:
         tables = super().read()
         if not self.is_open:
-            time.sleep(0.15)
+            time.sleep(0.05 * (os.getpid() % 4))
         return tables
 
 
