@@ -9,6 +9,8 @@ from typing import Any, Final, cast
 
 import attrs
 
+from tidesync.conformance.sequences import LONG, counted
+
 LONGEST: Final = 16_000
 """Characters of one value; a longer one is cut, and the program says that it cannot be run as it is."""
 _LONG_TEXT: Final = 200
@@ -70,7 +72,7 @@ def source(value: object, imports: Imports) -> str:
             "{" + ", ".join(f"{source(key, imports)}: {source(item, imports)}" for key, item in pairs) + "}"
         )
     if isinstance(value, list):
-        return f"[{_joined(value, imports)}]"
+        return _listed(cast("list[object]", value), imports)
     if isinstance(value, tuple):
         items = cast("tuple[object, ...]", value)
         return f"({_joined(items, imports)}{',' if len(items) == 1 else ''})"
@@ -99,6 +101,11 @@ def _text(value: str) -> str:
             times, rest = divmod(len(value), size)
             return f"{value[:size]!a} * {times}" + (f" + {value[:rest]!a}" if rest else "")
     return ascii(value)
+
+
+def _listed(items: list[object], imports: Imports) -> str:
+    item = counted(items, lambda each: source(each, imports)) if len(items) >= LONG else None
+    return f"[{_joined(items, imports)}]" if item is None else f"[{item} for n in range({len(items)})]"
 
 
 def _joined(items: Any, imports: Imports) -> str:

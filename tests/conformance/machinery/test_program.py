@@ -11,8 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tidesync.conformance import TABLES, check_transport
 from tidesync.conformance.program import Program
+from tidesync.conformance.source import Imports, source
 from tidesync.conformance.transport.tables import KNOWN, THING
 from tidesync.contracts.transport import Absent, Applied, Change, PullRequest, Version
 from tidesync.errors import InvalidRecord, StoreClosed
@@ -162,3 +165,27 @@ def test_calls_of_threads_are_made_in_threads(tmp_path: Path) -> None:
         assert 2 == transaction.count(Query("thing"))
     thread.join()
     assert ["2", "[{'id': '1'}]"] == ran(program.text(), tmp_path).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("value", "length"),
+    [
+        (
+            [{"id": f"{n:05}", "number": n + 3, "text": "a", "tree": [n, {"b": None}]} for n in range(2_000)],
+            110,
+        ),
+        ([f"nobody-{n}" for n in range(95, 1_200)], 60),
+        ([{"id": "{x}" + str(n), "ratio": 0.5} for n in range(7, 2_000)], 70),
+        (["1"] * 100, 30),
+        ([{"id": f"{n:05}", "number": n % 3} for n in range(30)], 1_200),
+        ([*range(30), 31], 200),
+        ([f"it's {n}" for n in range(30)], 500),
+        ([True, *[1] * 30], 200),
+        ([0.0, *[-0.0] * 30], 250),
+    ],
+)
+def test_what_is_counted_up_is_not_written_out(value: list[Any], length: int) -> None:
+    """A long list of which the items are counted up is a comprehension; every other is written as it is."""
+    text = source(value, Imports())
+    assert len(text) < length, text
+    assert repr(value) == repr(eval(text))
