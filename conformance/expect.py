@@ -27,17 +27,20 @@ class Caught(Generic[E]):
 
 def fail(what: str) -> NoReturn:
     """Say that the rule is broken."""
+    __tracebackhide__ = True
     raise RuleBroken(what)
 
 
 def true(holds: object, what: str) -> None:
     """Raise `RuleBroken`, saying `what`, unless it holds."""
+    __tracebackhide__ = True
     if not holds:
         raise RuleBroken(what)
 
 
 def equal(expected: object, actual: object, what: str = "") -> None:
     """Raise `RuleBroken` unless the two are equal by type: true is not 1, 1 is not 1.0, and floats compare by bits."""
+    __tracebackhide__ = True
     where = difference(expected, actual)
     if where is not None:
         path, wanted, found = where

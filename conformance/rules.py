@@ -10,6 +10,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from inspect import getattr_static
 from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 import attrs
@@ -108,7 +109,12 @@ class Suite:
 
     @classmethod
     def check_whole(cls) -> None:
-        """Raise `ConfigurationError` if a rule was deleted or overridden: a suite that is not whole shows nothing."""
+        """Raise `ConfigurationError` if a rule, or their bench, was deleted or overridden.
+
+        A suite that is not whole shows nothing.
+        """
+        if getattr_static(cls, "bench", None) is not getattr_static(_suite_of(cls), "bench", None):
+            raise ConfigurationError(f"{cls.__qualname__} has a bench of its own: the rules need the suite's")
         for id, how in altered(cls).items():
             raise ConfigurationError(
                 f"{id}: {how}. The rules are not the adapter's to change: say why it is broken in known_deviations"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tidesync.conformance.expect import difference
 
@@ -15,7 +15,7 @@ LONG: Final = 20
 def counted(items: Sequence[Any], source: Callable[[Any], str]) -> str | None:
     """An expression of `n` that is each item at its place n; None unless they are counted up."""
     first = items[0]
-    kind: Any = type(first)
+    kind = cast("type[object]", type(first))
     if any(type(item) is not kind for item in items):
         return None
     if all(difference(first, item) is None for item in items):

@@ -101,17 +101,6 @@ class Parent:
 Step: TypeAlias = Callable[[Parent], None]
 
 
-@contextmanager
-def works(when: str) -> Generator[None, None, None]:
-    """Whatever the block raises breaks the rule: `when` says in which moment the store must work."""
-    try:
-        yield
-    except RuleBroken:
-        raise
-    except Exception as error:
-        raise RuleBroken(f"{when}, the store does not work: {type(error).__name__}: {error}") from error
-
-
 @attrs.define(eq=False)
 class Child:
     """A process that runs a step."""

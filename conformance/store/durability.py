@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from tidesync.conformance.expect import equal, raises
+from tidesync.conformance.expect import equal, raises, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
-from tidesync.conformance.store.children import Fuse, Parent, Step, forked, spread, works
+from tidesync.conformance.store.children import Fuse, Parent, Step, forked, spread
 from tidesync.conformance.store.ledger import (
     NOTE,
     PAD,

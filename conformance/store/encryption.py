@@ -10,10 +10,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from tidesync.conformance.expect import RuleBroken, equal, raises, true
+from tidesync.conformance.expect import RuleBroken, equal, raises, true, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
-from tidesync.conformance.store.children import Fuse, Parent, Step, forked, spread, works
+from tidesync.conformance.store.children import Fuse, Parent, Step, forked, spread
 from tidesync.conformance.store.needles import (
     NEEDLE,
     TABLES,

@@ -7,9 +7,9 @@ import time
 from contextlib import ExitStack
 from typing import Any, Final, TypeAlias
 
-from tidesync.conformance.expect import equal, true
+from tidesync.conformance.expect import equal, true, works
 from tidesync.conformance.store.bench import StoreBench
-from tidesync.conformance.store.children import Fuse, Parent, Step, works
+from tidesync.conformance.store.children import Fuse, Parent, Step
 from tidesync.conformance.store.tables import OTHER, THING
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.query import Compare, Field, Query, Value

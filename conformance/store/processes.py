@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from tidesync.conformance.expect import equal, fail, raises, true
+from tidesync.conformance.expect import equal, fail, raises, true, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.store.bench import StoreBench, held, put
-from tidesync.conformance.store.children import SILENT, Parent, Step, fork, forked, works
+from tidesync.conformance.store.children import SILENT, Parent, Step, fork, forked
 from tidesync.conformance.store.roles import (
     add,
     numbers_of,

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from tidesync.conformance.expect import fail
+from tidesync.conformance.expect import fail, works
 from tidesync.conformance.store.bench import StoreBench
-from tidesync.conformance.store.children import Parent, Step, works
+from tidesync.conformance.store.children import Parent, Step
 from tidesync.conformance.store.tables import OTHER, THING
 from tidesync.contracts.store import Store
 from tidesync.errors import StoreBusy

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import attrs
 
-from tidesync.conformance.expect import RuleBroken, equal, fail, true
+from tidesync.conformance.expect import equal, fail, true
 from tidesync.conformance.transport.bench import TransportBench
 from tidesync.conformance.transport.tables import THING
 from tidesync.contracts.transport import (
@@ -21,17 +20,6 @@ from tidesync.contracts.transport import (
     Version,
 )
 from tidesync.records import SYSTEM_FIELDS, Copy, Json, Record, Tombstone, alive, version_of
-
-
-@contextmanager
-def working(what: str) -> Generator[None, None, None]:
-    """What is raised in the block breaks the rule."""
-    try:
-        yield
-    except RuleBroken:
-        raise
-    except Exception as error:
-        raise RuleBroken(f"{what} raised {type(error).__name__}: {error!s:.300}") from error
 
 
 def content(copy: object) -> object:

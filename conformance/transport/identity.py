@@ -8,10 +8,10 @@ from collections.abc import Callable
 import attrs
 
 from tidesync.answers import system_fault
-from tidesync.conformance.expect import RuleBroken, equal, fail, true
+from tidesync.conformance.expect import RuleBroken, equal, fail, true, works
 from tidesync.conformance.rules import rule
 from tidesync.conformance.transport.bench import TransportBench
-from tidesync.conformance.transport.copies import check_content, check_copy, check_gone, record_of, working
+from tidesync.conformance.transport.copies import check_content, check_copy, check_gone, record_of
 from tidesync.conformance.transport.tables import TABLES, THING
 from tidesync.contracts.transport import Applied, PullRequest
 from tidesync.errors import TidesyncError
@@ -66,7 +66,7 @@ class Identity:
         version = bench.insert(one, id, text="a")
         for text in ("b", "c"):
             one.close()
-            with working("a client that was closed and opened"):
+            with works("a client that was closed and opened"):
                 _ = one.open(list(TABLES))
                 check_copy(other.get(THING.name, id), one.get(THING.name, id), "get() after close and open")
                 version = bench.update(one, id, version, text=text)
@@ -82,15 +82,15 @@ class Identity:
         Look at: attributes that only `open` makes; a connection that clients share.
         """
         one, other = bench.clients[0], bench.open(1)
-        with working("close() of a client that never was open"):
+        with works("close() of a client that never was open"):
             one.close()
         _ = one.open(list(TABLES))
         id = bench.id()
         _ = bench.insert(one, id, text="a")
         one.close()
-        with working("close() of a client that was closed"):
+        with works("close() of a client that was closed"):
             one.close()
-        with working("get() of another client, which is open"):
+        with works("get() of another client, which is open"):
             check_content({"id": id, "text": "a"}, other.get(THING.name, id), "get() of another client")
 
     @rule("TRANSPORT-73", "Read one record as it is now: None for nothing")
@@ -102,7 +102,7 @@ class Identity:
         """
         one, other = bench.pair()
         id = bench.id()
-        with working("get() of nothing"):
+        with works("get() of nothing"):
             equal(None, one.get(THING.name, id), "get() in an empty table")
             _ = bench.insert(other, f"{id}-and-more", text="a")
             equal(None, one.get(THING.name, id), "get() of the beginning of an id")

@@ -127,6 +127,12 @@ def test_a_rule_can_be_neither_overridden_nor_deleted() -> None:
         type("Mine", (Quiet, StoreConformance), {})
 
 
+def test_the_bench_is_the_suites() -> None:
+    """Whoever overrides what all rules work with is told so: with it they would pass, or not be tried."""
+    with pytest.raises(ConfigurationError, match="Mine has a bench of its own"):
+        _ = type("Mine", (StoreConformance,), {"bench": None})
+
+
 def test_a_deviation_names_a_rule_and_a_reason() -> None:
     """A deviation of no rule, or without a reason, is refused."""
     with pytest.raises(ConfigurationError, match="'STORE-999', which is no rule"):
