@@ -306,10 +306,9 @@ def _run_conformance(given: argparse.Namespace) -> int:
 
     if given.list:
         return list_rules()
-    if given.target is None:
-        given.usage("name what to try as MODULE:FACTORY, or give --list")
+    target: str = given.target or given.usage("name what to try as MODULE:FACTORY, or give --list")
     return conformance(
-        given.target,
+        target,
         profile=given.profile,
         only=given.only,
         deviates=given.deviates,

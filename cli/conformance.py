@@ -77,8 +77,9 @@ def _declared(target: str, make: Callable[..., Any]) -> StoreCapabilities | Tran
             found = client.open(list(TABLES))
             client.close()
             return found
+    kind = type(made).__name__  # pyright: ignore[reportUnknownArgumentType]  # narrowed to a list of nobody knows what
     raise ConfigurationError(
-        f"{target} makes {type(cast('object', made)).__name__}: it must make a store, or a list of two or more clients of one remote"
+        f"{target} makes {kind}: it must make a store, or a list of two or more clients of one remote"
     )
 
 

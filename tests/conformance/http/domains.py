@@ -40,7 +40,7 @@ def on_2(field: str, value: Json) -> bool:
 REST3: Final = Domain(
     ids=in_an_address,
     values=on_3,
-    says='no id "." or ".."; no field named as a system column of the wire (id, deleted, version, createdAt, updatedAt)',
+    says='no id "." or ".."; no field named as a system column of the wire: id, deleted, version, createdAt, updatedAt',
 )
 REST2: Final = Domain(
     ids=in_an_address,
