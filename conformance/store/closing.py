@@ -16,7 +16,7 @@ from tidesync.errors import StoreClosed
 class Closing:
     """What a store does when it is closed, and after."""
 
-    @rule("STORE-239", "Before `open` and after `close` it is `StoreClosed`")
+    @rule("STORE-41", "Before `open` and after `close` it is `StoreClosed`")
     def test_a_closed_store_says_so(self, bench: StoreBench) -> None:
         """A transaction of a store that is not open is StoreClosed, before the first open and after close.
 
@@ -42,7 +42,7 @@ class Closing:
         with raises(StoreClosed, what="a transaction that was made before close and is begun after it"), made:
             pass
 
-    @rule("STORE-240", "Release everything; idempotent")
+    @rule("STORE-42", "Release everything; idempotent")
     def test_a_store_may_be_closed_twice(self, bench: StoreBench) -> None:
         """Close does nothing to a store that is closed, or was never opened, and another close does not either.
 
@@ -60,7 +60,7 @@ class Closing:
             apart(store.close, "a third close, in another thread")
 
     @rule(
-        "STORE-241",
+        "STORE-43",
         "A transaction under way writes nothing: from then on it is `StoreClosed`, its end included",
     )
     def test_close_ends_a_transaction_under_way(self, bench: StoreBench) -> None:
@@ -94,7 +94,7 @@ class Closing:
 
         apart(rule, "close during a transaction")
 
-    @rule("STORE-242", "The store may be opened again")
+    @rule("STORE-44", "The store may be opened again")
     def test_a_store_may_be_opened_again(self, bench: StoreBench) -> None:
         """A store that was closed is opened again, as often as one likes, and works as before.
 

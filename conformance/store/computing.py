@@ -34,7 +34,7 @@ def table_of(function: Function, answers: Sequence[tuple[Json, Json]]) -> list[C
 class Computing:
     """Rules about what is computed in a query."""
 
-    @rule("STORE-154", "the text of a DECIMAL is a number")
+    @rule("STORE-101", "the text of a DECIMAL is a number")
     def test_decimals_compare_by_number(self, bench: StoreBench) -> None:
         """A decimal is compared and sorted as the number that its text is, digit for digit: 1.50 equals 1.5.
 
@@ -71,7 +71,7 @@ class Computing:
         ]
         asked(bench, values, as_text, (Field("any"), Field("text", ColumnType.STRING)))
 
-    @rule("STORE-162", "the text of a DECIMAL is a number")
+    @rule("STORE-102", "the text of a DECIMAL is a number")
     def test_decimals_sort_by_number(self, bench: StoreBench) -> None:
         """Sorted by a decimal, 9 comes before 10, and text that is no number comes first, with the nulls.
 
@@ -94,7 +94,7 @@ class Computing:
             )
             equal(expected, found, f"sorted by decimal({field.name})")
 
-    @rule("STORE-155", "A query means what `tidesync.predicate` says")
+    @rule("STORE-103", "A query means what `tidesync.predicate` says")
     def test_datetimes_compare(self, bench: StoreBench) -> None:
         """Datetimes are earlier and later by their text, before 1970 and before 1000, too.
 
@@ -114,7 +114,7 @@ class Computing:
             ]
         asked(bench, texts, cases, (Field("at", ColumnType.DATETIME), Field("any"), Field("extra")))
 
-    @rule("STORE-156", "Functions and arithmetic give null for what they cannot take")
+    @rule("STORE-104", "Functions and arithmetic give null for what they cannot take")
     def test_parts_of_dates(self, bench: StoreBench) -> None:
         """`year` to `second` give the digits of dates, times and datetimes, and null for what has no such part.
 
@@ -156,7 +156,7 @@ class Computing:
             cases.append((gives(of(part), None), [*without, *others]))
         asked(bench, values, cases, (Field("at", ColumnType.DATETIME), Field("any"), Field("extra")))
 
-    @rule("STORE-157", "Functions and arithmetic give null for what they cannot take")
+    @rule("STORE-105", "Functions and arithmetic give null for what they cannot take")
     def test_arithmetic(self, bench: StoreBench) -> None:
         """Numbers are added, subtracted, multiplied and divided; `div` of integers is no integer division.
 
@@ -178,7 +178,7 @@ class Computing:
         ]  # fmt: skip
         asked(bench, values, cases, NUMBERS)
 
-    @rule("STORE-158", "Functions and arithmetic give null for what they cannot take")
+    @rule("STORE-106", "Functions and arithmetic give null for what they cannot take")
     def test_division_by_zero_is_null(self, bench: StoreBench) -> None:
         """A division or a remainder by zero is null, and so is what is no finite number: no error.
 
@@ -201,7 +201,7 @@ class Computing:
         ]  # fmt: skip
         asked(bench, values, cases, NUMBERS)
 
-    @rule("STORE-159", "Functions and arithmetic give null for what they cannot take")
+    @rule("STORE-107", "Functions and arithmetic give null for what they cannot take")
     def test_remainders_have_the_sign_of_the_left(self, bench: StoreBench) -> None:
         """`mod` has the sign of its left side, for integers and floats: -7 mod 3 is -1.
 
@@ -219,7 +219,7 @@ class Computing:
         ]  # fmt: skip
         asked(bench, values, cases, NUMBERS)
 
-    @rule("STORE-160", "Functions and arithmetic give null for what they cannot take")
+    @rule("STORE-108", "Functions and arithmetic give null for what they cannot take")
     def test_rounding(self, bench: StoreBench) -> None:
         """`round` rounds halves away from zero, `floor` goes down and `ceiling` up, below zero, too.
 
@@ -251,7 +251,7 @@ class Computing:
             cases += table_of(function, list(zip(values, found, strict=True)))
         asked(bench, values, cases, NUMBERS)
 
-    @rule("STORE-161", "A query means what `tidesync.predicate` says")
+    @rule("STORE-109", "A query means what `tidesync.predicate` says")
     def test_functions_of_text(self, bench: StoreBench) -> None:
         """`lower` and `upper` know all letters, `length` counts code points, `trim` takes all white space.
 

@@ -15,7 +15,7 @@ from tidesync.values import ColumnType
 class Conditions:
     """Rules about what conditions hold."""
 
-    @rule("STORE-140", "Kinds of values stay apart: neither equal, nor less, nor greater")
+    @rule("STORE-87", "Kinds of values stay apart: neither equal, nor less, nor greater")
     def test_kinds_stay_apart(self, bench: StoreBench) -> None:
         """A boolean, a number and a text are never equal, nor less nor greater, whatever they look like.
 
@@ -49,7 +49,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-141", "Null equals null")
+    @rule("STORE-88", "Null equals null")
     def test_null_equals_null(self, bench: StoreBench) -> None:
         """`eq null` holds for null and `ne null` for all else; `ne 5` holds for null, too.
 
@@ -64,7 +64,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-142", "a field that is missing is null")
+    @rule("STORE-89", "a field that is missing is null")
     def test_missing_is_null(self, bench: StoreBench) -> None:
         """To a query, a field that a record has not is null.
 
@@ -91,7 +91,7 @@ class Conditions:
                     found = [record["id"] for record in transaction.select(Query(THING.name, where))]
                     equal(expected, found, f"where {shown(where)}")
 
-    @rule("STORE-143", "nothing is less or greater than null")
+    @rule("STORE-90", "nothing is less or greater than null")
     def test_nothing_is_less_than_null(self, bench: StoreBench) -> None:
         """No ordering comparison holds where one side is null, `le` and `ge` of two nulls included.
 
@@ -111,7 +111,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-144", "Conditions are true or false, nothing between")
+    @rule("STORE-91", "Conditions are true or false, nothing between")
     def test_conditions_are_two_valued(self, bench: StoreBench) -> None:
         """`not` of a comparison holds exactly where the comparison does not, for nulls and other kinds, too.
 
@@ -128,7 +128,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-145", "Conditions are true or false, nothing between")
+    @rule("STORE-92", "Conditions are true or false, nothing between")
     def test_only_true_holds(self, bench: StoreBench) -> None:
         """A field by itself is a condition that holds where it is true: not where it is 1, or a text.
 
@@ -143,7 +143,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-146", "Conditions are true or false, nothing between")
+    @rule("STORE-93", "Conditions are true or false, nothing between")
     def test_empty_conditions(self, bench: StoreBench) -> None:
         """`and` of nothing holds for all records, `or` of nothing and `in` nothing for none.
 
@@ -159,7 +159,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-147", "Numbers compare exactly")
+    @rule("STORE-94", "Numbers compare exactly")
     def test_numbers_compare_exactly(self, bench: StoreBench) -> None:
         """Integers and floats compare by what they are: 2**53 + 1 is not 2.0**53, 1 equals 1.0, -0.0 equals 0.
 
@@ -183,7 +183,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-148", "Text compares by code point, and every character means itself")
+    @rule("STORE-95", "Text compares by code point, and every character means itself")
     def test_texts_are_equal_by_character(self, bench: StoreBench) -> None:
         """Texts are equal if every character is: case, composition, trailing spaces and what follows a NUL count.
 
@@ -200,7 +200,7 @@ class Conditions:
         cases += [(among(text, None), [text]) for text in texts]
         asked(bench, texts, cases, ANYWHERE[1:4])
 
-    @rule("STORE-149", "Text compares by code point, and every character means itself")
+    @rule("STORE-96", "Text compares by code point, and every character means itself")
     def test_texts_compare_by_code_point(self, bench: StoreBench) -> None:
         """A text is less than another by the code points of their characters, first that differs first.
 
@@ -217,7 +217,7 @@ class Conditions:
         cases += [(is_("le", "b"), texts[:11]), (is_("gt", "\uffff"), texts[16:])]
         asked(bench, texts, cases, ANYWHERE[1:4])
 
-    @rule("STORE-150", "every character means itself")
+    @rule("STORE-97", "every character means itself")
     def test_wildcards_mean_themselves(self, bench: StoreBench) -> None:
         """`contains`, `startswith` and `endswith` look for their text as it is: `%`, `_` and `*` are characters.
 
@@ -272,7 +272,7 @@ class Conditions:
             ]
         asked(bench, texts, cases, (Field("text", ColumnType.STRING), Field("extra")))
 
-    @rule("STORE-151", "Functions and arithmetic give null for what they cannot take")
+    @rule("STORE-98", "Functions and arithmetic give null for what they cannot take")
     def test_only_text_contains_text(self, bench: StoreBench) -> None:
         """`contains` and its like count case, and hold for no number, list or null, whatever those look like.
 
@@ -289,7 +289,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-152", "A structure equals nothing")
+    @rule("STORE-99", "A structure equals nothing")
     def test_structures_equal_nothing(self, bench: StoreBench) -> None:
         """A list or an object equals nothing, itself included, and is neither less nor greater.
 
@@ -306,7 +306,7 @@ class Conditions:
         ]  # fmt: skip
         asked(bench, values, cases)
 
-    @rule("STORE-153", "Kinds of values stay apart")
+    @rule("STORE-100", "Kinds of values stay apart")
     def test_in_is_equality(self, bench: StoreBench) -> None:
         """`in` holds where one of its values is equal: null among them finds null, true does not find 1.
 

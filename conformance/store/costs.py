@@ -147,7 +147,7 @@ def _compare_costs(
 class Costs:
     """What must not cost more in a larger table."""
 
-    @rule("STORE-224", "costs O(log n + rows returned)", requires=("indexed",))
+    @rule("STORE-59", "costs O(log n + rows returned)", requires=("indexed",))
     def test_an_index_finds_and_orders(self, bench: StoreBench) -> None:
         """Equalities on a prefix of an index, one range, and its order: ten records cost the same in any table.
 
@@ -157,7 +157,7 @@ class Costs:
         """
         _compare_costs(bench, bench.open(BIG), _selects(_searches()))
 
-    @rule("STORE-225", "costs O(log n + rows returned)", requires=("indexed",))
+    @rule("STORE-60", "costs O(log n + rows returned)", requires=("indexed",))
     def test_an_index_counts_and_deletes(self, bench: StoreBench) -> None:
         """Count and delete_where of ten records that an index finds cost the same in any table.
 
@@ -181,7 +181,7 @@ class Costs:
         }
         _compare_costs(bench, store, calls, write=True)
 
-    @rule("STORE-226", "and so does `get`", requires=("indexed",))
+    @rule("STORE-61", "and so does `get`", requires=("indexed",))
     def test_ids_are_found_at_once(self, bench: StoreBench) -> None:
         """Get and delete of ten ids, and a query for ids, cost the same in any table.
 
@@ -204,7 +204,7 @@ class Costs:
         }  # fmt: skip
         _compare_costs(bench, store, calls, write=True)
 
-    @rule("STORE-227", "Indexes come and go as declared", requires=("indexed",))
+    @rule("STORE-62", "Indexes come and go as declared", requires=("indexed",))
     def test_an_index_that_comes_later_serves_too(self, bench: StoreBench) -> None:
         """An index that is declared when the table has records serves as one that was there from the start.
 
@@ -216,7 +216,7 @@ class Costs:
         store.open([BIG])
         _compare_costs(bench, store, _selects([query for query in _searches() if query.where is not None]))
 
-    @rule("STORE-228", "An iterator reads as it is asked, not much ahead", requires=("indexed",))
+    @rule("STORE-63", "An iterator reads as it is asked, not much ahead", requires=("indexed",))
     def test_an_iterator_reads_as_it_is_asked(self, bench: StoreBench) -> None:
         """The first ten records of an iterator cost the same in any table, with and without a condition or an order.
 

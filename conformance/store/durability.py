@@ -46,7 +46,7 @@ class _Undone(Exception):
 class Durability:
     """Rules about what outlives a close, a kill and another opening."""
 
-    @rule("STORE-50", "what was committed is there for every later store on the same place", shows="durable")
+    @rule("STORE-125", "what was committed is there for every later store on the same place", shows="durable")
     def test_committed_is_there_after_close(self, bench: StoreBench) -> None:
         """After close, another store on the same place holds what was committed: puts, deletes, every table.
 
@@ -67,7 +67,7 @@ class Durability:
             store.close()
 
     @rule(
-        "STORE-51",
+        "STORE-126",
         "committed (durably, where declared) when the block ends, else rolled back",
         requires=("durable",),
     )
@@ -89,7 +89,7 @@ class Durability:
         commit(store, 1)
         holds(2, state_of(store), "the next transaction")
 
-    @rule("STORE-52", "A new column is added, and takes over the values", requires=("durable",))
+    @rule("STORE-127", "A new column is added, and takes over the values", requires=("durable",))
     def test_the_schema_outlives_close(self, bench: StoreBench) -> None:
         """Columns, unknown fields and indexes are what they were after another make_store, also with more columns.
 
@@ -112,7 +112,7 @@ class Durability:
             )
             store.close()
 
-    @rule("STORE-53", "without a `close`, and after the process was killed", requires=("durable", "fork"))
+    @rule("STORE-128", "without a `close`, and after the process was killed", requires=("durable", "fork"))
     def test_a_store_that_is_not_closed_loses_nothing(self, bench: StoreBench) -> None:
         """What was committed is there although the store was never closed, and its process has just ended.
 
@@ -142,7 +142,7 @@ class Durability:
                 store.close()
 
     @rule(
-        "STORE-54",
+        "STORE-129",
         "after the process was killed at any moment: each transaction whole, or not at all",
         requires=("durable", "fork"),
     )
@@ -178,7 +178,7 @@ class Durability:
             )
 
     @rule(
-        "STORE-55",
+        "STORE-130",
         "committed (durably, where declared) when the block ends",
         requires=("durable", "fork"),
     )
@@ -205,7 +205,7 @@ class Durability:
                 holds(number + 1, state_of(store), "after a kill in the moment after a commit")
 
     @rule(
-        "STORE-56",
+        "STORE-131",
         "after the process was killed at any moment",
         requires=("durable", "fork"),
     )
@@ -238,7 +238,7 @@ class Durability:
                     equal(records[150:], held(store, late), f"{how}, by a column that is new")
                     store.close()
 
-    @rule("STORE-57", "A killed process leaves no lock behind", requires=("durable", "fork"))
+    @rule("STORE-132", "A killed process leaves no lock behind", requires=("durable", "fork"))
     def test_a_killed_transaction_leaves_nothing(self, bench: StoreBench) -> None:
         """After SIGKILL in an open transaction, or in mid-iteration, nothing of it is there, and the next may write.
 

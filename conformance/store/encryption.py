@@ -35,7 +35,7 @@ _IGNORED: Final = re.compile(r"\bat 0x[0-9a-fA-F]+")
 class Encryption:
     """Rules about what an encrypted store lets nobody read."""
 
-    @rule("STORE-65", "Another key is a `StoreError` and leaves the files as they are", shows="encrypted")
+    @rule("STORE-141", "Another key is a `StoreError` and leaves the files as they are", shows="encrypted")
     def test_another_key_is_refused(self, bench: StoreBench) -> None:
         """With another key, open raises a StoreError; the files stay as they were, and open with the right key.
 
@@ -62,7 +62,7 @@ class Encryption:
             before = files_of(bench)
 
     @rule(
-        "STORE-66",
+        "STORE-142",
         "without the key, nothing that records hold can be read in any file",
         requires=("encrypted",),
     )
@@ -87,7 +87,7 @@ class Encryption:
         equal(90, len(held(bench.open(*TABLES))), "records that are there after all")
 
     @rule(
-        "STORE-67",
+        "STORE-143",
         "nothing that records hold can be read in any file at any moment",
         requires=("encrypted", "fork"),
     )
@@ -153,7 +153,7 @@ class Encryption:
         search(bench, "after a kill, another opening, and close")
 
     @rule(
-        "STORE-68",
+        "STORE-144",
         "What was changed in a file is a `StoreError`, never another record",
         requires=("encrypted",),
     )
@@ -193,7 +193,7 @@ class Encryption:
         equal(expected[THING.name], held(bench.open(*TABLES)), "after all is as it was")
 
     @rule(
-        "STORE-70",
+        "STORE-145",
         "Neither the key nor what records hold is in what the store, its transactions and errors say",
         requires=("encrypted",),
     )

@@ -20,7 +20,7 @@ from tidesync.records import Record
 class Iterators:
     """What an iterator gives, and for how long."""
 
-    @rule("STORE-26", "Used after its end, it and its iterators raise `StoreClosed`")
+    @rule("STORE-28", "Used after its end, it and its iterators raise `StoreClosed`")
     def test_an_iterator_ends_with_its_transaction(self, bench: StoreBench) -> None:
         """An iterator that is used after its transaction raises StoreClosed, wherever it was: it never just stops.
 
@@ -77,7 +77,7 @@ class Iterators:
                 equal(rows, seen, "what was iterated")
                 equal(1_200, transaction.delete_where(ALL_OTHER), "what was written meanwhile")
 
-    @rule("STORE-230", "The records of the query, in its order")
+    @rule("STORE-30", "The records of the query, in its order")
     def test_iterators_do_not_disturb_each_other(self, bench: StoreBench) -> None:
         """Several iterators of one transaction, of one table or of two, each give all their records, taken by turns.
 
@@ -106,7 +106,7 @@ class Iterators:
             equal([700, 700, 700, 600, 700], [len(found) for found in expected], "records of each query")
             equal(expected, seen, "records of iterators taken by turns")
 
-    @rule("STORE-231", "One atomic, isolated unit")
+    @rule("STORE-31", "One atomic, isolated unit")
     def test_iterators_may_be_left(self, bench: StoreBench) -> None:
         """An iterator that is left half-way, closed or never begun holds up neither its transaction nor the next ones.
 

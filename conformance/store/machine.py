@@ -151,7 +151,7 @@ def machine_of(bench: StoreBench, begun: Callable[[], Life]) -> type[RuleBasedSt
 class Machine:
     """The rule that any sequence of calls leaves a store with what a model holds."""
 
-    @rule("STORE-69", "A transaction is atomic and isolated, and is rolled back on any exception")
+    @rule("STORE-146", "A transaction is atomic and isolated, and is rolled back on any exception")
     def test_any_calls_leave_what_a_model_holds(self, bench: StoreBench) -> None:
         """Whatever is called, in whatever order, a store holds and answers what a model does, a few dicts.
 

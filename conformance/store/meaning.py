@@ -20,7 +20,7 @@ from tidesync.schema import TableSchema
 class Meaning:
     """Rules that any query means what the oracle says."""
 
-    @rule("STORE-174", "A query means what `tidesync.predicate` says")
+    @rule("STORE-121", "A query means what `tidesync.predicate` says")
     def test_any_query_selects_what_it_means(self, bench: StoreBench) -> None:
         """Any query of any records selects what the oracle of the suite selects, in its order.
 
@@ -38,7 +38,7 @@ class Meaning:
 
         bench.each(selects, asked=aimed.asked(THING, bench.domain))
 
-    @rule("STORE-175", "How many records the query has without its skip and take")
+    @rule("STORE-122", "How many records the query has without its skip and take")
     def test_any_query_is_counted(self, bench: StoreBench) -> None:
         """Any query is counted as the oracle of the suite counts it, whatever its order, skip, take and fields are.
 
@@ -56,7 +56,7 @@ class Meaning:
 
         bench.each(counts, asked=aimed.asked(THING, bench.domain))
 
-    @rule("STORE-176", "Delete what the query selects (skip and take included)")
+    @rule("STORE-123", "Delete what the query selects (skip and take included)")
     def test_any_query_deletes_what_it_selects(self, bench: StoreBench) -> None:
         """Whatever a query is, `delete_where` deletes what the oracle of the suite selects, and nothing else.
 
@@ -78,7 +78,7 @@ class Meaning:
 
         bench.each(deletes, asked=aimed.asked(THING, bench.domain))
 
-    @rule("STORE-177", "A query means what `tidesync.predicate` says")
+    @rule("STORE-124", "A query means what `tidesync.predicate` says")
     def test_the_schema_does_not_change_the_meaning(self, bench: StoreBench) -> None:
         """Queries mean the same in any table, whatever its columns, types and indexes are.
 

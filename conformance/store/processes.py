@@ -42,7 +42,7 @@ class Processes:
     """Rules about several processes on one store."""
 
     @rule(
-        "STORE-58",
+        "STORE-133",
         "across processes where `multiprocess` is declared",
         requires=("fork",),
         shows="multiprocess",
@@ -79,7 +79,7 @@ class Processes:
                 f"after {processes} processes added {times} each",
             )
 
-    @rule("STORE-59", "and open and upgrade it at once", requires=("multiprocess", "fork"))
+    @rule("STORE-134", "and open and upgrade it at once", requires=("multiprocess", "fork"))
     def test_processes_open_a_new_place_at_once(self, bench: StoreBench) -> None:
         """Processes that make and upgrade a store in the same moment, each with a column of its own, all succeed.
 
@@ -118,7 +118,7 @@ class Processes:
                     equal([{"id": "1"}], held(store, Query(f"own{n}")), "the table of a process")
 
     @rule(
-        "STORE-60",
+        "STORE-135",
         "Write transactions run strictly one after another, across threads, and across processes",
         requires=("multiprocess", "fork"),
     )
@@ -143,7 +143,7 @@ class Processes:
                 two.tell("end")
                 equal("ended", two.hear())
 
-    @rule("STORE-61", "A killed process leaves no lock behind", requires=("multiprocess", "fork"))
+    @rule("STORE-136", "A killed process leaves no lock behind", requires=("multiprocess", "fork"))
     def test_a_killed_writer_lets_the_next_one_in(self, bench: StoreBench) -> None:
         """When a process is killed in its write transaction, one that waits gets in, and sees nothing of what it did.
 
@@ -167,7 +167,7 @@ class Processes:
             equal(bench.profile.runs, numbers_of(bench.open(THING, OTHER))[THING.name], "what was committed")
 
     @rule(
-        "STORE-62",
+        "STORE-137",
         "Readers see one committed state",
         requires=("multiprocess", "fork"),
     )
@@ -203,7 +203,7 @@ class Processes:
                 equal(middle, seen, "what is seen while another process writes")
 
     @rule(
-        "STORE-63",
+        "STORE-138",
         "stores on the same place that were opened with older declarations go on",
         requires=("multiprocess", "fork"),
     )
@@ -250,7 +250,7 @@ class Processes:
             _ = child.rest()
 
     @rule(
-        "STORE-64",
+        "STORE-139",
         "In a process that was forked while the store was open, the store works, or is `StoreClosed`",
         requires=("multiprocess", "fork"),
     )
@@ -287,7 +287,7 @@ class Processes:
             equal([*expected, {"id": "4"}], held(store), "the next transaction of the parent")
 
     @rule(
-        "STORE-245",
+        "STORE-140",
         "In a process that was forked while the store was open, the store works, or is `StoreClosed`",
         requires=("multiprocess", "fork"),
     )

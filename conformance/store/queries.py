@@ -55,7 +55,7 @@ def by(*keys: Expr, descending: bool = False) -> tuple[Order, ...]:
 class Queries:
     """Rules about what a query selects."""
 
-    @rule("STORE-163", "ties by id")
+    @rule("STORE-110", "ties by id")
     def test_no_order_is_by_id(self, bench: StoreBench) -> None:
         """Without an order, records come by id, in the order of its code points, however they were put.
 
@@ -89,7 +89,7 @@ class Queries:
         equal(rows, held(store), "everything")
         equal(rows[2:5], held(store, Query(THING.name, skip=2, take=3)), "skip 2, take 3")
 
-    @rule("STORE-164", "Sorted are nulls, booleans, numbers, texts, structures")
+    @rule("STORE-111", "Sorted are nulls, booleans, numbers, texts, structures")
     def test_kinds_sort_apart(self, bench: StoreBench) -> None:
         """Sorted by a field come nulls, false and true, numbers, texts, lists and objects, in a column of any type.
 
@@ -111,7 +111,7 @@ class Queries:
             equal(bench.domain.legal_values(field.name, sorted_), found, f"by {shown(field)}")
             bench.close()
 
-    @rule("STORE-165", "Sorted are nulls, booleans, numbers, texts, structures, and ties by id")
+    @rule("STORE-112", "Sorted are nulls, booleans, numbers, texts, structures, and ties by id")
     def test_descending_turns_all_round(self, bench: StoreBench) -> None:
         """Descending, all of the order is turned round, nulls come last; ties still go by id, ascending.
 
@@ -134,7 +134,7 @@ class Queries:
                 )
         equal(expected, held(store, Query(THING.name, order=by(ANY, descending=True))), "by any, descending")
 
-    @rule("STORE-166", "ties by id")
+    @rule("STORE-113", "ties by id")
     def test_ties_go_by_id(self, bench: StoreBench) -> None:
         """Records whose keys are equal come by id: 1 and 1.0, null and missing, two lists, the same text.
 
@@ -161,7 +161,7 @@ class Queries:
             "by what is equal in all",
         )
 
-    @rule("STORE-167", "A query means what `tidesync.predicate` says")
+    @rule("STORE-114", "A query means what `tidesync.predicate` says")
     def test_orders_have_several_keys(self, bench: StoreBench) -> None:
         """The second key sorts what the first leaves equal, each key ascending or descending, fields or computed.
 
@@ -184,7 +184,7 @@ class Queries:
             query = Query(THING.name, order=order)
             equal(oracle.select(query, rows), held(store, query), told(query))
 
-    @rule("STORE-168", "The records of the query, in its order")
+    @rule("STORE-115", "The records of the query, in its order")
     def test_skip_and_take(self, bench: StoreBench) -> None:
         """Skip and take cut the sorted records: take 0 gives none, skip beyond the end none, take beyond it the rest.
 
@@ -201,7 +201,7 @@ class Queries:
                 query = Query(THING.name, where, order, skip, take)
                 equal(in_order[skip:][:take], held(store, query), told(query))
 
-    @rule("STORE-169", "The records of the query, in its order")
+    @rule("STORE-116", "The records of the query, in its order")
     def test_fields_come_with_the_id(self, bench: StoreBench) -> None:
         """A query for some fields gives these and the id, and leaves out what a record has not.
 
@@ -225,7 +225,7 @@ class Queries:
                 query = Query(THING.name, where, order, fields=fields)
                 equal(oracle.select(query, rows) if order else expected, held(store, query), told(query))
 
-    @rule("STORE-170", "A field may have any such text as its name")
+    @rule("STORE-117", "A field may have any such text as its name")
     def test_undeclared_fields_are_queried(self, bench: StoreBench) -> None:
         """A field that nobody declared is compared, sorted and given like any other, whatever its name is.
 
@@ -260,7 +260,7 @@ class Queries:
             ):
                 equal(expected, [row["id"] for row in held(store, query)], told(query))
 
-    @rule("STORE-171", "A condition may have any number of constants and parts")
+    @rule("STORE-118", "A condition may have any number of constants and parts")
     def test_in_takes_any_number_of_constants(self, bench: StoreBench) -> None:
         """`in` takes 40,000 constants of mixed kinds, in columns of any type, in an undeclared field, and in the id.
 
@@ -297,7 +297,7 @@ class Queries:
         ):
             equal(wanted, held(store, Query(THING.name, where)), f"{shown(where)}, 40,000 of them")
 
-    @rule("STORE-172", "A condition may have any number of constants and parts")
+    @rule("STORE-119", "A condition may have any number of constants and parts")
     def test_conditions_may_be_wide(self, bench: StoreBench) -> None:
         """`and` and `or` take 5,000 parts, and several levels of them.
 
@@ -316,7 +316,7 @@ class Queries:
                 found = held(store, Query(THING.name, where))
                 equal(expected, found, f"{type(where).__name__} of {size} parts, for {field.name}")
 
-    @rule("STORE-173", "one that is nested too deeply for the store is `InvalidQuery`")
+    @rule("STORE-120", "one that is nested too deeply for the store is `InvalidQuery`")
     def test_conditions_may_be_deep(self, bench: StoreBench) -> None:
         """A condition 50 levels deep works; one 5,000 deep does, or is `InvalidQuery`, and the next query works.
 

@@ -55,7 +55,7 @@ def _short(value: Any) -> str:
 class Refusals:
     """Rules about what a store refuses: what is not JSON."""
 
-    @rule("STORE-46", "What is not JSON is `InvalidRecord`, naming the field")
+    @rule("STORE-80", "What is not JSON is `InvalidRecord`, naming the field")
     def test_not_a_number_is_refused(self, bench: StoreBench) -> None:
         """NaN and the infinities are `InvalidRecord`, at any depth of any field.
 
@@ -64,7 +64,7 @@ class Refusals:
         """
         refused(bench, (nan, inf, -inf, [nan], {"a": [inf]}, {"a": {"b": -inf}}))
 
-    @rule("STORE-47", "What is not JSON is `InvalidRecord`, naming the field")
+    @rule("STORE-81", "What is not JSON is `InvalidRecord`, naming the field")
     def test_integers_beyond_64_bits_are_refused(self, bench: StoreBench) -> None:
         """An integer that does not fit 64 bits is `InvalidRecord`, at any depth of any field.
 
@@ -74,7 +74,7 @@ class Refusals:
         values = (INT_MAX + 1, INT_MIN - 1, 2**64, 10**400, [2**63], {"a": [-(2**63) - 1]})
         refused(bench, values)
 
-    @rule("STORE-48", "any text without lone surrogates")
+    @rule("STORE-82", "any text without lone surrogates")
     def test_lone_surrogates_are_refused(self, bench: StoreBench) -> None:
         r"""Half of a surrogate pair is `InvalidRecord`, in a text, in a key, and at any depth.
 
@@ -92,7 +92,7 @@ class Refusals:
         )
         refused(bench, values)
 
-    @rule("STORE-49", "What is not JSON is `InvalidRecord`, naming the field")
+    @rule("STORE-83", "What is not JSON is `InvalidRecord`, naming the field")
     def test_other_types_are_refused(self, bench: StoreBench) -> None:
         """What is of no JSON type is `InvalidRecord`: bytes, tuples, sets, dates, Decimals, keys that are not text.
 
@@ -106,7 +106,7 @@ class Refusals:
         )  # fmt: skip
         refused(bench, values)
 
-    @rule("STORE-130", "lists, objects, 64 levels deep")
+    @rule("STORE-84", "lists, objects, 64 levels deep")
     def test_what_is_nested_too_deeply_is_refused(self, bench: StoreBench) -> None:
         """A value nested in 65 levels is `InvalidRecord`, and one in 100,000 is so too, and no crash.
 
@@ -116,7 +116,7 @@ class Refusals:
         refused(bench, [nested(levels) for levels in (LEVELS + 1, LEVELS + 2, 1_000, 100_000)], FIELDS)
 
     @rule(
-        "STORE-131",
+        "STORE-85",
         "A field may have any such text as its name. What is not JSON is `InvalidRecord`, naming the field",
     )
     def test_names_of_fields_are_text(self, bench: StoreBench) -> None:
@@ -134,7 +134,7 @@ class Refusals:
                     transaction.put(THING.name, [{"id": id, name: 1}])
         equal([], held(store))
 
-    @rule("STORE-132", "An id is any such text that is not empty")
+    @rule("STORE-86", "An id is any such text that is not empty")
     def test_ids_hold_no_lone_surrogates(self, bench: StoreBench) -> None:
         """Half of a surrogate pair in an id is `InvalidId` or `InvalidRecord`, in put, get and delete; nothing happens.
 

@@ -15,7 +15,7 @@ from tidesync.values import ColumnType as T
 class Releases:
     """What another release finds in what one has left."""
 
-    @rule("STORE-221", "A new column is added, and takes over the values", requires=("durable",))
+    @rule("STORE-56", "A new column is added, and takes over the values", requires=("durable",))
     def test_another_release_opens_what_is_there(self, bench: StoreBench) -> None:
         """A store that another object filled, and closed, is opened with other columns, types and indexes.
 
@@ -54,7 +54,7 @@ class Releases:
             rows[:4], held(bench.open(table("rest", a=T.ANY)), Query("rest")), "a table that was not opened"
         )
 
-    @rule("STORE-222", "is `SchemaMismatch` and nothing is touched", requires=("durable",))
+    @rule("STORE-57", "is `SchemaMismatch` and nothing is touched", requires=("durable",))
     def test_a_refused_release_leaves_all_to_the_old_one(self, bench: StoreBench) -> None:
         """A store that was closed refuses a losing type as an open one does, and the old declaration finds all there.
 
@@ -77,7 +77,7 @@ class Releases:
             equal(rows[1:2], held(again, Query(each.name, equals("a", "x"))), f"what is found in {each.name}")
 
     @rule(
-        "STORE-223",
+        "STORE-58",
         "stores on the same place that were opened with older declarations go on",
         requires=("multiprocess",),
     )

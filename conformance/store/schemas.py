@@ -61,7 +61,7 @@ def _answers(store: Store, name: str) -> list[list[Record]]:
 class Schemas:
     """What becomes of records when tables are declared otherwise."""
 
-    @rule("STORE-210", "Create or upgrade the tables; idempotent")
+    @rule("STORE-45", "Create or upgrade the tables; idempotent")
     def test_opening_again_changes_nothing(self, bench: StoreBench) -> None:
         """Opening an open store with the same tables keeps every record, also values that never fitted their column.
 
@@ -81,7 +81,7 @@ class Schemas:
             for each in tables:
                 equal(rows, held(store, Query(each.name)), f"the records of {each.name} after another open")
 
-    @rule("STORE-211", "may be called again with more tables")
+    @rule("STORE-46", "may be called again with more tables")
     def test_more_tables_are_added(self, bench: StoreBench) -> None:
         """Opening with more, with fewer, with other or with no tables adds the new ones, and keeps the records of all.
 
@@ -103,7 +103,7 @@ class Schemas:
             [{"id": "2", "b": "y"}], held(store, Query("two", equals("b", "y"))), "the table that came later"
         )
 
-    @rule("STORE-212", "A new column is added, and takes over the values that were kept as unknown fields")
+    @rule("STORE-47", "A new column is added, and takes over the values that were kept as unknown fields")
     def test_a_new_column_takes_over_what_was_unknown(self, bench: StoreBench) -> None:
         """A new column of any type has the values that were kept under its name, fitting or not; absent stays absent.
 
@@ -125,7 +125,7 @@ class Schemas:
             put(store, *without, table=name)
             equal(without, held(store, Query(name, take=3)), f"replaced records, {kind.value}")
 
-    @rule("STORE-213", "takes over the values that were kept as unknown fields under its name")
+    @rule("STORE-48", "takes over the values that were kept as unknown fields under its name")
     def test_a_new_column_is_found_by(self, bench: StoreBench) -> None:
         """Queries, and an index that comes with a new column, find and order the records that were there before it.
 
@@ -146,7 +146,7 @@ class Schemas:
         store.open([table("todo", ("a", "b"), ("b",), a=T.INTEGER, b=T.STRING)])
         equal(before, _answers(store, "todo"), "found by columns that came later")
 
-    @rule("STORE-214", "a removed one is kept as an unknown field")
+    @rule("STORE-49", "a removed one is kept as an unknown field")
     def test_a_removed_column_is_kept(self, bench: StoreBench) -> None:
         """A column that is no longer declared is an unknown field: kept, found, written, and a column again later.
 
@@ -169,7 +169,7 @@ class Schemas:
         store.open([table("todo", ("gone",), gone=T.STRING, kept=T.INTEGER)])
         equal(rows, held(store, Query("todo")), "records after the column came back")
 
-    @rule("STORE-215", "a changed type that would lose values")
+    @rule("STORE-50", "a changed type that would lose values")
     def test_a_type_that_loses_values_is_refused(self, bench: StoreBench) -> None:
         """A column whose new type does not fit a value that is stored is SchemaMismatch, and names table and column.
 
@@ -189,7 +189,7 @@ class Schemas:
                 if caught.error is not None:
                     equal("a", caught.error.column, f"the column of SchemaMismatch, {what}")
 
-    @rule("STORE-216", "is `SchemaMismatch` and nothing is touched")
+    @rule("STORE-51", "is `SchemaMismatch` and nothing is touched")
     def test_a_refused_open_touches_nothing(self, bench: StoreBench) -> None:
         """An open that is refused changes no table at all: none is added, none upgraded, and the old ones work on.
 
@@ -221,7 +221,7 @@ class Schemas:
         store.open([table("first", a=T.STRING), table("todo", ("a",), a=T.STRING)])
         equal([*rows, {"id": "4", "a": "y"}], held(store, Query("todo")), "after another open that is right")
 
-    @rule("STORE-217", "a changed type that would lose values")
+    @rule("STORE-52", "a changed type that would lose values")
     def test_a_type_that_loses_nothing_is_taken(self, bench: StoreBench) -> None:
         """A column whose new type fits all that is stored changes, and queries find every value as before.
 
@@ -244,7 +244,7 @@ class Schemas:
             equal(rows, held(store, Query(name)), f"records, {what}")
             equal(expected, [held(store, query) for query in queries], f"what queries find, {what}")
 
-    @rule("STORE-218", "Indexes come and go as declared")
+    @rule("STORE-53", "Indexes come and go as declared")
     def test_indexes_change_no_answer(self, bench: StoreBench) -> None:
         """Whatever indexes are added, removed or changed, queries give the same records in the same order.
 
@@ -271,7 +271,7 @@ class Schemas:
             put(store, *rows, table="todo")
             equal(before, _answers(store, "todo"), f"answers after another put, with the indexes {indexes}")
 
-    @rule("STORE-219", "Create or upgrade the tables")
+    @rule("STORE-54", "Create or upgrade the tables")
     def test_columns_may_change_places(self, bench: StoreBench) -> None:
         """Columns that are declared in another order keep their values, also with new ones between them.
 
@@ -297,7 +297,7 @@ class Schemas:
             put(store, rows[-1], table="todo")
             equal(rows, held(store, Query("todo")), f"records put with the columns {list(columns)}")
 
-    @rule("STORE-220", "Every name that `TableSchema` takes is a name; two that differ in case are two")
+    @rule("STORE-55", "Every name that `TableSchema` takes is a name; two that differ in case are two")
     def test_any_name_of_a_column_is_a_name(self, bench: StoreBench) -> None:
         """Columns may have any legal name: words of SQL, names that differ in case alone, 63 characters.
 

@@ -272,7 +272,7 @@ class Transactions:
             with store.transaction(write=True) as transaction:
                 equal(2, transaction.delete(THING.name, ["before", "later"]), "delete")
 
-    @rule("STORE-27", "Used after its end, it and its iterators raise `StoreClosed`")
+    @rule("STORE-26", "Used after its end, it and its iterators raise `StoreClosed`")
     def test_a_transaction_is_not_used_after_its_end(self, bench: StoreBench) -> None:
         """Every call of a transaction that has ended raises StoreClosed, also while another one is under way.
 
@@ -306,7 +306,7 @@ class Transactions:
                     equal(3, another.count(ALL), f"count of the other one after {name}")
         _unchanged(store, "after calls of transactions that were over")
 
-    @rule("STORE-28", "A transaction inside a transaction of the same thread is a `StoreError`")
+    @rule("STORE-27", "A transaction inside a transaction of the same thread is a `StoreError`")
     def test_transactions_do_not_nest(self, bench: StoreBench) -> None:
         """A transaction inside another one of the same thread is a StoreError at once, and the outer one goes on.
 

@@ -78,7 +78,7 @@ class Turn:
 class Turns:
     """What threads see of each other."""
 
-    @rule("STORE-232", "Readers see one committed state")
+    @rule("STORE-32", "Readers see one committed state")
     def test_nobody_sees_what_is_not_committed(self, bench: StoreBench) -> None:
         """What a transaction writes is seen by no other thread before it is committed, and never if it is not.
 
@@ -116,7 +116,7 @@ class Turns:
             equal((before, nothing), seen, "what another thread saw before the commit")
         equal((after, [{"id": "1"}]), apart(lambda: _seen(store)), "what another thread saw after the commit")
 
-    @rule("STORE-233", "Readers see one committed state")
+    @rule("STORE-33", "Readers see one committed state")
     def test_a_reader_keeps_its_state(self, bench: StoreBench) -> None:
         """A transaction that has begun to read sees that state to its end, whatever others commit meanwhile.
 
@@ -150,7 +150,7 @@ class Turns:
         writer.result("a writer")
         equal((after, [{"id": "1", "key": 1}]), _seen(store), "what the next transaction saw")
 
-    @rule("STORE-234", "Write transactions run strictly one after another")
+    @rule("STORE-34", "Write transactions run strictly one after another")
     def test_writers_take_turns(self, bench: StoreBench) -> None:
         """Of writers in several threads each begins with what the one before it has committed: none is lost.
 
@@ -161,7 +161,7 @@ class Turns:
         store = bench.open()
         Turn().run([store] * 5, each=4 * bench.profile.runs)
 
-    @rule("STORE-235", "A long wait is `StoreBusy`")
+    @rule("STORE-35", "A long wait is `StoreBusy`")
     def test_a_writer_waits_or_is_told(self, bench: StoreBench) -> None:
         """A writer that finds another one at work waits for its turn, or is StoreBusy; it does not fail otherwise.
 
@@ -192,7 +192,7 @@ class Turns:
         apart(lambda: persistent(lambda: put(store, {"id": "2"})), "a writer that tries again")
         equal([{"id": "1"}, {"id": "2"}], held(store), "what both have written")
 
-    @rule("STORE-236", "is rolled back on any exception")
+    @rule("STORE-36", "is rolled back on any exception")
     def test_a_writer_that_fails_lets_the_next_one_in(self, bench: StoreBench) -> None:
         """When a writer fails, in whatever thread, a writer of any other thread may begin.
 
@@ -214,7 +214,7 @@ class Turns:
                 apart(lambda number=number: put(store, {"id": str(number)}), what)  # type: ignore[misc]
         equal([{"id": "0"}, {"id": "1"}, {"id": "2"}], held(store), "what was written")
 
-    @rule("STORE-237", "A transaction is atomic and isolated")
+    @rule("STORE-37", "A transaction is atomic and isolated")
     def test_no_state_is_torn(self, bench: StoreBench) -> None:
         """While several threads move amounts between two tables, readers always find the whole sum, by every call.
 
@@ -267,7 +267,7 @@ class Turns:
             writer.result("a writer among others")
         see()
 
-    @rule("STORE-238", "Any thread may use an open store, whichever opened it")
+    @rule("STORE-38", "Any thread may use an open store, whichever opened it")
     def test_any_thread_may_use_a_store(self, bench: StoreBench) -> None:
         """A store that one thread has opened is used and closed by others, and two may have transactions at a time.
 
@@ -295,7 +295,7 @@ class Turns:
         with raises(StoreClosed, what="a transaction after another thread has closed the store"):
             _ = held(store)
 
-    @rule("STORE-243", "Readers see one committed state", requires=("multiprocess",))
+    @rule("STORE-39", "Readers see one committed state", requires=("multiprocess",))
     def test_stores_on_one_place_see_each_other(self, bench: StoreBench) -> None:
         """Two stores that are open on one place see at once what the other one commits, and nothing before.
 
@@ -318,7 +318,7 @@ class Turns:
                 true("1" in seen, f"the first saw a delete of the second before its commit: {seen}")
             equal(held(two), held(one), "what both hold, after the second has written")
 
-    @rule("STORE-244", "Write transactions run strictly one after another", requires=("multiprocess",))
+    @rule("STORE-40", "Write transactions run strictly one after another", requires=("multiprocess",))
     def test_writers_of_two_stores_take_turns(self, bench: StoreBench) -> None:
         """Writers of two stores on one place, in two threads, run one after another, and none is lost.
 

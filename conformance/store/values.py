@@ -73,7 +73,7 @@ def returned(bench: StoreBench, records: list[Record], table: TableSchema = THIN
 class Values:
     """Rules about what comes back: every value of JSON, bit for bit."""
 
-    @rule("STORE-30", "signed 64-bit integers")
+    @rule("STORE-64", "signed 64-bit integers")
     def test_integers_keep_their_bits(self, bench: StoreBench) -> None:
         """Integers of 64 bits come back as they are, also those that no float holds.
 
@@ -82,7 +82,7 @@ class Values:
         """
         comes_back(bench, (*strategies.INTEGERS, 2**24 + 1, 2**31 - 1, 2**32, -(2**31) - 1, 10**18 + 1))
 
-    @rule("STORE-31", "finite floats bit for bit")
+    @rule("STORE-65", "finite floats bit for bit")
     def test_floats_keep_their_bits(self, bench: StoreBench) -> None:
         """Floats come back bit for bit: 1.0 is not 1, -0.0 keeps its sign, and the smallest are not zero.
 
@@ -91,7 +91,7 @@ class Values:
         """
         comes_back(bench, _FLOATS)
 
-    @rule("STORE-32", "null, bool, signed 64-bit integers")
+    @rule("STORE-66", "null, bool, signed 64-bit integers")
     def test_booleans_are_no_numbers(self, bench: StoreBench) -> None:
         """True and false come back as booleans, 1 and 0 as numbers, and null as null, in a column of any type.
 
@@ -100,7 +100,7 @@ class Values:
         """
         comes_back(bench, (True, 1, 1.0, False, 0, 0.0, None, "true", "1"), (*FIELDS, *THING.by_name))
 
-    @rule("STORE-33", "any text without lone surrogates (NUL included)")
+    @rule("STORE-67", "any text without lone surrogates (NUL included)")
     def test_texts_keep_their_characters(self, bench: StoreBench) -> None:
         """Texts come back character by character: NUL, characters beyond 16 bits, composed and decomposed ones.
 
@@ -109,7 +109,7 @@ class Values:
         """
         comes_back(bench, _TEXTS, (*FIELDS, "text"))
 
-    @rule("STORE-34", "lists, objects, 64 levels deep")
+    @rule("STORE-68", "lists, objects, 64 levels deep")
     def test_structures_keep_their_parts(self, bench: StoreBench) -> None:
         """Lists and objects come back with every key and every value in them as it was, whatever the keys are.
 
@@ -118,7 +118,7 @@ class Values:
         """
         comes_back(bench, _TREES)
 
-    @rule("STORE-35", "lists, objects, 64 levels deep")
+    @rule("STORE-69", "lists, objects, 64 levels deep")
     def test_nesting_goes_to_the_limit(self, bench: StoreBench) -> None:
         """A value nested in 64 levels of lists and objects comes back.
 
@@ -127,7 +127,7 @@ class Values:
         """
         comes_back(bench, [nested(levels) for levels in (1, 2, 10, 62, 63, LEVELS)])
 
-    @rule("STORE-36", "Absent is not null")
+    @rule("STORE-70", "Absent is not null")
     def test_absent_is_not_null(self, bench: StoreBench) -> None:
         """A field that a record has not is not there when it comes back; one that is null is there.
 
@@ -142,7 +142,7 @@ class Values:
         ids = bench.ids(len(contents))
         returned(bench, [{"id": id, **content} for id, content in zip(ids, contents, strict=True)])
 
-    @rule("STORE-37", "where it does not fit the declared type")
+    @rule("STORE-71", "where it does not fit the declared type")
     def test_a_column_holds_what_does_not_fit_it(self, bench: StoreBench) -> None:
         """Any value comes back exactly from a column of any type, in another spelling or of another kind, too.
 
@@ -160,7 +160,7 @@ class Values:
         whole = [{"id": id, **record} for id, record in zip(ids, records, strict=True)]
         returned(bench, [bench.domain.trimmed(record) for record in whole], TYPED)
 
-    @rule("STORE-38", "A field may have any such text as its name")
+    @rule("STORE-72", "A field may have any such text as its name")
     def test_fields_may_have_any_name(self, bench: StoreBench) -> None:
         """A field that the schema does not name is kept under its own name, however odd.
 
@@ -173,7 +173,7 @@ class Values:
         records += [{"id": id, name: content[name]} for id, name in zip(ids, content, strict=True)]
         returned(bench, [bench.domain.trimmed(record) for record in records])
 
-    @rule("STORE-39", "Every JSON value comes back exactly")
+    @rule("STORE-73", "Every JSON value comes back exactly")
     def test_any_record_comes_back(self, bench: StoreBench) -> None:
         """Any record comes back from any table exactly: by id, in a select, and after it replaced another.
 
@@ -205,7 +205,7 @@ class Values:
             later=strategies.rows(strategies.WIDE, bench.domain, max_size=3),
         )
 
-    @rule("STORE-40", "ids are one only if they are the same text")
+    @rule("STORE-74", "ids are one only if they are the same text")
     def test_ids_are_told_apart(self, bench: StoreBench) -> None:
         """Ids that differ in case, composition, spaces or zeros are ids of different records, in every call.
 
@@ -228,7 +228,7 @@ class Values:
                     f"after delete of {record['id']!a:.40}",
                 )
 
-    @rule("STORE-41", "An id is any such text that is not empty")
+    @rule("STORE-75", "An id is any such text that is not empty")
     def test_ids_may_be_long(self, bench: StoreBench) -> None:
         """Ids of thousands of characters are kept whole, and told apart by their last one.
 
@@ -239,7 +239,7 @@ class Values:
         ids = [f"{start * size}{end}" for size in sizes for start in ("x", "🎣") for end in ("", "a", "b")]
         returned(bench, [{"id": id} for id in sorted(bench.domain.legal_ids(ids))])
 
-    @rule("STORE-42", "Every JSON value comes back exactly")
+    @rule("STORE-76", "Every JSON value comes back exactly")
     def test_records_may_be_large(self, bench: StoreBench) -> None:
         """A text of a megabyte, a list of ten thousand values and a record of a thousand fields come back.
 
@@ -255,7 +255,7 @@ class Values:
         (id,) = bench.ids(1)
         returned(bench, [bench.domain.trimmed({"id": id, **dict(pieces)})])
 
-    @rule("STORE-43", "A record belongs to the caller once returned, and to the store once put")
+    @rule("STORE-77", "A record belongs to the caller once returned, and to the store once put")
     def test_what_was_put_belongs_to_the_store(self, bench: StoreBench) -> None:
         """Changing a record after it was put changes nothing in the store, however deep the change is.
 
@@ -282,7 +282,7 @@ class Values:
         shared["b"].append(10)
         equal(expected, held(store), "after it")
 
-    @rule("STORE-44", "A record belongs to the caller once returned, and to the store once put")
+    @rule("STORE-78", "A record belongs to the caller once returned, and to the store once put")
     def test_what_was_returned_belongs_to_the_caller(self, bench: StoreBench) -> None:
         """Changing a record that came from get or select changes nothing in the store, nor in another answer.
 
@@ -307,7 +307,7 @@ class Values:
                         _spoil(answer)
             equal([expected], held(store), "what the store holds, after answers were changed")
 
-    @rule("STORE-45", "Insert or replace whole records, by id")
+    @rule("STORE-79", "Insert or replace whole records, by id")
     def test_put_sees_every_difference(self, bench: StoreBench) -> None:
         """Put replaces a record by one that differs from it only in the type or the composition of a value.
 

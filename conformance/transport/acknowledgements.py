@@ -39,7 +39,7 @@ class Acknowledgements:
     `attempts`.
     """
 
-    @rule("TRANSPORT-27", "more means it may have arrived before")
+    @rule("TRANSPORT-28", "more means it may have arrived before")
     def test_a_change_that_never_arrived_is_applied_when_it_is_sent_again(
         self, bench: TransportBench
     ) -> None:
@@ -59,7 +59,7 @@ class Acknowledgements:
         _ = bench.applied(one, again(bench.change("delete", id, None, Version(version))))
         check_gone(other.get(THING.name, id), "get() after the delete")
 
-    @rule("TRANSPORT-28", "more means it may have arrived before")
+    @rule("TRANSPORT-29", "more means it may have arrived before")
     def test_a_change_that_is_sent_again_has_no_second_effect(self, bench: TransportBench) -> None:
         """A change that took effect and is sent again has no other: it is `Applied`, or `Conflicted` with what it made.
 
@@ -83,7 +83,7 @@ class Acknowledgements:
                 check_settled(bench.send(one, again(change)), change, what)
                 check_copy(before, other.get(THING.name, id), f"get() after {what}")
 
-    @rule("TRANSPORT-29", "more means it may have arrived before")
+    @rule("TRANSPORT-30", "more means it may have arrived before")
     def test_a_change_that_is_sent_again_spares_what_others_wrote_since(self, bench: TransportBench) -> None:
         """A change that took effect, and is sent again after somebody else wrote, leaves what they wrote.
 
@@ -103,7 +103,7 @@ class Acknowledgements:
         bench.delete(other, id, version)
         _leaves(bench, one, other, update, "an update, sent again after another client's delete")
 
-    @rule("TRANSPORT-68", "more means it may have arrived before", requires=("tombstones",))
+    @rule("TRANSPORT-31", "more means it may have arrived before", requires=("tombstones",))
     def test_an_insert_that_is_sent_again_does_not_undo_a_delete(self, bench: TransportBench) -> None:
         """An insert that took effect, and is sent again after somebody deleted the record, leaves it deleted.
 
@@ -116,7 +116,7 @@ class Acknowledgements:
         bench.delete(other, id, bench.applied(one, insert))
         _leaves(bench, one, other, insert, "an insert, sent again after another client's delete")
 
-    @rule("TRANSPORT-60", "one effect per operation id within the declared window", shows="remembers")
+    @rule("TRANSPORT-32", "one effect per operation id within the declared window", shows="remembers")
     def test_an_operation_is_known_again(self, bench: TransportBench) -> None:
         """Where operation ids are remembered, what is sent again is `Applied`, with the version of then or now.
 
@@ -135,7 +135,7 @@ class Acknowledgements:
         check_content({"id": id, "text": "b"}, other.get(THING.name, id), "get() after both were sent again")
 
     @rule(
-        "TRANSPORT-61",
+        "TRANSPORT-33",
         "a reply remembered for an operation id carries the version of then, never its record",
         requires=("remembers",),
     )
@@ -162,7 +162,7 @@ class Acknowledgements:
                 check_copy(now, other.get(THING.name, id), f"get() after {what}")
 
     @rule(
-        "TRANSPORT-62",
+        "TRANSPORT-34",
         "one effect per operation id within the declared window",
         requires=("remembers", "tombstones"),
     )
@@ -191,7 +191,7 @@ class Acknowledgements:
                 {"id": id, "text": "anew"}, other.get(THING.name, id), "get() after the second delete"
             )
 
-    @rule("TRANSPORT-63", "one effect per operation id within the declared window", requires=("remembers",))
+    @rule("TRANSPORT-35", "one effect per operation id within the declared window", requires=("remembers",))
     def test_an_operation_is_known_whoever_sends_it_again(self, bench: TransportBench) -> None:
         """A change is known again after the client was closed and opened, and where another client sends it.
 
@@ -210,7 +210,7 @@ class Acknowledgements:
         check_copy(now, other.get(THING.name, id), "get() after both")
 
     @rule(
-        "TRANSPORT-64",
+        "TRANSPORT-36",
         "one effect per operation id within the declared window",
         requires=("remembers", "batch"),
     )
@@ -240,7 +240,7 @@ class Acknowledgements:
             {"id": new.record_id, "number": -1}, other.get(THING.name, new.record_id), "the new one"
         )
 
-    @rule("TRANSPORT-65", "one effect per operation id within the declared window", requires=("remembers",))
+    @rule("TRANSPORT-37", "one effect per operation id within the declared window", requires=("remembers",))
     def test_an_operation_id_has_one_effect_whatever_it_says(self, bench: TransportBench) -> None:
         """A change under the id of another one that took effect has no effect: it is refused, or ignored.
 
@@ -266,7 +266,7 @@ class Acknowledgements:
         check_gone(other.get(THING.name, elsewhere), "the record of another id")
         check_gone(other.get(NOTE.name, id), "the record of another table")
 
-    @rule("TRANSPORT-66", "An effect is remembered for `id`, a refusal is not")
+    @rule("TRANSPORT-38", "An effect is remembered for `id`, a refusal is not")
     def test_a_refusal_is_not_remembered(self, bench: TransportBench) -> None:
         """A change that was `Conflicted`, sent again under its id with an expectation that holds, is `Applied`.
 
@@ -282,7 +282,7 @@ class Acknowledgements:
         _ = bench.applied(one, attrs.evolve(again(mine), expected=Version(second)))
         check_content({"id": id, "text": "mine"}, other.get(THING.name, id), "get() after the second time")
 
-    @rule("TRANSPORT-67", "one effect per operation id within the declared window", requires=("remembers",))
+    @rule("TRANSPORT-39", "one effect per operation id within the declared window", requires=("remembers",))
     def test_many_operations_are_remembered(self, bench: TransportBench) -> None:
         """An operation is known again also after many others.
 

@@ -54,7 +54,7 @@ _TEXTS: Final = (
 class Conditions:
     """Rules about conditions: what matches comes, and where the page says so, nothing else."""
 
-    @rule("TRANSPORT-135", _EXACT)
+    @rule("TRANSPORT-111", _EXACT)
     def test_comparisons_mean_what_they_say(self, bench: TransportBench) -> None:
         """Comparisons, membership, and, or and not bring what matches; a page that is `exact`, nothing else.
 
@@ -72,7 +72,7 @@ class Conditions:
             And((Or((low, flagged)), Not(high))),
         )  # fmt: skip
 
-    @rule("TRANSPORT-136", _EXACT)
+    @rule("TRANSPORT-112", _EXACT)
     def test_conditions_on_what_is_not_there(self, bench: TransportBench) -> None:
         """Null equals null, is less and greater than nothing, and what is not true of it, its negation is.
 
@@ -87,7 +87,7 @@ class Conditions:
             _compare("ne", _NUMBER, 2), In(_NUMBER, (1, None)), Not(In(_TEXT, ("a", None))),
         )  # fmt: skip
 
-    @rule("TRANSPORT-137", _EXACT)
+    @rule("TRANSPORT-113", _EXACT)
     def test_conditions_on_any_text(self, bench: TransportBench) -> None:
         """Text in a condition is compared as it is: quotes, wildcards, case, accents, signs that the wire reads.
 
@@ -104,7 +104,7 @@ class Conditions:
         for function, part in parts:
             filled.check(Call(function, (_TEXT, Value(part, ColumnType.STRING))))
 
-    @rule("TRANSPORT-138", _EXACT)
+    @rule("TRANSPORT-114", _EXACT)
     def test_functions_and_arithmetic_in_conditions(self, bench: TransportBench) -> None:
         """Functions of text, numbers and dates, and arithmetic, mean at the remote what they mean on the device.
 
@@ -135,7 +135,7 @@ class Conditions:
         filled.check(*(_compare("eq", Call(name, (_TEXT,)), value) for name, value in words))
         filled.check(_compare("eq", Call("concat", (_TEXT, Value("!", ColumnType.STRING))), "a!"))
 
-    @rule("TRANSPORT-139", _EXACT)
+    @rule("TRANSPORT-115", _EXACT)
     def test_any_condition(self, bench: TransportBench) -> None:
         """Whatever the condition is, what matches comes; on a page that is `exact`, nothing else.
 
@@ -149,7 +149,7 @@ class Conditions:
         conditions = strategies.conditions(THING, bench.domain) | aims | aims
         bench.each(filled.check_any, examples=max(1, bench.profile.examples // 2), where=conditions)
 
-    @rule("TRANSPORT-140", "whether conditions are evaluated there, at least in part", shows="filters")
+    @rule("TRANSPORT-116", "whether conditions are evaluated there, at least in part", shows="filters")
     def test_a_condition_narrows(self, bench: TransportBench) -> None:
         """A plain condition keeps what does not match away from the wire.
 

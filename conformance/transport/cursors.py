@@ -31,7 +31,7 @@ _GARBAGE: Final[tuple[Json, ...]] = (
 class Cursors:
     """Rules about cursors: nothing that was committed since is missed."""
 
-    @rule("TRANSPORT-30", _SINCE, requires=("incremental",))
+    @rule("TRANSPORT-75", _SINCE, requires=("incremental",))
     def test_a_cursor_brings_what_came_after_it(self, bench: TransportBench) -> None:
         """A pull from a cursor brings what another client inserted and updated since.
 
@@ -51,7 +51,7 @@ class Cursors:
 
         comes(bench, author, follower, update)
 
-    @rule("TRANSPORT-31", _SINCE, requires=("incremental",))
+    @rule("TRANSPORT-76", _SINCE, requires=("incremental",))
     def test_a_table_that_was_empty_is_followed(self, bench: TransportBench) -> None:
         """Whoever pulled an empty table is told of the first record.
 
@@ -66,7 +66,7 @@ class Cursors:
         follower.catch_up()
         follower.expect(author)
 
-    @rule("TRANSPORT-32", _SINCE, requires=("incremental",))
+    @rule("TRANSPORT-77", _SINCE, requires=("incremental",))
     def test_writes_between_pages_are_told(self, bench: TransportBench) -> None:
         """What others write while a pull reads its pages comes in that pull, or in the next.
 
@@ -89,7 +89,7 @@ class Cursors:
         follower.catch_up()
         follower.expect(author)
 
-    @rule("TRANSPORT-33", "Ties are safe", requires=("ties",))
+    @rule("TRANSPORT-78", "Ties are safe", requires=("ties",))
     def test_records_of_one_instant_come_on_pages_of_any_size(self, bench: TransportBench) -> None:
         """Records that were committed at the same instant all come, also where pages end among them.
 
@@ -110,7 +110,7 @@ class Cursors:
             _ = follower.pull(limit)
             follower.expect(author)
 
-    @rule("TRANSPORT-34", "Ties are safe", requires=("ties",))
+    @rule("TRANSPORT-79", "Ties are safe", requires=("ties",))
     def test_records_of_one_instant_come_behind_a_cursor(self, bench: TransportBench) -> None:
         """Updates of one instant all come to whoever follows, in pages of any size.
 
@@ -128,7 +128,7 @@ class Cursors:
             follower.catch_up()
             follower.expect(author)
 
-    @rule("TRANSPORT-35", _SINCE, requires=("incremental",))
+    @rule("TRANSPORT-80", _SINCE, requires=("incremental",))
     def test_a_record_that_was_told_is_told_again_once_it_changed(self, bench: TransportBench) -> None:
         """Each change of one record comes to whoever pulls after each of them.
 
@@ -144,7 +144,7 @@ class Cursors:
         follower.catch_up()
         follower.expect(author)
 
-    @rule("TRANSPORT-36", _SINCE, requires=("incremental",))
+    @rule("TRANSPORT-81", _SINCE, requires=("incremental",))
     def test_nothing_is_missed_while_others_write(self, bench: TransportBench) -> None:
         """What several clients commit while another one pulls, again and again, all comes to it.
 
@@ -168,7 +168,7 @@ class Cursors:
                 for author in authors:
                     follower.expect(author)
 
-    @rule("TRANSPORT-37", _SINCE, requires=("incremental",))
+    @rule("TRANSPORT-82", _SINCE, requires=("incremental",))
     def test_nothing_is_missed_whatever_the_interleaving(self, bench: TransportBench) -> None:
         """However pages of any size and writes of another client alternate, everything committed is told in the end.
 
@@ -199,7 +199,7 @@ class Cursors:
             steps=st.lists(step, min_size=3, max_size=10),
         )
 
-    @rule("TRANSPORT-45", _SINCE, requires=("incremental",))
+    @rule("TRANSPORT-83", _SINCE, requires=("incremental",))
     def test_two_tables_are_followed_side_by_side(self, bench: TransportBench) -> None:
         """Pulls of two tables, page by page in turn, do not disturb each other.
 
@@ -222,7 +222,7 @@ class Cursors:
             follower.catch_up()
             follower.expect(author)
 
-    @rule("TRANSPORT-46", _SINCE, requires=("incremental",))
+    @rule("TRANSPORT-84", _SINCE, requires=("incremental",))
     def test_a_record_that_comes_to_match_is_news(self, bench: TransportBench) -> None:
         """With a condition, a record that did not match and now does comes, however many do not match.
 
@@ -241,7 +241,7 @@ class Cursors:
         follower.catch_up()
         follower.expect(author, only=[low[0], high])
 
-    @rule("TRANSPORT-166", "`more`: the pull goes on from it", requires=("ties",))
+    @rule("TRANSPORT-85", "`more`: the pull goes on from it", requires=("ties",))
     def test_a_pull_goes_on_past_pages_without_records(self, bench: TransportBench) -> None:
         """A pull comes to its last record in one go, however much before it does not match or was deleted.
 

@@ -22,7 +22,7 @@ _LARGE: Expr = Compare("gt", Field("number", ColumnType.INTEGER), Value(100, Col
 class Departures:
     """Rules about tombstones, and about records that leave a query."""
 
-    @rule("TRANSPORT-141", _REPORTED, requires=("tombstones", "incremental"), shows="tombstones")
+    @rule("TRANSPORT-117", _REPORTED, requires=("tombstones", "incremental"), shows="tombstones")
     def test_a_delete_is_told(self, bench: TransportBench) -> None:
         """A pull from a cursor brings a tombstone for what was deleted since, of the version that the delete told.
 
@@ -50,7 +50,7 @@ class Departures:
                 equal(tombstone.version, told.version, "the version of the tombstone")
         true(shape(follower.held[kept]), "a record that is alive is told as a tombstone")
 
-    @rule("TRANSPORT-142", "`deleted`: report tombstones.", requires=("incremental",))
+    @rule("TRANSPORT-118", "`deleted`: report tombstones.", requires=("incremental",))
     def test_deletes_are_told_only_if_asked_for(self, bench: TransportBench) -> None:
         """Without `deleted`, what was deleted before the pull is told neither as a tombstone nor as a record.
 
@@ -74,7 +74,7 @@ class Departures:
                 records = [record["id"] for record in page.records]
                 true(id not in records, f"{id} was deleted, and {name} tells it as a record")
 
-    @rule("TRANSPORT-143", "Read one record as it is now", requires=("tombstones",))
+    @rule("TRANSPORT-119", "Read one record as it is now", requires=("tombstones",))
     def test_what_was_deleted_reads_as_a_tombstone(self, bench: TransportBench) -> None:
         """`get` tells a tombstone for what was deleted, and None for what never was.
 
@@ -89,7 +89,7 @@ class Departures:
         true(isinstance(found, Tombstone), f"a record that was deleted reads as {found!a:.200}")
         equal(None, other.get(THING.name, bench.id("nobody")), "what reads where nothing ever was")
 
-    @rule("TRANSPORT-144", _REPORTED, requires=("tombstones", "incremental"))
+    @rule("TRANSPORT-120", _REPORTED, requires=("tombstones", "incremental"))
     def test_what_was_deleted_and_made_again_is_alive(self, bench: TransportBench) -> None:
         """A record that was inserted again under the id of a deleted one comes as a record, from any earlier cursor.
 
@@ -112,7 +112,7 @@ class Departures:
             found = shape(told.records.get(id))
             equal(shape(author.committed[id]), found, f"{id}, made again, from a cursor {name}")
 
-    @rule("TRANSPORT-145", _REPORTED, requires=("tombstones", "incremental"))
+    @rule("TRANSPORT-121", _REPORTED, requires=("tombstones", "incremental"))
     def test_deletes_between_pages_are_told(self, bench: TransportBench) -> None:
         """What is deleted while a pull reads its pages is gone for whoever pulls on to the end, and then once more.
 
@@ -128,7 +128,7 @@ class Departures:
         follower.catch_up()
         follower.expect(author)
 
-    @rule("TRANSPORT-146", _REPORTED, requires=("tombstones", "incremental"))
+    @rule("TRANSPORT-122", _REPORTED, requires=("tombstones", "incremental"))
     def test_deletes_are_told_to_who_follows_a_condition(self, bench: TransportBench) -> None:
         """The delete of a record that matched is told to whoever follows the condition.
 
@@ -143,7 +143,7 @@ class Departures:
         follower.catch_up()
         follower.expect(author, only=[id, kept])
 
-    @rule("TRANSPORT-147", _REPORTED, requires=("tombstones", "incremental"))
+    @rule("TRANSPORT-123", _REPORTED, requires=("tombstones", "incremental"))
     def test_many_deletes_come_on_pages_of_any_size(self, bench: TransportBench) -> None:
         """Tombstones and records of one instant all come, on pages of any size.
 
@@ -165,7 +165,7 @@ class Departures:
             follower.expect(author)
 
     @rule(
-        "TRANSPORT-148",
+        "TRANSPORT-124",
         "No id is both in `records` and in `tombstones`.",
         requires=("tombstones", "incremental"),
     )
@@ -189,7 +189,7 @@ class Departures:
                 told = [str(record["id"]) for record in page.records] + sorted(page.tombstones)
                 equal(sorted(set(told)), sorted(told), "the ids of one page")
 
-    @rule("TRANSPORT-160", _DEPARTED, requires=("departures", "incremental"), shows="departures")
+    @rule("TRANSPORT-125", _DEPARTED, requires=("departures", "incremental"), shows="departures")
     def test_what_leaves_a_query_is_named(self, bench: TransportBench) -> None:
         """A record that changed since the cursor and matches no longer is in `departed`; one that matches is not.
 
@@ -211,7 +211,7 @@ class Departures:
         again = bench.drain(other, Query(THING.name, _LARGE), cursor)
         equal((), again.departed, "what departed, where that was not asked")
 
-    @rule("TRANSPORT-161", _DEPARTED, requires=("departures", "incremental"))
+    @rule("TRANSPORT-126", _DEPARTED, requires=("departures", "incremental"))
     def test_what_leaves_and_comes_back_is_a_record(self, bench: TransportBench) -> None:
         """A record that left the query and came back comes as a record, and is not in `departed`.
 
@@ -230,7 +230,7 @@ class Departures:
             true(id not in told.departed, f"from a cursor {name}, what is back is named as departed")
             equal(shape(author.committed[id]), shape(told.records.get(id)), f"{id} from a cursor {name}")
 
-    @rule("TRANSPORT-162", _DEPARTED, requires=("departures", "incremental"))
+    @rule("TRANSPORT-127", _DEPARTED, requires=("departures", "incremental"))
     def test_departures_come_on_pages_of_any_size(self, bench: TransportBench) -> None:
         """Everything that left the query is named, on pages of any size, also what leaves while they are read.
 
@@ -250,7 +250,7 @@ class Departures:
         follower.catch_up()
         equal([ids[5]], sorted(follower.held), "the ids that still match")
 
-    @rule("TRANSPORT-163", _DEPARTED, requires=("departures", "tombstones", "incremental"))
+    @rule("TRANSPORT-128", _DEPARTED, requires=("departures", "tombstones", "incremental"))
     def test_what_left_and_was_deleted_is_gone(self, bench: TransportBench) -> None:
         """A record that left the query and was deleted since is told as departed or as a tombstone, never as a record.
 

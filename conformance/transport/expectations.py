@@ -35,7 +35,7 @@ from tidesync.records import Copy, Record, Tombstone
 class Expectations:
     """Rules about what a change expects to find."""
 
-    @rule("TRANSPORT-15", "The remote must hold a live record of this version")
+    @rule("TRANSPORT-16", "The remote must hold a live record of this version")
     def test_an_update_applies_to_the_version_it_expects(self, bench: TransportBench) -> None:
         """An update is applied to the version that it expects; another one is `Conflicted`, and nothing is changed.
 
@@ -54,7 +54,7 @@ class Expectations:
             stale = bench.change("update", id, {"text": "e", "number": 1}, Version(old), fields=["text"])
             _no_effect(bench, other, one, stale, f"an update that expects {old!a}, where {third!a} is held")
 
-    @rule("TRANSPORT-16", "The remote must hold a live record of this version")
+    @rule("TRANSPORT-17", "The remote must hold a live record of this version")
     def test_a_delete_applies_to_the_version_it_expects(self, bench: TransportBench) -> None:
         """A delete is applied to the version that it expects; another one is `Conflicted`, and the record stays.
 
@@ -70,7 +70,7 @@ class Expectations:
         bench.delete(one, id, second)
         check_gone(other.get(THING.name, id), "get() after the delete")
 
-    @rule("TRANSPORT-17", "an update of what is not there is `Conflicted`: it creates nothing")
+    @rule("TRANSPORT-18", "an update of what is not there is `Conflicted`: it creates nothing")
     def test_an_update_of_what_is_not_there_creates_nothing(self, bench: TransportBench) -> None:
         """An update of what was deleted, or never was there, is `Conflicted` with that, whatever it expects.
 
@@ -88,7 +88,7 @@ class Expectations:
                 conflicted(bench.send(one, change), other.get(THING.name, id), what)
                 check_gone(other.get(THING.name, id), f"get() after {what}")
 
-    @rule("TRANSPORT-18", "The remote must hold nothing, not even a tombstone")
+    @rule("TRANSPORT-19", "The remote must hold nothing, not even a tombstone")
     def test_an_insert_expects_nothing_there(self, bench: TransportBench) -> None:
         """An insert over a live record is `Conflicted` with that record, and nothing is changed.
 
@@ -102,7 +102,7 @@ class Expectations:
             taken = bench.change("insert", id, {"text": text, "flag": True})
             _no_effect(bench, other, one, taken, "an insert of an id that is taken")
 
-    @rule("TRANSPORT-19", "The remote must hold nothing, not even a tombstone", requires=("tombstones",))
+    @rule("TRANSPORT-20", "The remote must hold nothing, not even a tombstone", requires=("tombstones",))
     def test_an_insert_does_not_overlook_a_tombstone(self, bench: TransportBench) -> None:
         """An insert that expects nothing, over a tombstone, is `Conflicted` with the tombstone and its version.
 
@@ -119,7 +119,7 @@ class Expectations:
         check_copy(held, other.get(THING.name, id), "get() after it")
 
     @rule(
-        "TRANSPORT-20",
+        "TRANSPORT-21",
         "a `Tombstone` without version is a tombstone of any version",
         requires=("tombstones",),
     )
@@ -136,7 +136,7 @@ class Expectations:
             check_content({"id": id, "text": "b"}, other.get(THING.name, id), "get() after the insert")
             _ = bench.update(other, id, version_at(other, id), text="c")
 
-    @rule("TRANSPORT-21", "What the remote must hold for the change to apply", requires=("tombstones",))
+    @rule("TRANSPORT-22", "What the remote must hold for the change to apply", requires=("tombstones",))
     def test_an_insert_that_expects_another_tombstone_conflicts(self, bench: TransportBench) -> None:
         """An insert that expects a tombstone is `Conflicted` where another one, a live record or nothing is held.
 
@@ -156,7 +156,7 @@ class Expectations:
         change = bench.change("insert", bench.id("never"), {"text": "c"}, first)
         _no_effect(bench, one, other, change, "an insert that expects a tombstone, over nothing")
 
-    @rule("TRANSPORT-22", "Whatever the remote holds: unconditional")
+    @rule("TRANSPORT-23", "Whatever the remote holds: unconditional")
     def test_anything_is_unconditional(self, bench: TransportBench) -> None:
         """An update or a delete that expects anything is applied to a live record of whatever version.
 
@@ -178,7 +178,7 @@ class Expectations:
         _ = bench.applied(one, bench.change("delete", id, None, Anything()))
         check_gone(other.get(THING.name, id), "get() after the delete")
 
-    @rule("TRANSPORT-23", "brings the record back as it was", requires=("tombstones",))
+    @rule("TRANSPORT-24", "brings the record back as it was", requires=("tombstones",))
     def test_undelete_brings_back_what_was_deleted(self, bench: TransportBench) -> None:
         """An undelete of a tombstone is `Applied`, and the record as before the delete; or `Rejected`, and it is dead.
 
@@ -203,7 +203,7 @@ class Expectations:
             check_content({"id": id, **before}, other.get(THING.name, id), "get() after the undelete")
             true(version_at(other, id) != held.version, "the version is that of the tombstone")
 
-    @rule("TRANSPORT-24", "The expectation did not hold, nothing was changed", requires=("tombstones",))
+    @rule("TRANSPORT-25", "The expectation did not hold, nothing was changed", requires=("tombstones",))
     def test_undelete_of_what_is_not_that_tombstone_changes_nothing(self, bench: TransportBench) -> None:
         """An undelete of a live record, of nothing, or of another tombstone is `Conflicted`, and nothing is changed.
 
@@ -223,7 +223,7 @@ class Expectations:
             undelete = bench.change("undelete", id, None, expected)
             _no_effect(bench, one, other, undelete, f"an undelete that expects {expected}", rejects=True)
 
-    @rule("TRANSPORT-25", "The remote must hold a live record of this version")
+    @rule("TRANSPORT-26", "The remote must hold a live record of this version")
     def test_of_two_who_expect_one_version_one_wins(self, bench: TransportBench) -> None:
         """Where several updates expect one version at the same time, one is applied and the others are `Conflicted`.
 
@@ -246,7 +246,7 @@ class Expectations:
                 {"id": id, **(changes[won].record or {})}, clients[0].get(THING.name, id), "the winner's"
             )
 
-    @rule("TRANSPORT-26", "`copy` is what the remote holds")
+    @rule("TRANSPORT-27", "`copy` is what the remote holds")
     def test_the_copy_of_a_conflict_is_enough_to_go_on(self, bench: TransportBench) -> None:
         """The copy of a `Conflicted` is the whole record as it is now; a change that expects its version is applied.
 

@@ -48,7 +48,7 @@ _SIZES = (1_000, 10_000, 100_000, 1_000_000, 4_000_000)
 class Failures:
     """Rules about what goes wrong on the wire, and how it is told."""
 
-    @rule("TRANSPORT-78", "It certainly did not arrive", requires=("wire",))
+    @rule("TRANSPORT-50", "It certainly did not arrive", requires=("wire",))
     def test_a_refused_connection_is_not_sent(self, bench: TransportBench) -> None:
         """Where connections are refused, every change is `NotSent` or `Untried`, and goes through once they are not.
 
@@ -60,7 +60,7 @@ class Failures:
         story.check_without_effect()
         story.check_sent_again(first=True)
 
-    @rule("TRANSPORT-79", "it may be in effect, or may yet come into effect", requires=("wire",))
+    @rule("TRANSPORT-51", "it may be in effect, or may yet come into effect", requires=("wire",))
     def test_a_lost_request_is_a_doubt(self, bench: TransportBench) -> None:
         """Where nothing comes back, a change is `Unknown`, not refused and not done; sent again it is applied.
 
@@ -72,7 +72,7 @@ class Failures:
         story.check_without_effect()
         story.check_sent_again()
 
-    @rule("TRANSPORT-80", "it may be in effect, or may yet come into effect", requires=("wire",))
+    @rule("TRANSPORT-52", "it may be in effect, or may yet come into effect", requires=("wire",))
     def test_a_lost_reply_is_a_doubt(self, bench: TransportBench) -> None:
         """Where a change takes effect and its reply is lost, it is `Unknown`; sent again it has no second effect.
 
@@ -83,7 +83,7 @@ class Failures:
         story.push(bench.wire.lose_reply, Unknown)
         story.check_sent_again()
 
-    @rule("TRANSPORT-81", "Timeout, 5xx or an unreadable reply", requires=("wire",))
+    @rule("TRANSPORT-53", "Timeout, 5xx or an unreadable reply", requires=("wire",))
     def test_an_unreadable_reply_to_a_push_is_a_doubt(self, bench: TransportBench) -> None:
         """Where a reply ends in the middle or cannot be read, a change is `Unknown`: only what it says whole counts.
 
@@ -95,7 +95,7 @@ class Failures:
             story.push(fault, Unknown)
             story.check_sent_again()
 
-    @rule("TRANSPORT-82", "Timeout, 5xx or an unreadable reply", requires=("wire",))
+    @rule("TRANSPORT-54", "Timeout, 5xx or an unreadable reply", requires=("wire",))
     def test_a_failure_inside_the_remote_is_a_doubt(self, bench: TransportBench) -> None:
         """Where the remote answers that it failed inside, a change is `Unknown`, never `Rejected`.
 
@@ -107,7 +107,7 @@ class Failures:
         story.check_without_effect()
         story.check_sent_again()
 
-    @rule("TRANSPORT-83", "Credentials were refused, also after one refresh", requires=("wire",))
+    @rule("TRANSPORT-55", "Credentials were refused, also after one refresh", requires=("wire",))
     def test_refused_credentials_are_denied(self, bench: TransportBench) -> None:
         """Where credentials are refused, every change is `Denied` or `Untried`, and goes through once they are taken.
 
@@ -119,7 +119,7 @@ class Failures:
         story.check_without_effect()
         story.check_sent_again(first=True)
 
-    @rule("TRANSPORT-84", "raise `NotReachable`, `RemoteUnavailable`", requires=("wire",))
+    @rule("TRANSPORT-56", "raise `NotReachable`, `RemoteUnavailable`", requires=("wire",))
     def test_reads_say_that_the_remote_is_not_there(self, bench: TransportBench) -> None:
         """Where nothing arrives or nothing comes back, reads raise `NotReachable` or `RemoteUnavailable`.
 
@@ -130,7 +130,7 @@ class Failures:
         _reads(bench, bench.wire.lose_request, RemoteUnavailable)
         _reads(bench, bench.wire.lose_reply, RemoteUnavailable)
 
-    @rule("TRANSPORT-85", "`RequestRefused` or `ProtocolError`", requires=("wire",))
+    @rule("TRANSPORT-57", "`RequestRefused` or `ProtocolError`", requires=("wire",))
     def test_reads_say_that_a_reply_is_unreadable(self, bench: TransportBench) -> None:
         """Where a reply cannot be read, or ends in the middle, reads raise `ProtocolError` or `RemoteUnavailable`.
 
@@ -140,7 +140,7 @@ class Failures:
         _reads(bench, bench.wire.garble_reply, ProtocolError, RemoteUnavailable)
         _reads(bench, bench.wire.truncate_reply, ProtocolError, RemoteUnavailable)
 
-    @rule("TRANSPORT-86", "raise `NotReachable`, `RemoteUnavailable`, `Unauthorized`", requires=("wire",))
+    @rule("TRANSPORT-58", "raise `NotReachable`, `RemoteUnavailable`, `Unauthorized`", requires=("wire",))
     def test_reads_say_why_the_remote_does_not_answer(self, bench: TransportBench) -> None:
         """Reads raise `RemoteUnavailable` where the remote failed inside, `Unauthorized` where credentials are refused.
 
@@ -150,7 +150,7 @@ class Failures:
         _reads(bench, bench.wire.fail, RemoteUnavailable)
         _reads(bench, bench.wire.deny, Unauthorized)
 
-    @rule("TRANSPORT-87", "will not take this content: too large, say, or unfit")
+    @rule("TRANSPORT-59", "will not take this content: too large, say, or unfit")
     def test_a_large_record_arrives_whole_or_is_rejected(self, bench: TransportBench) -> None:
         """A record of any size is `Applied` and read back whole, or `Rejected` and not there; 10 kB are taken.
 
@@ -174,7 +174,7 @@ class Failures:
                     break
 
     @rule(
-        "TRANSPORT-88", "will not take this content: too large, say, or unfit", requires=("batch", "ordered")
+        "TRANSPORT-60", "will not take this content: too large, say, or unfit", requires=("batch", "ordered")
     )
     def test_a_record_that_is_too_large_does_not_stop_the_rest(self, bench: TransportBench) -> None:
         """A change that is too large is judged by itself: the others of its push are `Applied`.
@@ -197,7 +197,7 @@ class Failures:
                 true(isinstance(outcome, Applied), f"{what}: expected Applied, found {outcome!a:.200}")
                 check_content(change.record or {}, other.get(THING.name, change.record_id), what)
 
-    @rule("TRANSPORT-89", "`max_changes` and `max_bytes` bound one push", requires=("size_limit",))
+    @rule("TRANSPORT-61", "`max_changes` and `max_bytes` bound one push", requires=("size_limit",))
     def test_changes_up_to_max_bytes_are_taken(self, bench: TransportBench) -> None:
         """Changes of `max_bytes` together are taken in one push; one that has more is `Applied` whole or `Rejected`.
 

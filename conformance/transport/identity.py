@@ -25,7 +25,7 @@ _NOWHERE = TableSchema("no_such_table", THING.columns)
 class Identity:
     """Rules about who the remote is, and opening and closing."""
 
-    @rule("TRANSPORT-69", "Every client of it is told one identity, at every call")
+    @rule("TRANSPORT-40", "Every client of it is told one identity, at every call")
     def test_the_remote_has_one_identity(self, bench: TransportBench) -> None:
         """Every client is told the same identity at every open: text that is not empty, and not that of a client.
 
@@ -41,7 +41,7 @@ class Identity:
         true(found[0], f"the identity is {found[0]!a}")
         equal([found[0]] * len(found), found, "the identities")
 
-    @rule("TRANSPORT-70", "Find out who the remote is and what it can do")
+    @rule("TRANSPORT-41", "Find out who the remote is and what it can do")
     def test_capabilities_are_as_declared(self, bench: TransportBench) -> None:
         """Every open tells the capabilities that the adapter declares, all but its identity.
 
@@ -54,7 +54,7 @@ class Identity:
                 if field.name != "identity":
                     equal(getattr(bench.capabilities, field.name), getattr(told, field.name), field.name)
 
-    @rule("TRANSPORT-71", "`open` may be called again after `close`")
+    @rule("TRANSPORT-42", "`open` may be called again after `close`")
     def test_a_client_opens_again_after_close(self, bench: TransportBench) -> None:
         """A client that was closed opens again, and reads and writes as before.
 
@@ -74,7 +74,7 @@ class Identity:
             check_content({"id": id, "text": text}, other.get(THING.name, id), "written after close and open")
             true(id in pulled, "the record is missing in a pull after close and open")
 
-    @rule("TRANSPORT-72", "Release everything; idempotent")
+    @rule("TRANSPORT-43", "Release everything; idempotent")
     def test_close_is_idempotent(self, bench: TransportBench) -> None:
         """A client may be closed twice, and before it was opened; others of the same remote are not disturbed.
 
@@ -93,7 +93,7 @@ class Identity:
         with works("get() of another client, which is open"):
             check_content({"id": id, "text": "a"}, other.get(THING.name, id), "get() of another client")
 
-    @rule("TRANSPORT-73", "Read one record as it is now: None for nothing")
+    @rule("TRANSPORT-44", "Read one record as it is now: None for nothing")
     def test_get_of_nothing_is_none(self, bench: TransportBench) -> None:
         """`get` of an id that was never there is None, and no error.
 
@@ -111,7 +111,7 @@ class Identity:
             ):
                 equal(None, one.get(THING.name, wild), f"get() of {wild!a}, which nobody inserted")
 
-    @rule("TRANSPORT-103", "where there are such, are canonical datetime text")
+    @rule("TRANSPORT-45", "where there are such, are canonical datetime text")
     def test_system_fields_are_canonical(self, bench: TransportBench) -> None:
         """The system fields of a record, where there are any, have one form: text, and UTC with six decimals.
 
@@ -127,7 +127,7 @@ class Identity:
                 fault = system_fault(THING.name, copy)
                 true(fault is None, f"{fault}: {copy!a:.300}")
 
-    @rule("TRANSPORT-74", "a tombstone where the table reports deletes", requires=("tombstones",))
+    @rule("TRANSPORT-46", "a tombstone where the table reports deletes", requires=("tombstones",))
     def test_get_of_what_was_deleted_is_a_tombstone(self, bench: TransportBench) -> None:
         """`get` of a deleted record is a tombstone, whose version, where there is one, is not that of the record.
 
@@ -145,7 +145,7 @@ class Identity:
             true(copy.version != version, f"the tombstone has the version of the record, {version!a}")
         check_copy(one.get(THING.name, id), other.get(THING.name, id), "two clients, one tombstone")
 
-    @rule("TRANSPORT-75", "Read one record as it is now")
+    @rule("TRANSPORT-47", "Read one record as it is now")
     def test_get_is_never_of_before(self, bench: TransportBench) -> None:
         """`get` shows what others wrote before it was called, each time.
 
@@ -163,7 +163,7 @@ class Identity:
         bench.delete(other, id, version)
         check_gone(one.get(THING.name, id), "get() after the delete")
 
-    @rule("TRANSPORT-76", "A table that the remote has not got is an error, never an empty page")
+    @rule("TRANSPORT-48", "A table that the remote has not got is an error, never an empty page")
     def test_a_table_that_is_not_there_is_an_error(self, bench: TransportBench) -> None:
         """Pulling a table that the remote has not got raises a typed error; it is not empty.
 
@@ -194,7 +194,7 @@ class Identity:
             )
         check_content({"id": id, "text": "a"}, client.get(_NOWHERE.name, id), "the new table")
 
-    @rule("TRANSPORT-77", "remote tables may call from another thread meanwhile")
+    @rule("TRANSPORT-49", "remote tables may call from another thread meanwhile")
     def test_a_client_serves_two_threads(self, bench: TransportBench) -> None:
         """A client may be called from two threads at the same time; each gets the answer to what it asked.
 

@@ -26,7 +26,7 @@ _ROUNDS: Final = 4
 class Machine:
     """The rules that several clients agree in the end, whatever was lost on the way."""
 
-    @rule("TRANSPORT-164", "one effect per operation id within the declared window, and `pull(cursor)`")
+    @rule("TRANSPORT-129", "one effect per operation id within the declared window, and `pull(cursor)`")
     def test_clients_agree_in_the_end(self, bench: TransportBench) -> None:
         """What clients do in any order is in effect once, and in the end all hold the same.
 
@@ -39,7 +39,7 @@ class Machine:
             _ = bench.open(number)
         bench.machine(lambda: _Clients(bench))
 
-    @rule("TRANSPORT-165", "The remote must hold a live record of this version.")
+    @rule("TRANSPORT-130", "The remote must hold a live record of this version.")
     def test_clients_that_write_at_once_agree(self, bench: TransportBench) -> None:
         """Of several clients that count up one record at once, each by the version that it read, no count is lost.
 

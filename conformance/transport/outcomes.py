@@ -205,7 +205,7 @@ class Outcomes:
             "the record after both updates",
         )
 
-    @rule("TRANSPORT-104", "`fields` names what changed")
+    @rule("TRANSPORT-10", "`fields` names what changed")
     def test_an_update_that_names_nothing_changes_nothing(self, bench: TransportBench) -> None:
         """An update that names no field is `Applied` where its expectation holds, and leaves every field as it is.
 
@@ -223,7 +223,7 @@ class Outcomes:
         stale = bench.change("update", id, {"text": "a", "number": 1}, Version(first), fields=[])
         conflicted(bench.send(one, stale), other.get(THING.name, id), "one that expects an older version")
 
-    @rule("TRANSPORT-10", "one of `fields` that is not in `record` was removed")
+    @rule("TRANSPORT-11", "one of `fields` that is not in `record` was removed")
     def test_a_named_field_that_the_record_has_not_is_removed(self, bench: TransportBench) -> None:
         """An update that names a field which its record does not hold removes it, or makes it null; so does a null.
 
@@ -245,7 +245,7 @@ class Outcomes:
         _ = bench.applied(one, bench.change("update", last, {}, held, fields=["extra"]))
         check_content({"id": last}, other.get(THING.name, last), "the last field of a record was removed")
 
-    @rule("TRANSPORT-11", "a delete of what is gone is `Applied`")
+    @rule("TRANSPORT-12", "a delete of what is gone is `Applied`")
     def test_a_delete_of_what_is_gone_is_applied(self, bench: TransportBench) -> None:
         """A delete of what was deleted by somebody else, or never was there, is `Applied`, whatever it expects.
 
@@ -266,7 +266,7 @@ class Outcomes:
                 check_gone(outcome.copy, "the copy of an applied delete")
                 check_gone(other.get(THING.name, id), "get() after the delete")
 
-    @rule("TRANSPORT-12", "`max_changes` and `max_bytes` bound one push", requires=("batch",))
+    @rule("TRANSPORT-13", "`max_changes` and `max_bytes` bound one push", requires=("batch",))
     def test_a_push_may_have_as_many_changes_as_declared(self, bench: TransportBench) -> None:
         """A push of exactly `max_changes` small changes is taken whole.
 
@@ -288,7 +288,7 @@ class Outcomes:
                 {"id": ids[place], "number": place}, other.get(THING.name, ids[place]), f"place {place}"
             )
 
-    @rule("TRANSPORT-13", "Read one record as it is now")
+    @rule("TRANSPORT-14", "Read one record as it is now")
     def test_one_id_in_two_tables_is_two_records(self, bench: TransportBench) -> None:
         """Records of two tables may have one id, and have nothing else in common.
 
@@ -307,7 +307,7 @@ class Outcomes:
         )
         check_gone(other.get(NOTE.name, id), f"{NOTE.name} after the delete")
 
-    @rule("TRANSPORT-14", "Send changes of different records, none dependent on another", requires=("batch",))
+    @rule("TRANSPORT-15", "Send changes of different records, none dependent on another", requires=("batch",))
     def test_one_push_may_have_changes_of_two_tables(self, bench: TransportBench) -> None:
         """The changes of one push may be of different tables, in any order, and of different kinds.
 

@@ -27,7 +27,7 @@ _MANY: Final = 500
 class Pages:
     """Rules about pages, orders, counts and parts of records."""
 
-    @rule("TRANSPORT-52", _ALL)
+    @rule("TRANSPORT-98", _ALL)
     def test_everything_comes_once(self, bench: TransportBench) -> None:
         """A pull that is not incremental brings every record once, as it is now, on pages of any size.
 
@@ -45,7 +45,7 @@ class Pages:
             for id in ids:
                 equal(shape(author.committed[id]), shape(drained.records[id]), f"{id} on pages of {limit}")
 
-    @rule("TRANSPORT-53", "`limit` bounds the records of the page")
+    @rule("TRANSPORT-99", "`limit` bounds the records of the page")
     def test_no_part_of_a_list_has_more_than_its_limit(self, bench: TransportBench) -> None:
         """No page of a list has more records than were asked for, without an order or with one that is supported.
 
@@ -65,7 +65,7 @@ class Pages:
                     continue
                 true(max(sizes) <= limit, f"pages of {limit} were asked for, and have {sizes} records")
 
-    @rule("TRANSPORT-54", "then the query may have an order, skip and take")
+    @rule("TRANSPORT-100", "then the query may have an order, skip and take")
     def test_records_come_in_the_order_of_the_query(self, bench: TransportBench) -> None:
         """With an order, records come in it over all pages, equal ones by id, ascending also where the order descends.
 
@@ -84,7 +84,7 @@ class Pages:
         ):
             _compare(bench, other, author, Query(THING.name, order=order), limits=(2, 1000))
 
-    @rule("TRANSPORT-55", _ORDER)
+    @rule("TRANSPORT-101", _ORDER)
     def test_nulls_come_first(self, bench: TransportBench) -> None:
         """In an order, records without a value come first, and last where it descends; else it is `Unsupported`.
 
@@ -99,7 +99,7 @@ class Pages:
             query = Query(THING.name, order=(Order(NUMBER, descending),))
             _compare(bench, other, author, query, limits=(1000,))
 
-    @rule("TRANSPORT-56", _ORDER)
+    @rule("TRANSPORT-102", _ORDER)
     def test_text_is_ordered_by_code_point(self, bench: TransportBench) -> None:
         """Text is ordered by code point, with no regard to a language; else it is `Unsupported`.
 
@@ -114,7 +114,7 @@ class Pages:
         _ = author.insert_many([{"text": text} for text in texts])
         _compare(bench, other, author, Query(THING.name, order=(Order(TEXT),)), limits=(1000,))
 
-    @rule("TRANSPORT-57", "then the query may have an order, skip and take")
+    @rule("TRANSPORT-103", "then the query may have an order, skip and take")
     def test_skip_and_take_are_of_the_whole_list(self, bench: TransportBench) -> None:
         """Skip and take count records of the whole list, whatever the size of its pages.
 
@@ -129,7 +129,7 @@ class Pages:
                 query = Query(THING.name, order=order, skip=skip, take=take)
                 _compare(bench, other, author, query, limits=(2,))
 
-    @rule("TRANSPORT-58", "`total` counts the whole pull", requires=("total",), shows="total")
+    @rule("TRANSPORT-104", "`total` counts the whole pull", requires=("total",), shows="total")
     def test_the_total_counts_all_pages(self, bench: TransportBench) -> None:
         """The first page of a list tells how many live records match, whatever limit, skip and take are.
 
@@ -157,7 +157,7 @@ class Pages:
         )
         true(page.total in (2, None), f"two records match, and the total says {page.total}")
 
-    @rule("TRANSPORT-59", "`fields` narrows records to these (and id, version)")
+    @rule("TRANSPORT-105", "`fields` narrows records to these (and id, version)")
     def test_only_the_fields_that_were_asked_for_come(self, bench: TransportBench) -> None:
         """Records are narrowed to the fields of the request, with id and version always.
 
@@ -179,7 +179,7 @@ class Pages:
             found = {name: value for name, value in drained.records[id].items() if value is not None}
             equal({**expected, "id": id, "version": version}, found, f"the record, with fields {fields}")
 
-    @rule("TRANSPORT-130", "`ids` to these records, and none for no ids")
+    @rule("TRANSPORT-106", "`ids` to these records, and none for no ids")
     def test_records_are_looked_up_by_id(self, bench: TransportBench) -> None:
         """With ids, only their records come, each once; what is not there is not told.
 
@@ -205,7 +205,7 @@ class Pages:
                     f"what comes of {len(ids)} ids on pages of {limit}",
                 )
 
-    @rule("TRANSPORT-131", "`ids` to these records, and none for no ids")
+    @rule("TRANSPORT-107", "`ids` to these records, and none for no ids")
     def test_five_hundred_ids_are_looked_up(self, bench: TransportBench) -> None:
         """Of any number of ids, those that are there come.
 
@@ -220,7 +220,7 @@ class Pages:
         drained = bench.drain(other, ids=ids, limit=100, incremental=False, deleted=False)
         equal(sorted(there), sorted(_ids(drained)), f"what comes of {len(ids)} ids, of which 3 are there")
 
-    @rule("TRANSPORT-132", _ALL)
+    @rule("TRANSPORT-108", _ALL)
     def test_what_rests_is_listed_while_others_write(self, bench: TransportBench) -> None:
         """Records that nobody touches while a list is read all come, and no id is twice in one page.
 
@@ -251,7 +251,7 @@ class Pages:
             found = [str(record["id"]) for record in page.records]
             equal(sorted(set(found)), sorted(found), "the ids of one page")
 
-    @rule("TRANSPORT-133", "`junk` is what was no record; what was stored as a record comes as one.")
+    @rule("TRANSPORT-109", "`junk` is what was no record; what was stored as a record comes as one.")
     def test_sound_records_are_no_junk(self, bench: TransportBench) -> None:
         """What was inserted comes as records with id and version, none as junk, in lists and in incremental pulls.
 
@@ -269,7 +269,7 @@ class Pages:
             for id in ids:
                 equal(shape(author.committed[id]), shape(drained.records.get(id)), id)
 
-    @rule("TRANSPORT-134", "`clock`: the remote's own time as canonical datetime text, where it tells")
+    @rule("TRANSPORT-110", "`clock`: the remote's own time as canonical datetime text, where it tells")
     def test_the_clock_is_canonical(self, bench: TransportBench) -> None:
         """The clock of a page, where it has one, is canonical: UTC, with six decimals and a Z.
 

@@ -32,7 +32,7 @@ _GARBAGE: Final[tuple[Json, ...]] = (
 class Positions:
     """Rules about what a cursor is."""
 
-    @rule("TRANSPORT-38", "`cursor` is opaque JSON", requires=("incremental",))
+    @rule("TRANSPORT-86", "`cursor` is opaque JSON", requires=("incremental",))
     def test_a_cursor_survives_as_json(self, bench: TransportBench) -> None:
         """Every cursor is plain JSON, and is as good after it was written down and read again.
 
@@ -56,7 +56,7 @@ class Positions:
         follower.catch_up()
         follower.expect(author)
 
-    @rule("TRANSPORT-39", "any client of the remote may go on from it", requires=("incremental",))
+    @rule("TRANSPORT-87", "any client of the remote may go on from it", requires=("incremental",))
     def test_a_cursor_is_good_for_another_client_and_after_reopening(self, bench: TransportBench) -> None:
         """A cursor that one client was given is as good for another, and for the same one once it was reopened.
 
@@ -78,7 +78,7 @@ class Positions:
         follower.expect(author)
 
     @rule(
-        "TRANSPORT-40",
+        "TRANSPORT-88",
         "any client of the remote may go on from it, and may do so again",
         requires=("incremental",),
     )
@@ -103,7 +103,7 @@ class Positions:
         follower.catch_up()
         follower.expect(author)
 
-    @rule("TRANSPORT-41", "good for the next page", requires=("incremental",))
+    @rule("TRANSPORT-89", "good for the next page", requires=("incremental",))
     def test_an_interrupted_pull_goes_on_from_any_page(self, bench: TransportBench) -> None:
         """From the cursor of each page on comes all that its pull had not told yet, and all that changed meanwhile.
 
@@ -127,7 +127,7 @@ class Positions:
             stopped.expect(author)
 
     @rule(
-        "TRANSPORT-42",
+        "TRANSPORT-90",
         "From here on, a pull from the last cursor brings nothing once nothing is new.",
         requires=("horizon",),
     )
@@ -148,7 +148,7 @@ class Positions:
             true(not told, f"nothing is new, and a pull asked {again} tells {told}")
             true(not page.more, f"nothing is new, and a pull asked {again} announces more")
 
-    @rule("TRANSPORT-43", "`limit` bounds the records of the page", requires=("incremental",))
+    @rule("TRANSPORT-91", "`limit` bounds the records of the page", requires=("incremental",))
     def test_no_page_has_more_than_its_limit(self, bench: TransportBench) -> None:
         """No page of an incremental pull has more records than were asked for.
 
@@ -162,7 +162,7 @@ class Positions:
             sizes = [len(page.records) for page in Follower(bench, other).pull(limit)]
             true(max(sizes) <= limit, f"pages of {limit} were asked for, and have {sizes} records")
 
-    @rule("TRANSPORT-44", "it is another one than before", requires=("incremental",))
+    @rule("TRANSPORT-92", "it is another one than before", requires=("incremental",))
     def test_every_page_moves_the_cursor(self, bench: TransportBench) -> None:
         """A page that announces another has a cursor that no page of the pull had before.
 
@@ -183,7 +183,7 @@ class Positions:
                     )
                     seen.append(page.cursor)
 
-    @rule("TRANSPORT-47", _FOREIGN, requires=("incremental",))
+    @rule("TRANSPORT-93", _FOREIGN, requires=("incremental",))
     def test_a_cursor_that_was_never_given_hides_nothing(self, bench: TransportBench) -> None:
         """A pull from a made-up cursor is a typed error, or brings the whole table.
 
@@ -200,7 +200,7 @@ class Positions:
                 f"from the cursor {cursor!a:.80}, which no page gave, {len(missed)} records are left out",
             )
 
-    @rule("TRANSPORT-48", _FOREIGN, requires=("incremental",))
+    @rule("TRANSPORT-94", _FOREIGN, requires=("incremental",))
     def test_a_cursor_that_was_changed_hides_nothing_new(self, bench: TransportBench) -> None:
         """A pull from a cursor that was cut, or is ahead of the remote, is a typed error, or brings what came since.
 
@@ -220,7 +220,7 @@ class Positions:
                 f"from {cursor!a:.200} (that is {follower.cursor!a:.200}, spoilt) what was committed since is left out",
             )
 
-    @rule("TRANSPORT-49", _FOREIGN, requires=("incremental",))
+    @rule("TRANSPORT-95", _FOREIGN, requires=("incremental",))
     def test_a_cursor_of_another_table_hides_nothing_new(self, bench: TransportBench) -> None:
         """A cursor of one table, used for another, is a typed error, or brings what was committed there since.
 
@@ -238,7 +238,7 @@ class Positions:
             f"with a cursor of {THING.name}, a pull of {NOTE.name} leaves out what was committed since",
         )
 
-    @rule("TRANSPORT-50", "rewind the cursor by that many seconds", requires=("overlap",))
+    @rule("TRANSPORT-96", "rewind the cursor by that many seconds", requires=("overlap",))
     def test_an_overlap_is_read_again(self, bench: TransportBench) -> None:
         """With an overlap, a pull brings again what was committed within so many seconds before the last one.
 
@@ -256,7 +256,7 @@ class Positions:
             _ = follower.pull()
 
     @rule(
-        "TRANSPORT-51",
+        "TRANSPORT-97",
         "counted back from the remote's clock when the pull that made it *began*",
         requires=("overlap",),
     )

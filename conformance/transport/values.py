@@ -37,7 +37,7 @@ from tidesync.values import copy_json
 class Values:
     """Rules about what travels: every value, and large records."""
 
-    @rule("TRANSPORT-90", "any JSON value by its type")
+    @rule("TRANSPORT-62", "any JSON value by its type")
     def test_text_travels_as_it_is(self, bench: TransportBench) -> None:
         """Text comes back letter for letter: empty, with control characters, in any script, in any form of Unicode.
 
@@ -46,7 +46,7 @@ class Values:
         """
         check_values(bench, {"text": TEXTS})
 
-    @rule("TRANSPORT-91", "any JSON value by its type")
+    @rule("TRANSPORT-63", "any JSON value by its type")
     def test_integers_travel_as_they_are(self, bench: TransportBench) -> None:
         """Integers of 64 bits come back digit for digit.
 
@@ -55,7 +55,7 @@ class Values:
         """
         check_values(bench, {"number": INTEGERS})
 
-    @rule("TRANSPORT-92", "any JSON value by its type")
+    @rule("TRANSPORT-64", "any JSON value by its type")
     def test_floats_travel_as_they_are(self, bench: TransportBench) -> None:
         """Floats come back with all their bits, and as floats: 1.0 is not 1, and -0.0 not 0.0.
 
@@ -64,7 +64,7 @@ class Values:
         """
         check_values(bench, {"ratio": FLOATS})
 
-    @rule("TRANSPORT-93", "any JSON value by its type")
+    @rule("TRANSPORT-65", "any JSON value by its type")
     def test_moments_travel_as_they_are(self, bench: TransportBench) -> None:
         """Datetimes come back in canonical form: UTC, six decimals, the years 1 to 9999.
 
@@ -73,7 +73,7 @@ class Values:
         """
         check_values(bench, {"at": MOMENTS})
 
-    @rule("TRANSPORT-94", "any JSON value by its type")
+    @rule("TRANSPORT-66", "any JSON value by its type")
     def test_trees_travel_as_they_are(self, bench: TransportBench) -> None:
         """Lists and objects come back as they are, nulls and empty ones in them included, and so do true and false.
 
@@ -85,7 +85,7 @@ class Values:
             deep = [deep] if level % 2 else {"a": deep}
         check_values(bench, {"tree": (*TREES, deep), "flag": (True, False)})
 
-    @rule("TRANSPORT-95", "fields that no schema names too")
+    @rule("TRANSPORT-67", "fields that no schema names too")
     def test_fields_that_no_schema_names_travel_too(self, bench: TransportBench) -> None:
         """Fields that the schema does not name travel with any value, also after an update of another field.
 
@@ -111,7 +111,7 @@ class Values:
         _ = bench.applied(one, bench.change("update", id, edited, Version(version), fields=["text"]))
         check_content(edited, other.get(THING.name, id), "after an update of another field")
 
-    @rule("TRANSPORT-96", "fields that no schema names too")
+    @rule("TRANSPORT-68", "fields that no schema names too")
     def test_names_of_fields_travel_as_they_are(self, bench: TransportBench) -> None:
         """A field may have any name: with spaces, dots or quotes, empty, in any script; case tells two names apart.
 
@@ -127,7 +127,7 @@ class Values:
             if name not in legal:
                 refused_or_whole(bench, one, other, {"id": bench.id(), name: "a"})
 
-    @rule("TRANSPORT-97", "Records travel as they are: any id")
+    @rule("TRANSPORT-69", "Records travel as they are: any id")
     def test_ids_travel_as_they_are(self, bench: TransportBench) -> None:
         """A record may have any legal id: it is inserted, read, pulled, updated and deleted under it, and no other is.
 
@@ -163,7 +163,7 @@ class Values:
             if id not in records:
                 refused_or_whole(bench, one, other, {"id": id, "number": 1})
 
-    @rule("TRANSPORT-98", "At the top of a record null and absent are one")
+    @rule("TRANSPORT-70", "At the top of a record null and absent are one")
     def test_null_is_null_or_absent(self, bench: TransportBench) -> None:
         """A field that is null comes back null or absent: never as empty text, 0, false or the text "null".
 
@@ -196,7 +196,7 @@ class Values:
         _ = bench.applied(one, bench.change("insert", later))
         check_content({"id": later}, other.get(THING.name, later), "inserted with an id only")
 
-    @rule("TRANSPORT-99", "fields that no schema names too")
+    @rule("TRANSPORT-71", "fields that no schema names too")
     def test_a_record_may_have_many_fields(self, bench: TransportBench) -> None:
         """A record with 200 fields travels whole, and an update of all of them, too.
 
@@ -215,7 +215,7 @@ class Values:
         _ = bench.applied(one, bench.change("update", id, edited, Version(version)))
         check_content({"id": id, **edited}, other.get(THING.name, id), "updated")
 
-    @rule("TRANSPORT-100", "What is given is not changed")
+    @rule("TRANSPORT-72", "What is given is not changed")
     def test_what_is_given_is_not_changed(self, bench: TransportBench) -> None:
         """`push` does not change the records that it is given, and what their owner does to them later has no effect.
 
@@ -242,7 +242,7 @@ class Values:
         _ = bench.applied(one, update)
         equal(before, update.record, "the record that was given to an update")
 
-    @rule("TRANSPORT-101", "what is returned is the caller's")
+    @rule("TRANSPORT-73", "what is returned is the caller's")
     def test_what_is_returned_is_the_callers(self, bench: TransportBench) -> None:
         """Records that `push`, `get` and `pull` return may be changed by who gets them, without any effect.
 
@@ -273,7 +273,7 @@ class Values:
                 record, bench.drain(client).records.get(id), "a pull after what was returned was changed"
             )
 
-    @rule("TRANSPORT-102", "any JSON value by its type")
+    @rule("TRANSPORT-74", "any JSON value by its type")
     def test_any_record_travels_as_it_is(self, bench: TransportBench) -> None:
         """Whatever one client inserts, and updates, another gets and pulls: equal by type, in every field.
 

@@ -50,10 +50,10 @@ class Numbers(LoopbackTransport):
     [
         (OneTooMany, "TRANSPORT-02", "push() of 1 change should give 1 outcome, and gives 2"),
         (Words, "TRANSPORT-02", "push() should give outcomes, and gives 'ok'"),
-        (Rows, "TRANSPORT-52", "pull() should give a Page, and gives []"),
+        (Rows, "TRANSPORT-98", "pull() should give a Page, and gives []"),
         (
             NoIds,
-            "TRANSPORT-52",
+            "TRANSPORT-98",
             "the records of a page should be objects with an id, and one is {'text': 'no id'}",
         ),
         (Nobody, "TRANSPORT-02", "open() should give TransportCapabilities, and gives None"),
@@ -148,7 +148,7 @@ def test_shared_values_are_told_as_they_were() -> None:
         authority = Authority(MemoryStore(), TABLES)
         return [Sharing(authority), Sharing(authority)]
 
-    (result,) = check_transport(clients, only=["TRANSPORT-101"]).results
+    (result,) = check_transport(clients, only=["TRANSPORT-73"]).results
     assert (
         "the caller's record after what was returned was changed: expected [1, {'a': [2]}]" in result.detail
     )
