@@ -25,7 +25,7 @@ from tidesync.contracts.transport import (
 from tidesync.effects import GetRecord, OpenRemote, PullPage, PushChanges
 from tidesync.errors import TidesyncError
 from tidesync.query import Query
-from tidesync.records import Copy, Record, alive, same
+from tidesync.records import Copy, Json, Record, alive, same
 from tidesync.rules.merge import echoes
 from tidesync.schema import TableSchema
 
@@ -57,13 +57,21 @@ class Observed:
         self.transport = client()
         self.capabilities: TransportCapabilities = OpenRemote(tuple(tables.values())).perform(self.transport)
         self.seen: set[Key] = set()
+        self.ages: dict[tuple[Key, Json], int] = {}
 
     def get(self, change: Change) -> Copy:
         """What it holds under the change's id."""
         copy = GetRecord(change.table, change.record_id).perform(self.transport)
         if alive(copy):
-            self.seen.add((change.table, change.record_id))
+            key = change.table, change.record_id
+            self.seen.add(key)
+            # Looked at before and after each push: in the order in which they came about.
+            _ = self.ages.setdefault((key, copy.get("version")), len(self.ages) + 1)
         return copy
+
+    def age(self, key: Key, version: Json) -> int:
+        """A later version of a record has a larger one; 0 for a version that was not seen at the remote."""
+        return self.ages.get((key, version), 0)
 
     def alive(self) -> dict[Key, Record]:
         """All records that it holds."""

@@ -94,12 +94,11 @@ class Device:
         for sentence in broken(self.rows, self.world.tables):
             self.world.problem("unsound tables", f"device {self.number}: {sentence}")
         for key, record in self.locals().items():
-            version = number_of(record.get("version"))
-            if 0 < version < self.newest.get(key, 0):
-                self.world.problem(
-                    "went back", f"{key[1]} on device {self.number} is version {version} again"
-                )
-            self.newest[key] = max(version, self.newest.get(key, 0))
+            age = self.world.age(key, record.get("version"))
+            if 0 < age < self.newest.get(key, 0):
+                again = f"{key[1]} on device {self.number} is version {record.get('version')} again"
+                self.world.problem("went back", again)
+            self.newest[key] = max(age, self.newest.get(key, 0))
 
     # ---- the user
 
@@ -211,11 +210,6 @@ class Device:
     def deferring(self) -> Policy:
         """Half of the devices defer without being asked, half when asked."""
         return defer if self.number % 2 else deferring
-
-
-def number_of(version: object) -> int:
-    """The number in a version of either remote: later commits have larger ones."""
-    return int(version.lstrip("v").partition(".")[0]) if isinstance(version, str) else 0
 
 
 def rows_of(store: Store) -> Rows:

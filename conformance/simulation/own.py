@@ -78,7 +78,7 @@ class OwnWorld(World):
     def open_remote(self) -> tuple[Remote, Link]:
         """The scenario's remote, and a client of it for each device."""
         client = self.clients()
-        observed = Observed(client, self.tables, self.scenario.computed)
+        observed = self.observed = Observed(client, self.tables, self.scenario.computed)
         self.folders.callback(observed.transport.close)
         for number in range(self.scenario.devices):
             transport = client()
@@ -107,6 +107,10 @@ class OwnWorld(World):
             return partial(LoopbackTransport, authority)
         made = scenario.make_remote()
         return partial(LoopbackTransport, made) if isinstance(made, Authority) else made
+
+    def age(self, key: Key, version: Json) -> int:
+        """By the order in which versions were seen at the remote: what is in them is its own."""
+        return self.observed.age(key, version)
 
     def link_of(self, device: Device) -> Link:
         """Each device has a client of its own."""

@@ -109,6 +109,11 @@ class World:
         del device
         return self.link
 
+    def age(self, key: Key, version: Json) -> int:
+        """A later version of a record has a larger one: the number with which versions of either remote begin."""
+        del key
+        return int(version.lstrip("v").partition(".")[0]) if isinstance(version, str) else 0
+
     def died(self, device: Device) -> None:
         """The application on the device was killed, and starts again."""
 

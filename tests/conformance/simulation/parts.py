@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import attrs
@@ -17,7 +17,7 @@ from tidesync import table
 from tidesync.conflicts import Conflict, KeepRemote, Merge, Resolution, keep_local
 from tidesync.contracts.store import StoreCapabilities
 from tidesync.contracts.transport import Anything, Applied, Change, Outcome, Page, PullRequest, Rejected
-from tidesync.records import Record, alive, content_of
+from tidesync.records import Copy, Record, alive, content_of
 from tidesync.rules.merge import merge_contents
 from tidesync.stores.memory import MemoryStore, MemoryTransaction
 from tidesync.stores.sqlite import SQLiteStore
@@ -245,6 +245,47 @@ class _Denying(LoopbackTransport):
 def remote_with(transport: type[LoopbackTransport], *tables: Any) -> Callable[[], Callable[[], Any]]:
     """A remote whose clients are these."""
     return lambda: partial(transport, authority(*tables))
+
+
+class Tagged(LoopbackTransport):
+    """Its versions are tags, in which nobody can read what is newer."""
+
+    def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
+        bare = [attrs.evolve(each, expected=_with_version(each.expected, _untagged)) for each in changes]
+        return [_with_version(outcome, _tagged) for outcome in super().push(bare)]
+
+    def pull(self, request: PullRequest, /) -> Page:
+        page = super().pull(request)
+        graves = {id: _with_version(grave, _tagged) for id, grave in page.tombstones.items()}
+        return attrs.evolve(
+            page, records=[_with_version(row, _tagged) for row in page.records], tombstones=graves
+        )
+
+    def get(self, table: str, id: str, /) -> Copy:
+        return _with_version(super().get(table, id), _tagged)
+
+
+def _tagged(version: str) -> str:
+    return f"W/{version[::-1]}"
+
+
+def _untagged(tag: str) -> str:
+    return tag.removeprefix("W/")[::-1]
+
+
+def _with_version(value: Any, new: Callable[[str], str]) -> Any:
+    """The expectation, outcome or copy with its version changed."""
+    if isinstance(value, dict):
+        record = cast("Record", value)
+        return {**record, "version": new(str(record["version"]))}
+    inner = {
+        name: getattr(value, name) for name in ("copy", "record") if getattr(value, name, None) is not None
+    }
+    changed = {name: _with_version(each, new) for name, each in inner.items()}
+    version = getattr(value, "version", None)
+    if version is not None:
+        changed["version"] = new(version)
+    return attrs.evolve(value, **changed) if changed else value
 
 
 REMOTES: dict[str, type[LoopbackTransport]] = {

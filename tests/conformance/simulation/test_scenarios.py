@@ -16,6 +16,7 @@ from tests.conformance.simulation.parts import (
     LIBRARY,
     REMOTES,
     STORES,
+    Tagged,
     another_id,
     answers_nothing,
     authority,
@@ -63,6 +64,7 @@ SOUND: dict[str, dict[str, Any]] = {
     "nobody deletes": {"deletes": False},
     "an authority": {"make_remote": partial(authority, LISTS, ITEMS, foreign_keys=True)},
     "an authority that forgets ids": {"make_remote": partial(authority, LISTS, ITEMS, remembers=0.0)},
+    "versions in no order": {"make_remote": remote_with(Tagged, LISTS, ITEMS)},
     "clients of a remote": {"make_remote": remote_with(LoopbackTransport, LISTS, ITEMS)},
 }
 
