@@ -34,6 +34,8 @@ if sys.platform != "win32":
 _TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
 _SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
 _PLAIN: Final = "plain"
+_POLLED: Final = 0.25
+"""Seconds within which everybody who waits for a lock has looked again: SQLite does each tenth of a second."""
 
 
 def encrypt_file(
@@ -46,7 +48,7 @@ def encrypt_file(
     """Make an encrypted copy of a SQLite store's file, or, given the same path twice, encrypt it in place.
 
     The copy is compared with the original, row by row, before it is put in place. Writers wait meanwhile; in place,
-    nobody else may have the file open: `StoreBusy`. A second path that exists, or a log that was left beside it, is a
+    nobody else may have the file open, or write meanwhile: `StoreBusy`. A second path that exists, or a log that was left beside it, is a
     `ConfigurationError`; so is, in place, a file with a second name (a hard link). Copies in one folder are made one
     after another. A disk may keep for long what a file held before: records are hidden for good only in a file that
     was never plain.
@@ -87,20 +89,20 @@ def _convert(source: File, target: File) -> None:
         if in_place:
             _check_one_name(source.path)
         version = look(source)
-        with translated(source), _held(source) as holder:
-            _make(unfinished.path, like=source.path)
-            try:
+        try:
+            with translated(source), _held(source) as holder:
+                _make(unfinished.path, like=source.path)
                 _fill(source, unfinished, version)
                 with translated(unfinished):
                     _compare(holder, source, unfinished)
-                if in_place:
-                    _take_out_of_use(holder, source)
-                else:
-                    _check_free(target.path)
+            if in_place:
+                _exchange(source, unfinished)
+            else:
+                _check_free(target.path)
                 _rename(unfinished.path, target.path)
-            except BaseException:
-                _remove(unfinished.path)
-                raise
+        except BaseException:
+            _remove(unfinished.path)
+            raise
 
 
 def _check_free(path: str) -> None:
@@ -177,10 +179,26 @@ def _held(file: File) -> Generator[Connection]:
         yield connection
 
 
+def _exchange(source: File, copy: File) -> None:
+    """Put the copy in the original's place, if nobody else has that open, and nobody has written since."""
+    with translated(source), closing(connected(source)) as last:
+        _take_out_of_use(last, source)
+        with translated(copy), closing(connected(copy)) as new:
+            _ = new.execute("BEGIN EXCLUSIVE")
+            # Only the rows tell: SQLite counts no change in a log, and the log is gone.
+            if not _same(last, new):
+                raise StoreBusy(
+                    f"{source.path}: was written meanwhile: close it where it is open, and try again"
+                )
+            _rename(copy.path, source.path)
+            # Whoever waits for the original now finds that it has moved, but would take the log of the new file for
+            # its own: until they are gone, nobody can begin one.
+            _ = last.execute("ROLLBACK")
+            time.sleep(_POLLED)
+
+
 def _take_out_of_use(connection: Connection, file: File) -> None:
-    """Have the original alone, and without a log; `StoreBusy` if somebody else has it open, or has written since."""
-    before = connection.pragma("data_version")
-    _ = connection.execute("ROLLBACK")
+    """Have the original alone, and without a log; `StoreBusy` if somebody else has it open."""
     try:
         # SQLite moves the log into the file, and refuses while anybody else has that open.
         _ = patiently(file, lambda: connection.pragma("journal_mode", "delete"))
@@ -189,9 +207,8 @@ def _take_out_of_use(connection: Connection, file: File) -> None:
         if file.driver.failure(error) is not Failure.BUSY:
             raise
         raise _open_elsewhere(file.path) from error
-    # Whoever came in between has a log again, or has written. Who comes from now on waits, and then finds that the
-    # file has moved: SQLite looks, and does not begin a log.
-    if connection.pragma("journal_mode") != "delete" or connection.pragma("data_version") != before:
+    # Whoever came in between has a log again. Who comes from now on waits.
+    if connection.pragma("journal_mode") != "delete":
         raise _open_elsewhere(file.path)
 
 
@@ -240,27 +257,25 @@ def _compare(holder: Connection, source: File, target: File) -> None:
         check_whole(copy, target.path)
         if target.driver.encrypts and damaged_pages(copy):
             raise StoreCorrupt(f"{target.path}: the copy is damaged: look at the disk")
-        _compare_rows(holder, copy, _SCHEMA, target.path)
-        if marks(holder) != marks(copy):
-            raise _differs(target.path)
-        tables = [str(name) for (name,) in copy.execute(_TABLES)]
-        for table in tables:
-            _compare_rows(holder, copy, f"SELECT * FROM {quoted(table)} ORDER BY 1", target.path)
+        if not _same(holder, copy):
+            raise StoreCorrupt(
+                f"{target.path}: the copy is not what the original is, and was thrown away: look at the disk"
+            )
         target.driver.check(copy)
     source.driver.check(holder)
 
 
-def _compare_rows(one: Connection, other: Connection, sql: str, path: str) -> None:
-    for row, copied in itertools.zip_longest(one.execute(sql), other.execute(sql)):
-        # By their text, because 1 equals 1.0.
-        if repr(row) != repr(copied):
-            raise _differs(path)
+def _same(one: Connection, other: Connection) -> bool:
+    """Whether two files have the same marks and tables, and every row in them is the same."""
+    if marks(one) != marks(other) or not _same_rows(one, other, _SCHEMA):
+        return False
+    tables = [str(name) for (name,) in other.execute(_TABLES)]
+    return all(_same_rows(one, other, f"SELECT * FROM {quoted(table)} ORDER BY 1") for table in tables)
 
 
-def _differs(path: str) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"{path}: the copy is not what the original is, and was thrown away: look at the disk"
-    )
+def _same_rows(one: Connection, other: Connection, sql: str) -> bool:
+    pairs = itertools.zip_longest(one.execute(sql), other.execute(sql))
+    return all(repr(row) == repr(copied) for row, copied in pairs)  # by their text, because 1 equals 1.0
 
 
 def _rename(path: str, target: str) -> None:

@@ -310,6 +310,39 @@ def test_who_waits_too_long_for_another_is_told(path: Path, tmp_path: Path) -> N
     assert ["x.db"] == [each.name for each in tmp_path.iterdir()]
 
 
+def test_what_is_written_after_the_copy_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place, a writer who waits until the copy is made, writes and closes, keeps what was acknowledged: StoreBusy,
+    and the original stays. One record changes no count, and not the first page."""
+    path = tmp_path / "e.db"
+    made(path)
+    store = SQLCipherStore(path, key=KEY)
+    store.open([TABLE])
+    compare: Callable[..., None] = encryption._compare
+    changed: Record = {"id": "0007", "text": "changed"}
+
+    def write() -> None:
+        with store.transaction(write=True) as transaction:
+            transaction.put("todo", [changed])
+        store.close()
+
+    writer = threading.Thread(target=write)
+
+    def late(*arguments: Any) -> None:
+        compare(*arguments)
+        writer.start()
+        time.sleep(0.1)
+
+    monkeypatch.setattr(encryption, "_compare", late)
+    with pytest.raises(StoreBusy, match="written meanwhile"):
+        decrypt_file(path, path, KEY)
+    writer.join()
+    assert [changed] == [row for row in rows_of(path) if row["id"] == "0007"]
+    assert ["e.db"] == [each.name for each in tmp_path.iterdir()]
+    monkeypatch.undo()
+    decrypt_file(path, path, KEY)
+    assert [changed] == [row for row in plain_rows(path) if row["id"] == "0007"]
+
+
 @pytest.mark.parametrize("layout", ["{", json.dumps(["todo"]), "5"])
 def test_a_damaged_list_of_tables_is_told(path: Path, tmp_path: Path, layout: str) -> None:
     """A file whose own list of tables cannot be read is StoreCorrupt, and no copy is made."""
@@ -374,7 +407,8 @@ def test_killed_at_any_moment_the_file_is_one_or_the_other(path: Path, tmp_path:
 def test_whoever_waited_writes_nothing_to_a_file_that_is_gone(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who opened the original in the moment of the exchange is told, and loses no write."""
+    """Who opened the original in the moment of the exchange is told, and loses no write; nor does who opens the new
+    file at once."""
     rename: Callable[[str, str], None] = encryption._rename
     waiting: list[Any] = []
 
@@ -386,10 +420,18 @@ def test_whoever_waited_writes_nothing_to_a_file_that_is_gone(
     made(path.with_name("e.db"))
     monkeypatch.setattr(encryption, "_rename", late)
     decrypt_file(path.with_name("e.db"), path.with_name("e.db"), KEY)
+    # Who waits would take the log of the new file, which nobody has moved yet, for that of the original.
+    store = SQLiteStore(path.with_name("e.db"))
+    store.open([TABLE])
+    with store.transaction(write=True) as transaction:
+        transaction.put("todo", [{"id": "new"}])
     (process,) = waiting
     out, err = process.communicate(timeout=60)
+    with store.transaction(write=True) as transaction:
+        transaction.put("todo", [{"id": "newer"}])
+    store.close()
     assert 1 == process.returncode
     assert any(name in err for name in ("WrongKey", "StoreReadOnly", "StoreCorrupt")), out + err
-    assert ROWS == plain_rows(path.with_name("e.db"))
+    assert [*ROWS, {"id": "new"}, {"id": "newer"}] == plain_rows(path.with_name("e.db"))
     with pytest.raises(StoreError):
         _ = rows_of(path.with_name("e.db"))
