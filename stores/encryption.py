@@ -48,10 +48,10 @@ def encrypt_file(
     """Make an encrypted copy of a SQLite store's file, or, given the same path twice, encrypt it in place.
 
     The copy is compared with the original, row by row, before it is put in place. Writers wait meanwhile; in place,
-    nobody else may have the file open, or write meanwhile: `StoreBusy`. A second path that exists, or a log that was left beside it, is a
-    `ConfigurationError`; so is, in place, a file with a second name (a hard link). Copies in one folder are made one
-    after another. A disk may keep for long what a file held before: records are hidden for good only in a file that
-    was never plain.
+    nobody else may have the file open, or write meanwhile: `StoreBusy`. A second path that exists, or a log that was
+    left beside it, is a `ConfigurationError`; so is, in place, a file with a second name (a hard link). Copies in one
+    folder are made one after another. A disk may keep for long what a file held before: records are hidden for good
+    only in a file that was never plain.
     """
     key = Key.of(key)
     key.check()
