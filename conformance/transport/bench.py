@@ -219,6 +219,9 @@ class TransportBench:
         outcome = self.send(client, change)
         if not isinstance(outcome, Applied):
             fail(f"{change.kind} of {change.record_id!a} should be Applied, and is {outcome!a:.300}")
+        if change.record is not None and change.fields:
+            content = {name: value for name, value in change.record.items() if name != "id"}
+            self._contents[change.table, change.record_id] = content
         copy = outcome.copy
         told = copy.get("version") if isinstance(copy, dict) else copy.version if copy else None
         version = outcome.version or told
@@ -226,7 +229,6 @@ class TransportBench:
 
     def insert(self, client: Transport, id: str, /, *, table: str = THING.name, **content: Json) -> str:
         """Insert a record; its version."""
-        self._contents[table, id] = content
         return self.applied(client, self.change("insert", id, content, table=table))
 
     def update(
@@ -236,7 +238,7 @@ class TransportBench:
 
         The change carries the whole record, as far as this bench wrote it.
         """
-        whole = self._contents[table, id] = {**self._contents.get((table, id), {}), **content}
+        whole = {**self._contents.get((table, id), {}), **content}
         change = self.change("update", id, whole, Version(version), fields=tuple(content), table=table)
         return self.applied(client, change)
 
