@@ -176,6 +176,8 @@ class Identity:
             page = client.pull(PullRequest(query=Query(_NOWHERE.name)))
         except TidesyncError:
             return
+        except RuleBroken:
+            raise
         except Exception as error:  # noqa: BLE001  # it is told
             fail(
                 f"pulling a table that is not there should raise a TidesyncError, not {type(error).__name__}: {error}"
