@@ -15,6 +15,7 @@ from tidesync.records import Record
 from tidesync.schema import Column, TableSchema
 from tidesync.stores.keys import KeySource
 from tidesync.stores.sqlcipher import SQLCipherStore
+from tidesync.stores.sqlite import SQLiteStore
 from tidesync.values import ColumnType
 
 TABLE = TableSchema("todo", (Column("text", ColumnType.STRING),), indexes=(("text",),))
@@ -29,6 +30,14 @@ ROWS: list[Record] = sorted(
     [{"id": f"{n:04}", "text": f"text {n % 7} {n}", "more": [n]} for n in range(200)] + LONG,
     key=lambda row: str(row["id"]),
 )
+
+
+AWKWARD: list[Record] = [
+    {"id": "1", "text": 1, "a": 1.0, "b": -0.0, "c": True},
+    {"id": "a\0b", "text": "x\0y", "ünnamed": [1, 2.5, None, {"": []}]},
+    {"id": "A", "text": 2**63 - 1},
+    {"id": "é", "text": None},
+]
 
 
 def made(path: Path, key: KeySource = KEY, rows: list[Record] = ROWS) -> None:
@@ -112,3 +121,13 @@ class Child:
         self.stdout.close()
         assert -signal.SIGKILL == os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]), lines
         return lines
+
+
+def plain_rows(path: Path, name: str = "todo") -> list[Record]:
+    """All records of a plain file."""
+    store = SQLiteStore(path, mode="ro")
+    store.open([])
+    with store.transaction(write=False) as transaction:
+        rows = list(transaction.select(Query(name)))
+    store.close()
+    return rows
