@@ -95,7 +95,7 @@ def test_the_same_on_workers(tmp_path: Path) -> None:
 
 def test_capabilities_decide_what_is_tried(tmp_path: Path) -> None:
     """What is not declared is skipped with a reason; what works all the same is said."""
-    status, said = run(tmp_path, "-k", "TestFile and not (capabilities_are or machine or every or kill)")
+    status, said = run(tmp_path, "-k", "TestFile and (after_close or killed_process or no_process)")
     assert 0 == status, said
     assert "durable is not declared, and works" in said
     assert "needs durable, fork: not declared" in said

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -32,6 +33,7 @@ from tidesync.stores.checks import check_ids, check_row, fits
 __all__ = ["Sqlite3Store"]
 
 PAGE = 100  # rows that an iterator reads at once
+STORES: "weakref.WeakSet[Sqlite3Store]" = weakref.WeakSet()
 
 # Names of tables are values here: SQLite itself would take two that differ only in case for one.
 TABLES = (
@@ -164,6 +166,7 @@ class Sqlite3Store:
         self._idle: list[sqlite3.Connection] = []
         self._busy: set[int] = set()  # threads
         self._live: set[Sqlite3Transaction] = set()
+        STORES.add(self)
 
     def open(self, tables: Sequence[TableSchema]) -> None:
         with self._connection() as connection:
@@ -206,6 +209,11 @@ class Sqlite3Store:
             self._tables = self._process = None
             for transaction in self._live:
                 transaction.closed = True  # its own thread takes it back
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close the connections that wait for work."""
+        with self._lock:
             while self._idle:
                 self._idle.pop().close()
 
@@ -276,3 +284,13 @@ class Sqlite3Store:
                 if not fits(column.type, json.loads(text).get(column.name)):
                     raise SchemaMismatch(table, column.name, row[0], column.type.value)
         connection.execute("INSERT OR REPLACE INTO columns VALUES (?, ?, ?)", (*key, column.type.value))
+
+
+def _before_fork() -> None:
+    """Leave the child no connection: with one, SQLite there would read the parent's log where it is no more."""
+    for store in tuple(STORES):
+        store.close_idle()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_before_fork)
