@@ -30,6 +30,8 @@ MERGED = [
     ("list_id", "errands", "archive", "birthday", "archive", "both"),
 ]
 WAYS = [(), ("--loopback",)]
+HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""Whoever began the tests in the background of a shell made them deaf to Ctrl-C."""
 WRITABLE = "from tidesync.cli import demo, ending, story\n"
 OFFLINE = """
 from tidesync.errors import NotReachable
@@ -213,7 +215,7 @@ def test_the_service_is_stopped_while_the_devices_are_offline() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_ctrl_c_ends_it_in_one_line(way: Sequence[str], tmp_path: Path) -> None:
     """No traceback, and nothing stays behind: no file, and no service."""
-    interrupt = "import signal\nstory.merge = lambda *_: signal.raise_signal(signal.SIGINT)"
+    interrupt = f"{HEARD}\nstory.merge = lambda *_: signal.raise_signal(signal.SIGINT)"
     told = tidesync("demo", *way, folder=tmp_path, before=WRITABLE + interrupt)
 
     assert (130, "tidesync: interrupted") == (told.returncode, told.stderr.strip())
@@ -267,7 +269,8 @@ def test_loopback_needs_no_service() -> None:
 def test_ctrl_c_leaves_no_device_process_behind(tmp_path: Path) -> None:
     """The device process ends with the command, whatever it is doing."""
     interrupt = f"""
-import signal, subprocess
+{HEARD}
+import subprocess
 class Interrupted(subprocess.Popen):
     pressed = False
     def poll(self):
