@@ -141,7 +141,7 @@ def _copied(value: Any) -> Any:
     if isinstance(value, list):
         return [_copied(each) for each in cast("list[Any]", value)]  # type: ignore[redundant-cast]  # for pyright not
     if type(value) is tuple:
-        return tuple(_copied(each) for each in cast("tuple[Any, ...]", value))  # type: ignore[redundant-cast]
+        return tuple(_copied(each) for each in cast("tuple[Any, ...]", value))  # type: ignore[redundant-cast]  # pyright needs it
     if isinstance(value, Change | Page | Applied | Conflicted | Undeleted):
         kind = type(value)
         return kind(**{field.name: _copied(getattr(value, field.name)) for field in attrs.fields(kind)})

@@ -80,7 +80,7 @@ _BOTH: tuple[Literal["authority", "plain"], ...] = ("authority", "plain")
 def _pair(name: str, **options: object) -> list[Profile]:
     """The same world around each of the two remotes."""
     once = {"authority": True, "plain": options.pop("plain_once", True)}
-    return [Profile(name=f"{remote}-{name}", remote=remote, once=once[remote], **options) for remote in _BOTH]  # type: ignore[arg-type]
+    return [Profile(name=f"{remote}-{name}", remote=remote, once=once[remote], **options) for remote in _BOTH]  # type: ignore[arg-type]  # options are those of a profile
 
 
 _ALL = (

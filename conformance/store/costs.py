@@ -94,7 +94,7 @@ def _searches() -> list[Query]:
 
 def _selects(queries: list[Query]) -> dict[str, Call]:
     return {
-        f"select of {query}": lambda transaction, query=query: len(list(transaction.select(query)))  # type: ignore[misc]
+        f"select of {query}": lambda transaction, query=query: len(list(transaction.select(query)))  # type: ignore[misc]  # mypy infers no lambda with a default
         for query in queries
     }
 

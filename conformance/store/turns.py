@@ -66,7 +66,7 @@ class Turn:
             for _ in range(each):
                 persistent(lambda: self.add(store))
 
-        threads = [Apart(lambda store=store: work(store)) for store in stores]  # type: ignore[misc]
+        threads = [Apart(lambda store=store: work(store)) for store in stores]  # type: ignore[misc]  # mypy infers no lambda with a default
         for thread in threads:
             thread.result("a writer among others")
         equal(0, self.overlaps, "writers that were at work while another one was")
@@ -208,10 +208,10 @@ class Turns:
 
         for number, kind in enumerate((ZeroDivisionError, KeyboardInterrupt, GeneratorExit)):
             with raises(kind, what="a block in another thread"):
-                apart(lambda kind=kind: fail(kind), "a writer that fails")  # type: ignore[misc]
+                apart(lambda kind=kind: fail(kind), "a writer that fails")  # type: ignore[misc]  # mypy infers no lambda with a default
             what = f"a writer after {kind.__name__} in another thread"
             with works(what):
-                apart(lambda number=number: put(store, {"id": str(number)}), what)  # type: ignore[misc]
+                apart(lambda number=number: put(store, {"id": str(number)}), what)  # type: ignore[misc]  # mypy infers no lambda with a default
         equal([{"id": "0"}, {"id": "1"}, {"id": "2"}], held(store), "what was written")
 
     @rule("STORE-37", "A transaction is atomic and isolated")
@@ -233,7 +233,7 @@ class Turns:
             for n in range(each):
                 source, target = (tables[(first + n) % 2], tables[(first + n + 1) % 2])
                 id = ids[(first + n) % count]
-                persistent(lambda source=source, target=target, id=id: step(source, target, id))  # type: ignore[misc]
+                persistent(lambda source=source, target=target, id=id: step(source, target, id))  # type: ignore[misc]  # mypy infers no lambda with a default
 
         def step(source: str, target: str, id: str) -> None:
             with store.transaction(write=True) as transaction:
@@ -259,7 +259,7 @@ class Turns:
             equal([count, count], counted, "count of both tables")
             equal(200 * count, sum(int(str(row["number"])) for row in selected), "the sum over both tables")
 
-        writers = [Apart(lambda first=first: move(first)) for first in range(2)]  # type: ignore[misc]
+        writers = [Apart(lambda first=first: move(first)) for first in range(2)]  # type: ignore[misc]  # mypy infers no lambda with a default
         readers = [Apart(look) for _ in range(2)]
         for reader in readers:
             _ = reader.result("a reader among others")

@@ -272,7 +272,7 @@ class Values:
         with store.transaction(write=True) as transaction:
             transaction.put(THING.name, records)
             records.clear()
-            given["any"][0]["a"] = 9  # type: ignore[index]
+            given["any"][0]["a"] = 9  # type: ignore[index]  # it holds a list of objects
             shared["b"].append(9)
             shared["c"] = 9
             given["text"] = "y"
@@ -329,8 +329,8 @@ class Values:
 
 
 def _spoil(record: Record) -> None:
-    record["any"][0]["a"] = 9  # type: ignore[index]
+    record["any"][0]["a"] = 9  # type: ignore[index]  # it holds a list of objects
     record["tree"]["b"].append(9)  # type: ignore[index, call-overload, union-attr]
-    record["extra"][0][0] = 9  # type: ignore[index]
+    record["extra"][0][0] = 9  # type: ignore[index]  # it holds a list of objects
     record["text"] = "y"
     record["more"] = SYSTEM_FIELDS[0]
