@@ -30,6 +30,7 @@ TidesyncError
 │   ├── RequestRefused        the remote understood, and refused (4xx)
 │   ├── RemoteConflict        the remote's record is not as expected (remote tables only)
 │   ├── ProtocolError         the reply is not what the protocol promises
+│   │   └── RemoteDamaged     files of a folder or bucket are torn, missing or foreign
 │   ├── ResyncRequired        the remote no longer honours the cursor
 │   └── RemoteChanged         another remote answers under the same address
 └── SyncError                 push, pull and purge
@@ -272,6 +273,17 @@ class RemoteConflict(TransportError):
 
 class ProtocolError(TransportError):
     """The reply breaks the protocol: not JSON, a wrong shape, too large."""
+
+
+class RemoteDamaged(ProtocolError):
+    """The remote's files are not as they were written: torn, missing, foreign, out of order, or fewer than before.
+
+    `file` names the first that is wrong. Nothing was changed, here or there.
+    """
+
+    def __init__(self, file: str, reason: str) -> None:
+        self.file = file
+        super().__init__(f"{file}: {reason}")
 
 
 class ResyncRequired(TransportError):

@@ -265,3 +265,30 @@ class Transport(Protocol):
     def close(self) -> None:
         """Release everything; idempotent."""
         ...
+
+
+class AsyncTransport(Protocol):
+    """A way to one remote for an event loop: `Transport` with `async def`, word for word the same promises.
+
+    A call that is cancelled is in doubt, as one whose reply was lost.
+    """
+
+    async def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
+        """Find out who the remote is and what it can do. Every client of it is told one identity, at every call."""
+        ...
+
+    async def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
+        """Send changes of different records, none dependent on another; one outcome per change, in order."""
+        ...
+
+    async def pull(self, request: PullRequest, /) -> Page:
+        """Read one page. A table that the remote has not got is an error, never an empty page."""
+        ...
+
+    async def get(self, table: str, id: str, /) -> Record | Tombstone | None:
+        """Read one record as it is now: None for nothing, a tombstone where the table reports deletes."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything; idempotent."""
+        ...

@@ -1,0 +1,1 @@
+"""Any folder or bucket as a remote: no server, no locks, no clocks."""
