@@ -21,7 +21,7 @@ class Place(Protocol):
         ...
 
     def names(self, folder: str, after: str = "") -> list[str]:
-        """The names of the files in a folder that sort after another one, in order; of any size, none if it is not there."""
+        """The names of all files in a folder that sort after another one, in order; none if there is no folder."""
         ...
 
     def delete(self, name: str) -> None:
