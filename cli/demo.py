@@ -17,7 +17,7 @@ from tidesync.cli.world import TABLES, Place, Protocol, device
 from tidesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from tidesync.cli.remote import Remote
+    from tidesync.cli.service import Remote
 
 Outage: TypeAlias = Callable[[Show], AbstractContextManager[None]]
 """Takes the remote away inside a block, if it is the demo's to take, and says so."""
@@ -66,7 +66,7 @@ def _remote(folder: Path, url: str | None, *, loopback: bool) -> Generator[tuple
     elif loopback:
         yield None, "remote.db, in the process of each device", _no_outage
     else:
-        from tidesync.cli.remote import served
+        from tidesync.cli.service import served
 
         with served(folder) as remote:
             yield remote.url, remote.told, lambda show: _stopped(remote, show)

@@ -240,7 +240,7 @@ def test_the_service_ends_with_a_demo_that_is_killed(tmp_path: Path) -> None:
 
 def test_a_service_that_does_not_start_is_told_in_one_line() -> None:
     """With the last line that it said."""
-    fail = "from tidesync.cli import remote\nremote.sys.executable = 'false'\n"
+    fail = "from tidesync.cli import service\nservice.sys.executable = 'false'\n"
     told = tidesync("demo", before=fail)
 
     assert 2 == told.returncode

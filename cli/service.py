@@ -1,4 +1,4 @@
-"""The demo's own remote as a service in a process of its own: `python -m tidesync.cli.remote`, started by the demo.
+"""The demo's own remote as a service in a process of its own: `python -m tidesync.cli.service`, started by the demo.
 
 It serves one file until its standard input ends or it is stopped, and says on its standard output where.
 """
@@ -48,7 +48,7 @@ class Remote:
 
     def start(self) -> None:
         """Start it, and wait until it answers. Raises `RemoteFailed`."""
-        command = [sys.executable, "-m", "tidesync.cli.remote", "--folder", str(self._folder)]
+        command = [sys.executable, "-m", "tidesync.cli.service", "--folder", str(self._folder)]
         command += ["--port", str(self._port)]
         pipe, log = subprocess.PIPE, self._folder / LOG
         with log.open("a", encoding="utf-8") as stream:
@@ -96,7 +96,7 @@ def served(folder: Path) -> Generator[Remote]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve, until stopped."""
-    parser = argparse.ArgumentParser(prog="python -m tidesync.cli.remote", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tidesync.cli.service", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args(arguments)
