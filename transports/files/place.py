@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import re
+from typing import Final, Protocol
+
+LARGEST: Final = 256 * 1024 * 1024
+"""Bytes that a file may have. What is larger is none of ours: `RemoteDamaged`, before it fills the memory."""
+
+_NAME: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/){0,4}[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
 class Place(Protocol):
     """A folder or a bucket. Names are relative to it, as "log/00000000000000000001.jsonl".
 
     No file is ever written twice. Every method raises `NotReachable` where certainly nothing was done,
-    `RemoteUnavailable` where that is in doubt, and `Unauthorized`, with the driver's own exception chained.
+    `RemoteUnavailable` where that is in doubt, and `Unauthorized`, with the driver's own exception chained; and
+    `ValueError` for a name that could lead out of the place, or be another name elsewhere.
     """
+
+    @property
+    def longest(self) -> float:
+        """Seconds after which a call has ended, whatever the wire does; `names` for each thousand of names."""
+        ...
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file whole and durably, or not at all; False if the name is taken."""
@@ -21,7 +33,10 @@ class Place(Protocol):
         ...
 
     def names(self, folder: str, after: str = "") -> list[str]:
-        """The names of all files in a folder that sort after another one, in order; none if there is no folder."""
+        """The names inside a folder of all files directly in it that sort after another such name, in order.
+
+        As "00000000000000000001.jsonl" of "log"; the folder "" is the place itself. None if there is no folder.
+        """
         ...
 
     def delete(self, name: str) -> None:
@@ -31,3 +46,14 @@ class Place(Protocol):
     def close(self) -> None:
         """Release everything; idempotent."""
         ...
+
+
+def checked(name: str) -> str:
+    """The name, if it means one and the same file everywhere: ASCII letters, digits, `.`, `_`, `-`, in folders.
+
+    File systems and buckets differ in what they make of anything else: case and composition of letters, dots, signs
+    in addresses. Raises `ValueError`.
+    """
+    if not _NAME.match(name):
+        raise ValueError(f"{ascii(name)[:80]} is no name of a remote's file")
+    return name
