@@ -204,7 +204,8 @@ def _entry_line(entry: Entry) -> bytes:
 
 
 def _entry(line: Json, where: str) -> Entry:
-    match line:
+    members: Record = line if isinstance(line, dict) else {}
+    match members:
         case {
             "operation": str() | None as operation,
             "mark": str(mark),
@@ -214,7 +215,7 @@ def _entry(line: Json, where: str) -> Entry:
             "version": str(version),
             "created_at": str(created_at),
             "deleted": bool(deleted),
-            "record": dict(),
+            "record": dict(record),
             **more,
         } if not more and kind in _KINDS and HEX.match(mark):
             if operation is not None:
@@ -222,7 +223,7 @@ def _entry(line: Json, where: str) -> Entry:
             check_moment(where, created_at)
             return Entry(
                 operation=operation, mark=mark, kind=_KINDS[kind], table=table, id=id, version=version,
-                created_at=created_at, deleted=deleted, record=check_content(where, table, id, version, line["record"]),
+                created_at=created_at, deleted=deleted, record=check_content(where, table, id, version, record),
             )  # fmt: skip
         case _:
             raise Malformed(where, "it is no change")

@@ -181,7 +181,8 @@ def _line_of(line: Row | Known) -> bytes:
 
 
 def _line(line: Json, where: str) -> Row | Known:
-    match line:
+    members: Record = line if isinstance(line, dict) else {}
+    match members:
         case {
             "table": str(table),
             "id": str(id),
@@ -190,14 +191,14 @@ def _line(line: Json, where: str) -> Row | Known:
             "updated_at": str(updated_at),
             "sequence": int(sequence),
             "deleted": bool(deleted),
-            "record": dict(),
+            "record": dict(record),
             **more,
         } if not more and type(sequence) is int and 1 << PLACES <= sequence <= INT_MAX:
             check_moment(where, created_at)
             check_moment(where, updated_at)
             return Row(
                 table=table, id=id, version=version, created_at=created_at, updated_at=updated_at,
-                sequence=sequence, deleted=deleted, record=check_content(where, table, id, version, line["record"]),
+                sequence=sequence, deleted=deleted, record=check_content(where, table, id, version, record),
             )  # fmt: skip
         case {
             "operation": str(operation),
