@@ -39,8 +39,23 @@ class Place(Protocol):
         """
         ...
 
+    def folders(self, folder: str) -> list[str]:
+        """The names inside a folder of all folders directly in it that hold files, in order; of an empty one maybe."""
+        ...
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The bytes of each file that `names` tells of a folder, by name and in order."""
+        ...
+
     def delete(self, name: str) -> None:
         """Delete a file; one that is not there is no error."""
+        ...
+
+    def sweep(self) -> int:
+        """Delete what writers that are dead may have left unfinished; returns how many files went.
+
+        Neither clocks nor locks tell who is dead: a `create` whose unfinished file went begins again.
+        """
         ...
 
     def close(self) -> None:
