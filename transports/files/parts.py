@@ -46,15 +46,27 @@ class Part:
     lines: int
 
 
+@attrs.frozen
+class Counts:
+    """How many records and tombstones there are of a table."""
+
+    live: int = 0
+    deleted: int = 0
+
+
 @attrs.frozen(kw_only=True)
 class Manifest:
     """`snapshots/N.jsonl`: the state after commit N, in parts. It is written after all of its parts.
 
     The first line is `{"kind":"snapshot","format":1,"remote":…,"number":N,"commit":…,"sequence":…,"clock":…,
-    "fences":…,"parts":p}`, `p` lines follow, one `Part` each, and the last line is the checksum. `commit` is the hash
-    of commit N, `sequence` that of its last change, `clock` its moment `at`. `fences` is an object: by table, the
-    sequence of the last tombstone that is not in the snapshot any more; tables that lack none are left out. The parts
-    hold every row and every known operation, each once, in any order.
+    "changes":…,"operations":…,"tables":…,"fences":…,"parts":p}`, `p` lines follow, one `Part` each, and the last
+    line is the checksum. `commit` is the hash of commit N, `sequence` that of its last change, `clock` its moment
+    `at`; `changes` is how many changes the commits up to N have, all together. `operations` is how many known
+    operations the snapshot holds, and `tables` an object: by table, `{"live":…,"deleted":…}`, how many records and
+    tombstones. `fences` is an object: by table, a sequence; of tombstones up to it some or all are not in the
+    snapshot any more. Tables that lack none are left out there. The parts, one behind the other, hold every row,
+    by table and id, and then every known operation, by its id; texts are in the order of their code points, and
+    nothing is there twice.
     """
 
     remote: str
@@ -62,8 +74,16 @@ class Manifest:
     commit: str
     sequence: int
     clock: str
+    changes: int
+    operations: int = 0
+    tables: Mapping[str, Counts] = attrs.field(factory=dict[str, Counts])
     fences: Mapping[str, int] = attrs.field(factory=dict[str, int])
     parts: Sequence[Part] = ()
+
+    @property
+    def lines(self) -> int:
+        """How many rows and operations it holds."""
+        return sum(part.lines for part in self.parts)
 
 
 def write_manifest(manifest: Manifest) -> bytes:
@@ -71,6 +91,8 @@ def write_manifest(manifest: Manifest) -> bytes:
     head: dict[str, Json] = {
         "kind": "snapshot", "format": FORMAT, "remote": manifest.remote, "number": manifest.number,
         "commit": manifest.commit, "sequence": manifest.sequence, "clock": manifest.clock,
+        "changes": manifest.changes, "operations": manifest.operations,
+        "tables": {table: {"live": each.live, "deleted": each.deleted} for table, each in manifest.tables.items()},
         "fences": dict(manifest.fences), "parts": len(manifest.parts),
     }  # fmt: skip
     parts = [{"part": part.digest, "bytes": part.size, "lines": part.lines} for part in manifest.parts]
@@ -81,7 +103,9 @@ def read_manifest(content: bytes, number: int, remote: str) -> Manifest:
     """The manifest that a file holds, which must be this one of this remote."""
     name = manifest_name(number)
     head, lines = opened(content, name)
-    known = ("remote", "number", "commit", "sequence", "clock", "fences", "parts")
+    known = (
+        "remote", "number", "commit", "sequence", "clock", "changes", "operations", "tables", "fences", "parts",
+    )  # fmt: skip
     try:
         members = of_kind(head, "snapshot", known)
         check_identity(members, remote, number)
@@ -90,9 +114,7 @@ def read_manifest(content: bytes, number: int, remote: str) -> Manifest:
         sequence = members.count("sequence")
         if sequence >> PLACES != number:
             raise Malformed("sequence", f"it is {sequence}, which is none of commit {number}")
-        fences = Members(members.raw("fences"), "fences")
-        if odd := [table for table in fences.value if not TABLE_NAME.match(table)]:
-            raise Malformed("fences", f"{shown(odd[0])} cannot be the name of a table")
+        tables, fences = _by_table(members, "tables"), _by_table(members, "fences")
         parts = [
             Members(line, f"part {place}", frozenset(("part", "bytes", "lines")))
             for place, line in enumerate(lines)
@@ -103,6 +125,9 @@ def read_manifest(content: bytes, number: int, remote: str) -> Manifest:
             commit=matching(members, "commit", HASH),
             sequence=sequence,
             clock=moment_in(members, "clock"),
+            changes=members.count("changes", least=number),
+            operations=members.count("operations"),
+            tables={table: _counts(tables, table) for table in tables.value},
             fences={table: fences.count(table) for table in fences.value},
             parts=[
                 Part(digest=matching(part, "part", HASH), size=part.count("bytes"), lines=part.count("lines"))
@@ -111,6 +136,19 @@ def read_manifest(content: bytes, number: int, remote: str) -> Manifest:
         )
     except Malformed as error:
         raise RemoteDamaged(name, str(error)) from error
+
+
+def _by_table(members: Members, name: str) -> Members:
+    found = Members(members.raw(name), name)
+    for table in found.value:
+        if not TABLE_NAME.match(table) or table.startswith("__"):
+            raise Malformed(name, f"{shown(table)} cannot be the name of a table")
+    return found
+
+
+def _counts(tables: Members, table: str) -> Counts:
+    found = Members(tables.raw(table), tables.at(table), frozenset(("live", "deleted")))
+    return Counts(found.count("live"), found.count("deleted"))
 
 
 # ---- snapshots/N/<hash>.jsonl
@@ -146,6 +184,11 @@ class Known:
     mark: str
     version: str
     at: str
+
+
+def place_of(line: Row | Known) -> tuple[int, str, str]:
+    """Where a line stands among those of all parts of its snapshot: greater than of those before it."""
+    return (0, line.table, line.id) if isinstance(line, Row) else (1, line.operation, "")
 
 
 def write_part(lines: Iterable[Row | Known]) -> bytes:
