@@ -14,7 +14,11 @@ Here is what most programs need. Errors are in `tidesync.errors` (all but `PushF
 in `tidesync.contracts`.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tidesync.conflicts import (
+    AsyncPolicy,
     Conflict,
     Defer,
     Drop,
@@ -41,13 +45,25 @@ from tidesync.records import Record, Tombstone, new_id
 from tidesync.remote import RemoteTable
 from tidesync.reports import OperationError, PullReport, PushFailed, PushReport
 from tidesync.selection import Rows, Selection
-from tidesync.session import AbortPush, Attempt, DefaultHandler, SyncHandler
+from tidesync.session import AbortPush, AsyncSyncHandler, Attempt, DefaultHandler, SyncHandler
 from tidesync.tables import SyncTable
+
+if TYPE_CHECKING:
+    from tidesync.aio.context import AsyncSyncContext
+    from tidesync.aio.remote import AsyncRemoteTable
+    from tidesync.aio.selection import AsyncSelection
+    from tidesync.aio.tables import AsyncSyncTable
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AbortPush",
+    "AsyncPolicy",
+    "AsyncRemoteTable",
+    "AsyncSelection",
+    "AsyncSyncContext",
+    "AsyncSyncHandler",
+    "AsyncSyncTable",
     "Attempt",
     "Conflict",
     "DefaultHandler",
@@ -87,3 +103,17 @@ __all__ = [
     "new_id",
     "table",
 ]
+
+_ON_A_LOOP = {
+    "AsyncRemoteTable": "tidesync.aio.remote",
+    "AsyncSelection": "tidesync.aio.selection",
+    "AsyncSyncContext": "tidesync.aio.context",
+    "AsyncSyncTable": "tidesync.aio.tables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs asyncio is imported when it is asked for: that takes as long as all the rest."""
+    if name not in _ON_A_LOOP:
+        raise AttributeError(f"module 'tidesync' has no attribute {name!r}")
+    return getattr(importlib.import_module(_ON_A_LOOP[name]), name)

@@ -47,7 +47,12 @@ def answered(ask: Callable[[], T]) -> T:
     except TidesyncError:
         raise
     except Exception as error:
-        raise ProtocolError(f"the transport failed with {type(error).__name__}: {words(error)}") from error
+        raise unnamed(error) from error
+
+
+def unnamed(error: Exception) -> ProtocolError:
+    """What stands for an exception that no contract names; chain it."""
+    return ProtocolError(f"the transport failed with {type(error).__name__}: {words(error)}")
 
 
 def words(given: object) -> str:

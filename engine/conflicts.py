@@ -6,7 +6,7 @@ only if the record has not changed meanwhile; else it is asked again. It sees wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
@@ -91,6 +91,8 @@ class Drop:
 
 Resolution: TypeAlias = KeepLocal | KeepRemote | Merge | MergeFields | Defer | Drop
 Policy: TypeAlias = Callable[[Conflict], Resolution]
+AsyncPolicy: TypeAlias = Callable[[Conflict], Awaitable[Resolution]]
+"""For an `AsyncSyncContext`, which takes both."""
 
 
 def defer(_: Conflict, /) -> Resolution:

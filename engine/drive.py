@@ -1,18 +1,20 @@
-"""The place that performs effects: a plan asks, the driver does, and sends the answer back.
+"""The place that performs effects: a plan asks, a driver does, and sends the answer back.
 
-Only an `Exception` is thrown into a plan. On anything else (KeyboardInterrupt, say) the plan is closed: what was
-marked stays marked, and the next push sends it again.
+`run` does it on this thread, `arun` on an event loop. Only an `Exception` is thrown into a plan. On anything else
+(KeyboardInterrupt, or the cancellation of a task) the plan is closed: what was marked stays marked, and the next push
+sends it again.
 """
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, cast
 
 import attrs
 
-from tidesync.contracts.store import Store
+from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import Transport
 from tidesync.effects import Ask, Effect, Emit, Exchange, Handle, Plan, Transact, Wait
 from tidesync.events import Event
@@ -69,3 +71,70 @@ def perform(effect: Effect[Any], ports: Ports) -> Any:
             return ports.sleep(seconds)
         case _:
             raise TypeError(f"{type(effect).__name__} is not an effect that this driver knows")
+
+
+class AsyncPorts(Protocol):
+    """The world as an event loop reaches it: what takes time is awaited."""
+
+    async def transact(self, step: Callable[[StoreTransaction, float], T]) -> T:
+        """Run the step inside one write transaction; its time is in seconds since 1970."""
+        ...
+
+    async def exchange(self, exchange: Exchange[T]) -> T:
+        """Make one exchange with the remote, and look at its answer."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        ...
+
+    def emit(self, event: Event, /) -> None:
+        """Tell the subscribers."""
+        ...
+
+
+async def arun(plan: Plan[T], ports: AsyncPorts) -> T:
+    """Drive a plan to its end on the running event loop, and return its result.
+
+    It can be cancelled wherever it awaits, which is at every effect but `Emit`; the store is then left as a crash
+    at that moment would leave it.
+    """
+    try:
+        effect = next(plan)
+        while True:
+            try:
+                answer = await aperform(effect, ports)
+            except Exception as error:  # noqa: BLE001  # the plan decides what becomes of it
+                effect = plan.throw(error)
+            else:
+                effect = plan.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        plan.close()
+
+
+async def aperform(effect: Effect[Any], ports: AsyncPorts) -> Any:
+    """Do what one effect asks for, and return the answer. Policies and handlers may be coroutine functions."""
+    match effect:
+        case Transact(step=step):
+            return await ports.transact(step)
+        case Exchange():
+            return await ports.exchange(effect)
+        case Emit(events=events):
+            for event in events:
+                ports.emit(event)
+            return None
+        case Ask(policy=policy, conflict=conflict):
+            return await _now(policy(conflict))
+        case Handle(call=call):
+            return await _now(call(ports.exchange))
+        case Wait(seconds=seconds):
+            return await ports.sleep(seconds)
+        case _:
+            raise TypeError(f"{type(effect).__name__} is not an effect that this driver knows")
+
+
+async def _now(answer: object) -> object:
+    return await cast("Awaitable[object]", answer) if inspect.isawaitable(answer) else answer

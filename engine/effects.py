@@ -7,18 +7,28 @@ makes that impossible, since its step runs whole inside one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar, final
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
 from tidesync.answers import answered, sound_capabilities, sound_copy, sound_outcomes, sound_page
-from tidesync.conflicts import Conflict, Policy, Resolution
+from tidesync.conflicts import AsyncPolicy, Conflict, Policy, Resolution
 from tidesync.contracts.store import StoreTransaction
-from tidesync.contracts.transport import Change, Outcome, Page, PullRequest, Transport, TransportCapabilities
+from tidesync.contracts.transport import (
+    AsyncTransport,
+    Change,
+    Outcome,
+    Page,
+    PullRequest,
+    Transport,
+    TransportCapabilities,
+)
 from tidesync.events import Event
 from tidesync.records import Copy
 from tidesync.schema import TableSchema
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Effect(Generic[T]):
@@ -45,18 +55,40 @@ class Transact(Effect[T]):
 
 
 class Exchange(Effect[T]):
-    """One exchange with the remote, whose answer is looked at before anyone believes it."""
+    """One exchange with the remote, whose answer is looked at before anyone believes it.
+
+    `large`: its answer may hold so much that looking at it takes milliseconds.
+    """
 
     __slots__ = ()
+    large: ClassVar[bool] = False
+
+    def ask(self, transport: Transport | AsyncTransport) -> T | Awaitable[T]:
+        """Make the call; an asynchronous transport's answer has to be awaited."""
+        raise TypeError(f"{type(self).__name__} does not say how to be asked of {type(transport).__name__}")
+
+    def sound(self, answer: T) -> T:
+        """The answer, looked at. Raises `ProtocolError`."""
+        raise TypeError(f"{type(self).__name__} does not say how to look at {type(answer).__name__}")
 
     def perform(self, transport: Transport) -> T:
         """Do it, on a synchronous transport."""
-        raise TypeError(
-            f"{type(self).__name__} does not say how to be performed on {type(transport).__name__}"
-        )
+        return answered(lambda: self.sound(cast(T, self.ask(transport))))
 
 
 Perform: TypeAlias = Callable[[Exchange[Any]], Any]
+"""What performs an exchange: it returns the answer or, on an event loop, what has to be awaited for it."""
+
+
+def then(answer: T | Awaitable[T], step: Callable[[T], U]) -> U | Awaitable[U]:
+    """What the step makes of an answer, now or, if the answer has to be awaited, once it is there."""
+    if not inspect.isawaitable(answer):
+        return step(answer)
+
+    async def later() -> U:
+        return step(await answer)
+
+    return later()
 
 
 @final
@@ -68,9 +100,15 @@ class OpenRemote(Exchange[TransportCapabilities]):
     def __init__(self, tables: Sequence[TableSchema]) -> None:
         self.tables = tables
 
-    def perform(self, transport: Transport) -> TransportCapabilities:
-        """Do it."""
-        return sound_capabilities(answered(lambda: transport.open(self.tables)))
+    def ask(
+        self, transport: Transport | AsyncTransport
+    ) -> TransportCapabilities | Awaitable[TransportCapabilities]:
+        """Make the call."""
+        return transport.open(self.tables)
+
+    def sound(self, answer: TransportCapabilities) -> TransportCapabilities:
+        """The capabilities, if they can be."""
+        return sound_capabilities(answer)
 
 
 @final
@@ -78,13 +116,18 @@ class PushChanges(Exchange[Sequence[Outcome]]):
     """Send changes, get one outcome for each."""
 
     __slots__ = ("changes",)
+    large = True
 
     def __init__(self, changes: Sequence[Change]) -> None:
         self.changes = changes
 
-    def perform(self, transport: Transport) -> Sequence[Outcome]:
-        """Do it."""
-        return answered(lambda: sound_outcomes(self.changes, transport.push(self.changes)))
+    def ask(self, transport: Transport | AsyncTransport) -> Sequence[Outcome] | Awaitable[Sequence[Outcome]]:
+        """Make the call."""
+        return transport.push(self.changes)
+
+    def sound(self, answer: Sequence[Outcome]) -> Sequence[Outcome]:
+        """The outcomes; one that cannot be read is a doubt."""
+        return sound_outcomes(self.changes, answer)
 
 
 @final
@@ -92,13 +135,18 @@ class PullPage(Exchange[Page]):
     """Read one page."""
 
     __slots__ = ("request",)
+    large = True
 
     def __init__(self, request: PullRequest) -> None:
         self.request = request
 
-    def perform(self, transport: Transport) -> Page:
-        """Do it."""
-        return answered(lambda: sound_page(self.request.query.table, transport.pull(self.request)))
+    def ask(self, transport: Transport | AsyncTransport) -> Page | Awaitable[Page]:
+        """Make the call."""
+        return transport.pull(self.request)
+
+    def sound(self, answer: Page) -> Page:
+        """The page; what of it cannot be kept is junk."""
+        return sound_page(self.request.query.table, answer)
 
 
 @final
@@ -110,9 +158,13 @@ class GetRecord(Exchange[Copy]):
     def __init__(self, table: str, id: str) -> None:
         self.table, self.id = table, id
 
-    def perform(self, transport: Transport) -> Copy:
-        """Do it."""
-        return sound_copy(self.table, self.id, answered(lambda: transport.get(self.table, self.id)))
+    def ask(self, transport: Transport | AsyncTransport) -> Copy | Awaitable[Copy]:
+        """Make the call."""
+        return transport.get(self.table, self.id)
+
+    def sound(self, answer: Copy) -> Copy:
+        """The copy, if it can be one of this record."""
+        return sound_copy(self.table, self.id, answer)
 
 
 @final
@@ -141,7 +193,7 @@ class Ask(Effect[Resolution]):
 
     __slots__ = ("conflict", "policy")
 
-    def __init__(self, policy: Policy, conflict: Conflict) -> None:
+    def __init__(self, policy: Policy | AsyncPolicy, conflict: Conflict) -> None:
         self.policy, self.conflict = policy, conflict
 
 

@@ -11,12 +11,14 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 _runs = itertools.count(1)
-_alive: dict[str, int] = {}
+_alive: dict[str, object] = {}
+_run: ContextVar[str] = ContextVar("run")
 _lock = threading.Lock()
 
 
@@ -49,23 +51,32 @@ def _started(pid: int) -> str:
 
 
 @contextmanager
-def running() -> Generator[str]:
-    """The name of one run of a push, pull or purge; it counts as alive inside the block."""
+def running(owner: object) -> Generator[None]:
+    """One run of a push, pull or purge by a thread or task; it counts as alive inside the block."""
     pid = os.getpid()
     name = "|".join((_machine(), str(pid), _started(pid), str(next(_runs))))
     with _lock:
-        _alive[name] = threading.get_ident()
+        _alive[name] = owner
+    token = _run.set(name)
     try:
-        yield name
+        yield
     finally:
+        _run.reset(token)
         with _lock:
             _ = _alive.pop(name, None)
 
 
-def this_thread(name: str) -> bool:
-    """True if the run of this name is under way on this very thread, further out."""
+def run_and_outer() -> tuple[str, Callable[[str], bool]]:
+    """The name of the run under way here, and whether the run of a name is this owner's too, further out."""
+    name = _run.get()
     with _lock:
-        return _alive.get(name) == threading.get_ident()
+        owner = _alive[name]
+
+    def outer(other: str) -> bool:
+        with _lock:
+            return _alive.get(other) == owner
+
+    return name, outer
 
 
 def process_of(name: str) -> int | None:

@@ -3,45 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-import attrs
-
-from tidesync.contracts.transport import (
-    Absent,
-    Anything,
-    Applied,
-    Change,
-    ChangeKind,
-    Conflicted,
-    Denied,
-    Expected,
-    NotSent,
-    Outcome,
-    PullRequest,
-    Rejected,
-    Undeleted,
-    Unknown,
-    Version,
-)
-from tidesync.effects import Exchange, GetRecord, PullPage, PushChanges
-from tidesync.errors import (
-    NotReachable,
-    ProtocolError,
-    RemoteConflict,
-    RemoteUnavailable,
-    RequestRefused,
-    Unauthorized,
-)
+from tidesync.contracts.transport import Absent, ChangeKind, Expected
+from tidesync.effects import Plan
 from tidesync.objects import Table
-from tidesync.predicate import matcher
+from tidesync.plans import online
+from tidesync.plans.online import Wish, expected_of
 from tidesync.query import Query
-from tidesync.records import Json, Record, Tombstone, alive, check_id, check_record, content_of, new_id
-from tidesync.reports import about
-from tidesync.rules.cursors import Trail
+from tidesync.records import Record, Tombstone, alive, check_id, check_record, new_id
 from tidesync.selection import Answers, Rows, Selection
 
 T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Driven(Protocol):
+    """What runs a plan against the remote, once it is known who that is."""
+
+    def __call__(self, plan: Callable[[], Plan[U]], /) -> U:
+        """Run the plan, and return its result."""
+        ...
+
+
+class Wishes(Generic[T]):
+    """The writes of one remote table, checked; what both faces of it are made of."""
+
+    def __init__(self, table: Table[T], parameters: Mapping[str, str]) -> None:
+        self.table, self.parameters = table, dict(parameters)
+
+    def insert(self, item: T | dict[str, Any]) -> Wish:
+        """The insert of an object; an empty or missing id is generated."""
+        record = self.table.to_record(item)
+        record = {**record, "id": record.get("id") or new_id()}
+        return self._wish("insert", check_record(self.table.name, record), record, Absent())
+
+    def update(self, item: T | dict[str, Any]) -> Wish:
+        """The update by an object."""
+        record = self.table.to_record(item)
+        id = check_record(self.table.name, record)
+        return self._wish("update", id, record, expected_of(record.get("version")))
+
+    def delete(self, item: T | dict[str, Any] | str) -> Wish:
+        """The delete by an id or an object."""
+        record: Record = {"id": item} if isinstance(item, str) else self.table.to_record(item)
+        id = check_id(self.table.name, record.get("id"))
+        return self._wish("delete", id, None, expected_of(record.get("version")))
+
+    def undelete(self, id: str, version: str | None) -> Wish:
+        """The return of what was deleted."""
+        return self._wish("undelete", check_id(self.table.name, id), None, Tombstone(version))
+
+    def _wish(self, kind: ChangeKind, id: str, record: Record | None, expected: Expected) -> Wish:
+        return Wish(
+            operation=new_id(), table=self.table.name, id=id, kind=kind, record=record, expected=expected,
+            parameters=self.parameters,
+        )  # fmt: skip
 
 
 class RemoteTable(Generic[T]):
@@ -51,46 +68,43 @@ class RemoteTable(Generic[T]):
     `RequestRefused` or `ProtocolError`; writes raise `RemoteConflict` where the remote holds something else.
     """
 
-    def __init__(
-        self, perform: Callable[[Exchange[Any]], Any], table: Table[T], parameters: Mapping[str, str]
-    ) -> None:
-        self._perform, self.table, self._parameters = perform, table, dict(parameters)
+    def __init__(self, run: Driven, table: Table[T], parameters: Mapping[str, str]) -> None:
+        self._run, self.table, self._wishes = run, table, Wishes(table, parameters)
 
     def __repr__(self) -> str:
         return f"<remote table {self.table.name}>"
 
     def insert(self, item: T | dict[str, Any]) -> T:
         """Insert and return the remote's record; `RemoteConflict` if the id is taken."""
-        record = self.table.to_record(item)
-        record = {**record, "id": record.get("id") or new_id()}
-        return self._write("insert", check_record(self.table.name, record), record, Absent())
+        return self._write(self._wishes.insert(item))
 
     def update(self, item: T | dict[str, Any]) -> T:
         """Update by an object; one that carries a version only if the remote still has that version."""
-        record = self.table.to_record(item)
-        id = check_record(self.table.name, record)
-        return self._write("update", id, record, _expected(record.get("version")))
+        return self._write(self._wishes.update(item))
 
     def delete(self, item: T | dict[str, Any] | str) -> None:
         """Delete by id, or by an object: if it carries a version, only that version. What is gone is no error."""
-        record: Record = {"id": item} if isinstance(item, str) else self.table.to_record(item)
-        id = check_id(self.table.name, record.get("id"))
-        _ = self._send("delete", id, None, _expected(record.get("version")))
+        wish = self._wishes.delete(item)
+        _ = self._run(lambda: online.send(wish))
 
     def undelete(self, id: str, *, version: str | None = None) -> T:
         """Bring a deleted record back as it was, and return it."""
-        return self._write("undelete", check_id(self.table.name, id), None, Tombstone(version))
+        return self._write(self._wishes.undelete(id, version))
 
     def get(self, id: str) -> T | None:
         """The record as it is at the remote now, None if there is none."""
-        copy = self._perform(GetRecord(self.table.name, check_id(self.table.name, id)))
+        wanted = check_id(self.table.name, id)
+        copy = self._run(lambda: online.read(self.table.name, wanted))
         return self.table.from_record(copy) if alive(copy) else None
 
     def where(self, *conditions: object, **equalities: object) -> Selection[T]:
         """The records at the remote that match. Runs when iterated."""
-        return Selection(self.table, Query(self.table.name), Answers(self._fetch, self._count)).where(
-            *conditions, **equalities
+        parameters = self._wishes.parameters
+        answers = Answers(
+            lambda query: self._run(lambda: online.fetch(query, parameters)),
+            lambda query: self._run(lambda: online.count(query, parameters)),
         )
+        return Selection(self.table, Query(self.table.name), answers).where(*conditions, **equalities)
 
     def all(self) -> Rows[T]:
         """All records at the remote."""
@@ -100,79 +114,5 @@ class RemoteTable(Generic[T]):
         """How many records there are at the remote."""
         return self.where().count()
 
-    # ---- the wire
-
-    def _write(self, kind: ChangeKind, id: str, record: Record | None, expected: Expected) -> T:
-        outcome = self._send(kind, id, record, expected)
-        copy = outcome.copy if isinstance(outcome, Applied) else outcome.record
-        if not alive(copy):
-            copy = self._perform(GetRecord(self.table.name, id))
-        if not alive(copy):
-            raise RemoteConflict(f"{self.table.name}/{id} was deleted right after this write", copy=copy)
-        return self.table.from_record(copy)
-
-    def _send(
-        self, kind: ChangeKind, id: str, record: Record | None, expected: Expected
-    ) -> Applied | Undeleted:
-        content = content_of(record)
-        fields = tuple(field for field in content or () if field != "id")
-        change = Change(
-            id=new_id(), table=self.table.name, record_id=id, kind=kind, record=content, fields=fields,
-            expected=expected, parameters=self._parameters,
-        )  # fmt: skip
-        outcome: Outcome = self._perform(PushChanges([change]))[0]
-        return _effective(self.table.name, id, outcome)
-
-    def _fetch(self, query: Query) -> tuple[list[Record], int | None]:
-        records: list[Record] = []
-        total: int | None = None
-        cursor: Json = None
-        trail = Trail(cursor)
-        while True:
-            request = PullRequest(
-                query=query, cursor=cursor, total=query.total and cursor is None, deleted=False,
-                incremental=False, fields=query.fields, parameters=self._parameters,
-            )  # fmt: skip
-            page = self._perform(PullPage(request))
-            matches = matcher(None if page.exact else query.where)
-            records.extend(record for record in page.records if matches(record))
-            # A later page may count only what it has not told yet.
-            total = page.total if total is None else total
-            if not page.more:
-                return records, total
-            if trail.returns(page.cursor):
-                raise ProtocolError(f"the remote announces more of {query.table} and does not move")
-            cursor = page.cursor
-
-    def _count(self, query: Query) -> int:
-        records, total = self._fetch(
-            attrs.evolve(query, order=(), skip=0, take=None, fields=("id",), total=True)
-        )
-        return len(records) if total is None else total
-
-
-def _expected(version: Json) -> Expected:
-    return Version(version) if isinstance(version, str) else Anything()
-
-
-def _effective(table: str, id: str, outcome: Outcome) -> Applied | Undeleted:
-    what = f"{table}/{id}"
-    match outcome:
-        case Applied() | Undeleted():
-            return outcome
-        case Conflicted(copy):
-            raise RemoteConflict(
-                f"{what} is not at the remote as expected: look at .copy, and decide", copy=copy
-            )
-        case Rejected(code, message):
-            raise RequestRefused(about(table, id, message), code=code)
-        case Unknown(reason):
-            raise RemoteUnavailable(
-                f"{about(table, id, reason)}; the write may be in effect: read it before writing again"
-            )
-        case NotSent(reason, retry_after):
-            raise NotReachable(about(table, id, reason), retry_after=retry_after)
-        case Denied(reason):
-            raise Unauthorized(about(table, id, reason))
-        case _:
-            raise RemoteUnavailable(f"{what} was not tried")
+    def _write(self, wish: Wish) -> T:
+        return self.table.from_record(self._run(lambda: online.write(wish)))

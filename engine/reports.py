@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
@@ -18,17 +18,24 @@ ErrorStatus: TypeAlias = Literal["rejected", "conflict", "unknown"]
 
 
 class Resolver(Protocol):
-    """What an `OperationError` needs to settle itself; a `SyncContext` is one."""
+    """What an `OperationError` needs to settle itself; a `SyncContext` and an `AsyncSyncContext` are such."""
 
-    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
+    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> Awaitable[None]:
         """Apply a resolution, or raise `StaleResolution`."""
         ...
+
+
+class Settled:
+    """What is done already: awaiting it does nothing."""
+
+    def __await__(self) -> Generator[None]:
+        yield from ()
 
 
 class _Elsewhere:
     """Stands for the context of an `OperationError` that was copied to another process."""
 
-    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
+    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> Awaitable[None]:
         del how, record
         raise ContextClosed(
             f"{error.table}/{error.record_id}: this error is a copy, away from its context: "
@@ -42,7 +49,8 @@ class OperationError:
 
     `operation` is as it stood in the queue, `sent` what the remote got (None if nothing was), `server` what the
     remote holds where that is known. `status` is "rejected", "conflict" or "unknown". A resolution made after the
-    operation changed raises `StaleResolution` and does nothing.
+    operation changed raises `StaleResolution` and does nothing. It is made when the method returns; that of an
+    `AsyncSyncContext` is under way then, and made, or refused, when what the method returned has been awaited.
     """
 
     operation: Operation
@@ -68,21 +76,21 @@ class OperationError:
         """The id of the record."""
         return self.operation.record_id
 
-    def cancel_and_update(self, record: Any) -> None:
+    def cancel_and_update(self, record: Any) -> Awaitable[None]:
         """Drop the operation, and make this the local record, as if it had come from the remote."""
-        self._resolver.resolve_error(self, "cancel_and_update", record)
+        return self._resolver.resolve_error(self, "cancel_and_update", record)
 
-    def cancel_and_discard(self) -> None:
+    def cancel_and_discard(self) -> Awaitable[None]:
         """Drop the operation; the local record becomes the server's copy."""
-        self._resolver.resolve_error(self, "cancel_and_discard")
+        return self._resolver.resolve_error(self, "cancel_and_discard")
 
-    def update_operation(self, record: Any) -> None:
+    def update_operation(self, record: Any) -> Awaitable[None]:
         """Go on with this content instead, as an edit of the server's copy where that is known."""
-        self._resolver.resolve_error(self, "update_operation", record)
+        return self._resolver.resolve_error(self, "update_operation", record)
 
-    def retry(self) -> None:
+    def retry(self) -> Awaitable[None]:
         """Send it again with the next push, as it is."""
-        self._resolver.resolve_error(self, "retry")
+        return self._resolver.resolve_error(self, "retry")
 
 
 @attrs.frozen(kw_only=True)

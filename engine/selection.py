@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
@@ -30,44 +30,60 @@ class Answers:
 
 
 @attrs.frozen
-class Selection(Generic[T]):
-    """Which records, in which order. Frozen: each method returns another selection. Iterating runs it."""
+class Refined(Generic[T]):
+    """Which records, in which order: what both faces of a selection are made of."""
 
     table: Table[T]
     query: Query
-    _answers: Answers = attrs.field(repr=False, eq=False)
 
-    def where(self, *conditions: object, **equalities: object) -> Selection[T]:
+    def where(self, *conditions: object, **equalities: object) -> Self:
         """Those that match as well: `where(todos.c.text.contains("milk"), complete=False)`."""
         more = self.table.where(*conditions, **equalities)
         return self._with(where=all_of(self.query.where, more))
 
-    def order_by(self, *keys: object, descending: bool = False) -> Selection[T]:
+    def order_by(self, *keys: object, descending: bool = False) -> Self:
         """Sorted by these columns, after any given before; nulls first; ties by id."""
         return self._with(order=(*self.query.order, *self.table.ordering(*keys, descending=descending)))
 
-    def skip(self, count: int) -> Selection[T]:
+    def skip(self, count: int) -> Self:
         """Without the first `count`; several skips add up."""
         return self._with(skip=self.query.skip + _natural("skip", count))
 
-    def take(self, count: int) -> Selection[T]:
+    def take(self, count: int) -> Self:
         """At most `count`; of several takes the least counts."""
         count = _natural("take", count)
         return self._with(take=count if self.query.take is None else min(count, self.query.take))
 
-    def include_total_count(self) -> Selection[T]:
+    def include_total_count(self) -> Self:
         """The result's `total_count` tells how many there are without skip and take."""
         return self._with(total=True)
 
-    def _with(self, **changes: Any) -> Selection[T]:
+    def _with(self, **changes: Any) -> Self:
         return attrs.evolve(self, query=attrs.evolve(self.query, **changes))
 
-    def all(self) -> Rows[T]:
-        """Run it: all results, in order."""
-        records, total = self._answers.fetch(self.query)
+    def rows_of(self, found: tuple[list[Record], int | None]) -> Rows[T]:
+        """The results, of what was fetched."""
+        records, total = found
         rows = Rows(self.table.from_record(record) for record in records)
         rows.total_count = total
         return rows
+
+    def values_of(self, records: Iterable[Record], names: Sequence[str]) -> list[Any]:
+        """The values of one column, or tuples of several, of what was fetched."""
+        decode = self.table.decode_field
+        rows = [tuple(decode(name, record.get(name)) for name in names) for record in records]
+        return [row[0] for row in rows] if len(names) == 1 else rows
+
+
+@attrs.frozen
+class Selection(Refined[T]):
+    """Which records, in which order. Frozen: each method returns another selection. Iterating runs it."""
+
+    _answers: Answers = attrs.field(repr=False, eq=False)
+
+    def all(self) -> Rows[T]:
+        """Run it: all results, in order."""
+        return self.rows_of(self._answers.fetch(self.query))
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.all())
@@ -85,9 +101,7 @@ class Selection(Generic[T]):
         """The values of one column, or tuples of several."""
         names = self.table.selection(*columns)
         records, _ = self._answers.fetch(attrs.evolve(self.query, fields=names))
-        decode = self.table.decode_field
-        rows = [tuple(decode(name, record.get(name)) for name in names) for record in records]
-        return [row[0] for row in rows] if len(names) == 1 else rows
+        return self.values_of(records, names)
 
 
 def _natural(what: str, count: object) -> int:
@@ -100,7 +114,7 @@ def query_of(table: Table[Any], given: object) -> Query:
     """The query that a user gave for this table: a selection of it, a `Query`, or None for all."""
     if given is None:
         return Query(table.name)
-    if isinstance(given, Selection):
+    if isinstance(given, Refined):
         query: Query = given.query
     elif isinstance(given, Query):
         query = given

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from tidesync.conflicts import Policy, keep_local
+from tidesync.conflicts import AsyncPolicy, Policy, keep_local
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Outcome, TransportCapabilities
 from tidesync.effects import OpenRemote, Plan, Transact
@@ -53,6 +53,18 @@ class SyncHandler(Protocol):
         ...
 
 
+class AsyncSyncHandler(Protocol):
+    """`SyncHandler` for an `AsyncSyncContext`: what `send()` returns is awaited."""
+
+    async def execute(self, attempt: Attempt, send: Callable[[], Awaitable[Outcome]]) -> Outcome | None:
+        """Await `send()`, as often as wanted, and return an outcome; None leaves the operation for a later push."""
+        ...
+
+    async def on_push_complete(self, report: PushReport) -> None:
+        """See the errors before the caller does; those that are settled here are not reported."""
+        ...
+
+
 class DefaultHandler:
     """Sends, and nothing else; subclass it to override one of the two."""
 
@@ -75,12 +87,12 @@ class Session:
     tables: Mapping[str, TableSchema]
     nonce: str
     resolver: Resolver
-    policy: Policy
-    policies: Mapping[str, Policy]
+    policy: Policy | AsyncPolicy
+    policies: Mapping[str, Policy | AsyncPolicy]
     fits: Mapping[str, Callable[[Record], str | None]]
     to_record: ToRecord
     holder: Callable[[], Holder]
-    handler: SyncHandler | None = None
+    handler: SyncHandler | AsyncSyncHandler | None = None
     page_size: int = 1000
     remote: TransportCapabilities | None = None
     stopping: bool = False
@@ -89,7 +101,7 @@ class Session:
         """The operation queue on this transaction."""
         return Queue(Ledger(transaction, self.tables, nonce=self.nonce, now=now))
 
-    def policy_of(self, table: str) -> Policy:
+    def policy_of(self, table: str) -> Policy | AsyncPolicy:
         """Who settles the conflicts of a table."""
         if self.tables[table].concurrency == "last-write-wins":
             return keep_local

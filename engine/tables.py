@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from tidesync import writes
-from tidesync.errors import RecordNotFound
+from tidesync import steps
 from tidesync.objects import Table
 from tidesync.plans.pull import Departures, Push
 from tidesync.plans.purge import PurgeReport
 from tidesync.query import Query
-from tidesync.queue import Queue
-from tidesync.records import Record, check_id
+from tidesync.records import Record
 from tidesync.reports import PullReport
 from tidesync.selection import Answers, Rows, Selection
 
@@ -42,15 +40,11 @@ class SyncTable(Generic[T]):
 
         Raises `RecordExists`, `InvalidRecord`, `InvalidId`.
         """
-        record, generated = writes.prepare(self.table, item)
-        return self._context.write(
-            lambda queue: writes.insert(queue, self.table, record, generated=generated)
-        )
+        return self._context.write(steps.insert(self.table, item))
 
     def insert_many(self, items: Iterable[T | dict[str, Any]]) -> list[T]:
         """Insert many objects in one transaction: all of them, or none. Raises as `insert` does."""
-        prepared = [writes.prepare(self.table, item) for item in items]
-        return self._context.write(lambda queue: writes.insert_all(queue, self.table, prepared))
+        return self._context.write(steps.insert_many(self.table, items))
 
     @overload
     def update(self, item: T | dict[str, Any], /) -> T: ...
@@ -62,41 +56,21 @@ class SyncTable(Generic[T]):
         A dict changes the fields that it has. Fields that the class does not name survive. An object with a
         `version` older than what the remote has sent since is `StaleRecord`. Raises `RecordNotFound`, `InvalidRecord`.
         """
-        if isinstance(item, str):
-            id = item
-            _ = self.table.changes(**changes)
-            return self._context.write(lambda queue: writes.change(queue, self.table, id, changes))
-        if changes:
-            raise TypeError("update() takes an object, or an id and changes, not both")
-        return self._context.write(lambda queue: writes.update(queue, self.table, item))
+        return self._context.write(steps.update(self.table, item, changes))
 
     def upsert(self, item: T | dict[str, Any]) -> T:
         """Insert the object, or update the record that has its id; raises as `update` does."""
-        record, generated = writes.prepare(self.table, item)
-
-        def step(queue: Queue) -> T:
-            if queue.ledger.local(self.table.name, str(record["id"])) is None:
-                return writes.insert(queue, self.table, record, generated=generated)
-            return writes.update(queue, self.table, item)
-
-        return self._context.write(step)
+        return self._context.write(steps.upsert(self.table, item))
 
     def delete(self, item: T | dict[str, Any] | str) -> None:
         """Delete by id or object; an object with a `version` is checked as for an update. Raises `RecordNotFound`."""
-        if isinstance(item, str):
-            self._context.write(lambda queue: writes.delete(queue, self.table.name, item))
-            return
-        given = self.table.to_record(item)
-        id = check_id(self.table.name, given.get("id"))
-        self._context.write(lambda queue: writes.delete(queue, self.table.name, id, given))
+        self._context.write(steps.delete(self.table, item))
 
     # ---- reads
 
     def get(self, id: str) -> T | None:
         """The record of this id, None if there is none."""
-        wanted = check_id(self.table.name, id)
-        record = self._context.read(lambda transaction: transaction.get(self.table.name, [wanted])[0])
-        return None if record is None else self.table.from_record(record)
+        return next(iter(self._context.read(steps.get(self.table, id))), None)
 
     def __contains__(self, id: object) -> bool:
         """Whether there is a record of this id."""
@@ -104,11 +78,7 @@ class SyncTable(Generic[T]):
 
     def refresh(self, item: T) -> T:
         """The object as the local store has it now; raises `RecordNotFound` if it is gone."""
-        id = check_id(self.table.name, self.table.to_record(item).get("id"))
-        found = self.get(id)
-        if found is None:
-            raise RecordNotFound(self.table.name, id)
-        return found
+        return self._context.read(steps.refresh(self.table, item))
 
     def where(self, *conditions: object, **equalities: object) -> Selection[T]:
         """The records that match: `where(todos.c.text.contains("milk"), complete=False)`. Runs when iterated.
@@ -145,15 +115,10 @@ class SyncTable(Generic[T]):
         return Answers(self._fetch, self._count)
 
     def _fetch(self, query: Query) -> tuple[list[Record], int | None]:
-        return self._context.read(
-            lambda transaction: (
-                list(transaction.select(query)),
-                transaction.count(query) if query.total else None,
-            )
-        )
+        return self._context.read(steps.fetch(query))
 
     def _count(self, query: Query) -> int:
-        return self._context.read(lambda transaction: transaction.count(query))
+        return self._context.read(steps.count(query))
 
     # ---- sync
 

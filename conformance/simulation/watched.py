@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from tidesync.conflicts import (
@@ -58,7 +58,7 @@ class WatchedSession(Session):
 class _Nobody:
     """No context stands behind the errors of a world: `Device.resolve` settles them on the queue itself."""
 
-    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> None:
+    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> Awaitable[None]:
         """Is never asked."""
         del record
         raise TypeError(f"{how}: settle {error.record_id} on its device")

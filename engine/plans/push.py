@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import attrs
 
 from tidesync.answers import sound_outcome, system_fault
 from tidesync.contracts.store import StoreTransaction
 from tidesync.contracts.transport import Applied, Denied, NotSent, Outcome, Unknown, Untried
-from tidesync.effects import Emit, Handle, Perform, Plan, PushChanges, Transact
+from tidesync.effects import Emit, Handle, Perform, Plan, PushChanges, Transact, then
 from tidesync.errors import (
     NotReachable,
     ProtocolError,
@@ -177,7 +178,8 @@ def _settle(
     def step(transaction: StoreTransaction, now: float) -> tuple[Sequence[Sent], list[Event]]:
         lease.check(transaction, now)
         queue = session.queue(transaction, now)
-        settle_all(queue, batch, outcomes, run)
+        readable = [_readable(session, outcome, sent) for outcome, sent in zip(outcomes, batch, strict=True)]
+        settle_all(queue, batch, readable, run)
         following = [] if run.asks or run.stopped is not None or session.stopping else mark(queue, run)
         return following, queue.close("push")
 
@@ -192,7 +194,7 @@ def _exchange(session: Session, batch: Sequence[Sent], run: Run) -> Plan[Sequenc
         raise ProtocolError(
             f"the transport gave {len(outcomes)} outcomes for {len(batch)} changes; they count as in doubt"
         )
-    return [_readable(session, outcome, sent) for outcome, sent in zip(outcomes, batch, strict=True)]
+    return outcomes
 
 
 def _readable(session: Session, outcome: Outcome, sent: Sent) -> Outcome:
@@ -211,21 +213,24 @@ def _handled(session: Session, sent: Sent, run: Run) -> Plan[Sequence[Outcome]]:
     sends = 0
     arrived = False
 
-    def call(perform: Perform) -> Outcome | None:
-        def send() -> Outcome:
+    def call(perform: Perform) -> Any:
+        def send() -> Any:
             nonlocal sends, arrived
             if arrived:
                 # This send may find the one before it in effect, and if it is not sent, that one still is.
                 sent.was = "attempted"
             sends, arrived = sends + 1, True
-            outcome: Outcome = perform(PushChanges([sent.change]))[0]
-            arrived = not isinstance(outcome, NotSent | Denied | Untried)
-            return outcome
+            return then(perform(PushChanges([sent.change])), told)
+
+        def told(outcomes: Sequence[Outcome]) -> Outcome:
+            nonlocal arrived
+            arrived = not isinstance(outcomes[0], NotSent | Denied | Untried)
+            return outcomes[0]
 
         return handler.execute(Attempt(sent.operation, sent.change.attempts), send)
 
     try:
-        outcome = yield from Handle(call)
+        outcome: Outcome | None = yield from Handle(call)
     except AbortPush as error:
         run.stop("handler", str(error))
         outcome = Unknown(str(error)) if sends else None
@@ -235,7 +240,7 @@ def _handled(session: Session, sent: Sent, run: Run) -> Plan[Sequence[Outcome]]:
     if outcome is None:
         run.aside.add(sent.key)
         outcome = Untried()
-    return [_readable(session, sound_outcome(sent.change, outcome), sent)]
+    return [sound_outcome(sent.change, outcome)]
 
 
 def _report(

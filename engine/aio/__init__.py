@@ -1,0 +1,1 @@
+"""The asyncio face: the words of `SyncContext`, with `await`."""

@@ -1,0 +1,111 @@
+"""A batch on an event loop: one store transaction that is open from one `await` to another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import TypeVar
+
+from tidesync.aio.ports import LoopPorts
+from tidesync.contracts.store import StoreTransaction
+from tidesync.errors import BatchActive, StoreError, UsageError
+from tidesync.events import Event
+from tidesync.queue import Queue
+from tidesync.session import Session
+
+T = TypeVar("T")
+_batches: ContextVar[tuple[AsyncBatch, ...]] = ContextVar("batches", default=())
+
+
+class AsyncBatch:
+    """Many writes in one store transaction; the tasks begun inside it belong to it as long as it lasts."""
+
+    def __init__(self, ports: LoopPorts, session: Session, tell: Callable[[list[Event]], None]) -> None:
+        self._ports, self._session, self._tell = ports, session, tell
+        self._transaction: AbstractContextManager[StoreTransaction] | None = None
+        self._queue: Queue | None = None
+        self._broken: BaseException | None = None
+
+    @staticmethod
+    def active(ports: LoopPorts) -> AsyncBatch | None:
+        """The batch that this task is in, of the context with these ports."""
+        mine = (batch for batch in _batches.get() if batch._ports is ports and batch._queue is not None)
+        return next(mine, None)
+
+    async def __aenter__(self) -> None:
+        if AsyncBatch.active(self._ports) is not None:
+            raise BatchActive("a batch inside a batch: one is enough")
+        await self._ports.turn.take()
+        try:
+            await self._ports.thread.run(self._begin)
+        except BaseException:
+            # If it has begun by then, it ends again.
+            _ = self._ports.thread.submit(self._drop)
+            self._ports.turn.give_back()
+            raise
+        _batches.set((*_batches.get(), self))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _batches.set(tuple(batch for batch in _batches.get() if batch is not self))
+        ending = self._ports.thread.submit(lambda: self._end(error), self._tell)
+        self._ports.turn.give_back()
+        _ = await ending
+
+    async def write(self, step: Callable[[Queue], T]) -> T:
+        """Run one step on the queue of the batch."""
+        return await self._ports.thread.run(lambda: self._inside(step))
+
+    async def read(self, step: Callable[[StoreTransaction], T]) -> T:
+        """Run one step on what the batch has made of the store."""
+
+        def flushed(queue: Queue) -> T:
+            queue.ledger.flush()
+            return step(queue.ledger.transaction)
+
+        return await self._ports.thread.run(lambda: self._inside(flushed))
+
+    # ---- on the store's thread
+
+    def _begin(self) -> None:
+        self._transaction = self._ports.store.transaction(write=True)
+        self._queue = self._session.queue(self._transaction.__enter__(), time.time())
+
+    def _inside(self, step: Callable[[Queue], T]) -> T:
+        """What is refused in a batch has changed nothing; what failed otherwise may have, and spoils it."""
+        if self._queue is None:
+            raise UsageError("this batch has ended: await what it does before its end")
+        try:
+            return step(self._queue)
+        except UsageError:
+            raise
+        except BaseException as error:
+            self._broken = error
+            raise
+
+    def _end(self, error: BaseException | None) -> list[Event]:
+        queue, self._queue = self._queue, None
+        assert self._transaction is not None
+        assert queue is not None
+        if error is not None:
+            _ = self._transaction.__exit__(type(error), error, None)
+            return []
+        try:
+            if self._broken is not None:
+                raise StoreError(
+                    "the store failed inside this batch: nothing of it is kept"
+                ) from self._broken
+            events = queue.close("local")
+        except BaseException as failed:
+            _ = self._transaction.__exit__(type(failed), failed, None)
+            raise
+        _ = self._transaction.__exit__(None, None, None)
+        return events
+
+    def _drop(self) -> None:
+        if self._queue is not None:
+            _ = self._end(BatchActive("the batch was given up while it began"))

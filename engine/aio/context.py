@@ -1,0 +1,269 @@
+"""The sync context on an event loop: one local store, one remote, and the tables synced between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from tidesync import arguments, face
+from tidesync.aio.batch import AsyncBatch
+from tidesync.aio.ports import LoopPorts
+from tidesync.aio.remote import AsyncRemoteTable
+from tidesync.aio.tables import AsyncSyncTable
+from tidesync.aio.worker import Turn
+from tidesync.conflicts import AsyncPolicy, Conflict, Policy, Resolution, defer
+from tidesync.contracts.store import Store, StoreTransaction
+from tidesync.contracts.transport import AsyncTransport, Transport
+from tidesync.drive import arun
+from tidesync.effects import Plan
+from tidesync.errors import UsageError
+from tidesync.events import Event, Source
+from tidesync.face import Face, Planned
+from tidesync.holder import running
+from tidesync.objects import Table
+from tidesync.operations import Operation
+from tidesync.plans.pull import Departures, Push
+from tidesync.plans.purge import PurgeReport
+from tidesync.queue import Queue
+from tidesync.reports import OperationError, PullReport, PushReport
+from tidesync.session import AsyncSyncHandler, Session, connect
+
+T = TypeVar("T")
+
+
+class AsyncSyncContext(Face[AsyncTransport | Transport]):
+    """Local tables that work without a network, and their push, pull and purge: `SyncContext` with `await`.
+
+    Construction does no I/O; `async with` (or `open`) opens the store and creates or upgrades its tables. The store
+    is any; its transactions run on one thread of their own. A transport that is synchronous has another. Policies
+    and handlers may be coroutine functions; policies, subscribers and the first part of either run on the event loop.
+    Any number of tasks of one event loop may use it. A call that is cancelled leaves the store, the queue and the
+    lease as a crash at that moment would: what has begun on the store's thread goes on to its end, and what is asked
+    for later comes after it. Raises `ConfigurationError`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        transport: AsyncTransport | Transport | None = None,
+        tables: Sequence[Table[Any]] = (),
+        *,
+        policy: Policy | AsyncPolicy = defer,
+        policies: Mapping[Table[Any], Policy | AsyncPolicy] | None = None,
+        handler: AsyncSyncHandler | None = None,
+        page_size: int = 1000,
+        patience: float = 30.0,
+    ) -> None:
+        super().__init__(
+            store, transport, tables, policy=policy, policies=policies, handler=handler, page_size=page_size,
+            patience=patience,
+        )  # fmt: skip
+        self._ports = LoopPorts(store, self._wire, self._emit)
+        self._opening = Turn()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._settling: set[asyncio.Task[None]] = set()
+
+    # ---- life
+
+    async def open(self) -> Self:
+        """Open the store and create or upgrade its tables; does nothing if it is open."""
+        await self._opening.take()
+        try:
+            if self._session is None:
+                self._loop = asyncio.get_running_loop()
+                try:
+                    self._session = await self._ports.thread.run(lambda: self._open_store(self))
+                except asyncio.CancelledError:
+                    _ = self._ports.thread.submit(self._store.close)
+                    raise
+                finally:
+                    if self._session is None:
+                        self._ports.thread.end()
+        finally:
+            self._opening.give_back()
+        return self
+
+    async def close(self) -> None:
+        """Release the transport and the store; does nothing if it is closed.
+
+        A push or pull under way elsewhere ends as if the process had: nothing is lost.
+        """
+        opened, self._session = self._session, None
+        if opened is not None:
+            opened.stopping = True  # also if the context is opened again before that task looks
+            await self._ports.close(self._transport)
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    @property
+    def _opened(self) -> Session:
+        session = super()._opened
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError("this context was opened on another event loop: use it there, or open one here")
+        return session
+
+    # ---- tables
+
+    def __getitem__(self, table: Table[T]) -> AsyncSyncTable[T]:
+        """The sync table; `UnknownTable` if the context was not given it."""
+        return AsyncSyncTable(self, self._known(table))
+
+    def table(self, name: str) -> AsyncSyncTable[Any]:
+        """The sync table of this name; `UnknownTable` if there is none."""
+        return AsyncSyncTable(self, self._named(name))
+
+    def remote(self, table: Table[T], parameters: Mapping[str, str] | None = None) -> AsyncRemoteTable[T]:
+        """The table at the remote, which fails without a network. `parameters` go with every request."""
+        known = self._known(table)
+        arguments.check_parameters(parameters or {})
+        return AsyncRemoteTable(self, known, parameters or {})
+
+    async def online(self, plan: Callable[[], Plan[T]]) -> T:
+        """Run a plan against the remote, once it is known who that is."""
+        _ = await self._drive(connect)
+        return await arun(plan(), self._ports)
+
+    async def aside(self, call: Callable[[], T]) -> T:
+        """Have done off the event loop what touches no store and takes long."""
+        _ = self._opened
+        return await self._ports.thread.run(call)
+
+    # ---- transactions
+
+    @property
+    def _active(self) -> AsyncBatch | None:
+        """The batch that this task is in."""
+        return AsyncBatch.active(self._ports)
+
+    async def write(self, step: Callable[[Queue], T], source: Source = "local") -> T:
+        """Run one step on the queue in a transaction of its own, or in the batch that is active here."""
+        session, active = self._opened, self._active
+        if active is not None:
+            return await active.write(step)
+
+        def job() -> tuple[T, list[Event]]:
+            with self._store.transaction(write=True) as transaction:
+                queue = session.queue(transaction, time.time())
+                result = step(queue)
+                return result, queue.close(source)
+
+        result, _ = await self._ports.apart(job, lambda done: self._emit_all(done[1]))
+        return result
+
+    async def read(self, step: Callable[[StoreTransaction], T]) -> T:
+        """Run one step on one committed state of the store, or on what the active batch has made of it."""
+        _, active = self._opened, self._active
+        if active is not None:
+            return await active.read(step)
+
+        def job() -> T:
+            with self._store.transaction(write=False) as transaction:
+                return step(transaction)
+
+        return await self._ports.apart(job)
+
+    def batch(self) -> AsyncBatch:
+        """Many writes in one store transaction, all or nothing. Reads inside see the writes.
+
+        Push, pull and purge inside are `BatchActive`. Writes of other threads, or tasks, wait until it ends.
+        """
+        return AsyncBatch(self._ports, self._opened, self._emit_all)
+
+    # ---- sync
+
+    async def push(
+        self, tables: Collection[Table[Any]] | None = None, *, retry_failed: bool = False
+    ) -> PushReport:
+        """Send what is queued, in an order that the remote can accept; returns a report if all of it went through.
+
+        `tables` None or empty: all; else those, and what they depend on in others. `retry_failed` sends again what
+        was refused. Raises `PushFailed` with `.report` and `.errors`, `SyncBusy`, `RemoteChanged`.
+        """
+        return await self._drive(self._pushing(tables, retry_failed=retry_failed))
+
+    async def pull(
+        self,
+        table: Table[Any],
+        query: object = None,
+        *,
+        name: str | None = None,
+        departures: Departures = "keep",
+        reconcile: bool = False,
+        push: Push = "context",
+        resync: bool = False,
+        parameters: Mapping[str, str] | None = None,
+    ) -> PullReport:
+        """Bring in what matches the query, after pushing what is queued.
+
+        `name` None: everything, from the start. With a name: what changed since the last pull of that name.
+        `departures="remove"` drops records that changed and no longer match; `reconcile` compares all ids, and drops
+        what is gone; `resync` starts again from nothing, and reconciles. `push` is "context", "table" or "none".
+        Raises `InvalidQuery`, `QueryNameReused`, `PushFailed`, `SyncBusy`, `Unsupported`, `MassDeparture` and
+        `TransportError`, of which `ResyncRequired` and `RemoteChanged` are the ones to know.
+        """
+        planned = self._pulling(
+            table, query, name=name, departures=departures, reconcile=reconcile, push=push, resync=resync,
+            parameters=parameters,
+        )  # fmt: skip
+        return await self._drive(planned)
+
+    async def purge(
+        self, table: Table[Any], query: object = None, *, name: str | None = None, force: bool = False
+    ) -> PurgeReport:
+        """Remove records from the local store only, after pushing what is queued on them.
+
+        Raises `PurgeBlocked` if operations remain, and nothing changed; `force` pushes nothing, and drops them. Also
+        raises `SyncBusy`.
+        Forgets the cursor of `name`, or every cursor of the table if the whole table goes.
+        """
+        return await self._drive(self._purging(table, query, name=name, force=force))
+
+    # ---- the queue
+
+    @property
+    def pending_operations(self) -> Awaitable[int]:
+        """How many operations are queued, those that were refused or are in conflict included."""
+        return self.read(face.pending)
+
+    async def operations(self, table: Table[Any] | None = None) -> list[Operation]:
+        """What is queued, in order: its state, and why it failed."""
+        return await self.read(self._listing(table))
+
+    async def conflicts(self) -> list[Conflict]:
+        """The records in conflict that no policy has settled."""
+        return await self.read(self._disputing())
+
+    async def resolve(self, conflict: Conflict, resolution: Resolution) -> None:
+        """Settle a conflict that `conflicts()` listed; `StaleResolution` if the record changed since."""
+        await self.write(self._resolving(conflict, resolution), "resolution")
+
+    async def retry(self, operation: Operation) -> None:
+        """Send a refused operation again with the next push; `StaleResolution` if it changed since."""
+        await self.write(self._retrying(operation), "resolution")
+
+    def resolve_error(self, error: OperationError, how: str, record: Any = None) -> Awaitable[None]:
+        """Apply a resolution of an `OperationError`; use its methods."""
+        step = self._mending(error, how, record)
+        task = asyncio.ensure_future(self.write(step, "resolution"))
+        self._settling.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._settling.discard)
+        return task
+
+    # ---- plans
+
+    async def _drive(self, planned: Planned[T]) -> T:
+        _ = self._opened
+        face.refuse_batch(self._active)
+        _ = self._wire()
+        session = self._begin_run()
+        try:
+            with running(asyncio.current_task()):
+                return await arun(planned(session), self._ports)
+        finally:
+            self._runs -= 1
