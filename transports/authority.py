@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 import attrs
 
-from tidesync.contracts.store import Store
+from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import (
     Change,
     CursorGuarantee,
     Outcome,
     Page,
     PullRequest,
+    Rejected,
     TransportCapabilities,
     Untried,
 )
@@ -55,12 +56,22 @@ from tidesync.transports.work import Work
 PAGE_LIMIT = 1000
 
 
+@attrs.frozen
+class Decided:
+    """What comes of some writes: one outcome each, and what took effect at `clock`, with the rows that were left."""
+
+    outcomes: list[Outcome]
+    written: Sequence[tuple[Effect, Record]]
+    clock: str
+
+
 class Authority:
     """The remote: it decides every write, and tells each follower what was committed since.
 
     `tables` are the tables it holds, or their schemas; it knows their columns by their wire names.
     `foreign_keys`: their references are enforced. `identity` names it; if None, it is drawn at the
-    first open and kept. `remembers`: seconds for which operation ids are known, None for ever.
+    first open and kept. `epoch`: whose numbers its store has; None: each opening begins an epoch of its own.
+    `remembers`: seconds for which operation ids are known, None for ever.
     `max_changes` bounds one push, `record_limit` the bytes of JSON in one change. `clock` tells seconds
     since 1970, of which whole milliseconds are kept. `before_write` is a rule for all tables, or one by table.
     `schema` "closed": tables that declare columns hold those only, with values that fit them. It keeps
@@ -76,6 +87,7 @@ class Authority:
         *,
         foreign_keys: bool = False,
         identity: str | None = None,
+        epoch: str | None = None,
         remembers: float | None = None,
         max_changes: int = 1000,
         record_limit: int = 1 << 20,
@@ -91,7 +103,7 @@ class Authority:
         declared = {name: each.schema if isinstance(each, Table) else each for name, each in given.items()}
         self.tables = {name: each.at_the_remote() for name, each in declared.items()}
         self.foreign_keys = foreign_keys
-        self._identity = identity
+        self._identity, self._epoch = identity, epoch
         self._opening, self._begun = threading.Lock(), False
         self._views = Views(declared)
         referrers = self._referrers() if foreign_keys else None
@@ -131,7 +143,7 @@ class Authority:
                         f"the store is of remote {meta.identity!r}, not {self._identity!r}: use another store"
                     )
                 if not self._begun:
-                    begin_epoch(transaction, meta)
+                    begin_epoch(transaction, meta, self._epoch)
                     own(transaction)
             self._identity, self._begun = meta.identity, True
         return self
@@ -241,18 +253,34 @@ class Authority:
         Each is decided on what the ones before it left. What is applied is durable, where the store is, once
         this returns.
         """
-        # These may be set while it is open.
-        rules = attrs.evolve(self._rules, limit=self.record_limit, remembers=self.remembers)
-        taken = [rules.read(write) for write in writes]
-        effects = [effect for effect in taken if isinstance(effect, Effect)]
-        if not effects:
-            return [outcome for outcome in taken if not isinstance(outcome, Effect)]
+        taken = self.read(writes)
+        refused = [outcome for outcome in taken if not isinstance(outcome, Effect)]
+        if len(refused) == len(taken):
+            return list(refused)
         with self.store.transaction(write=True) as transaction:
-            work = Work(transaction, rules, self.clock())
-            work.load(effects)
-            outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
-            work.finish()
-        return outcomes
+            return self.decide(transaction, taken).outcomes
+
+    def read(self, writes: Sequence[Write]) -> list[Effect | Rejected]:
+        """What the writes ask for, or why they can have no effect, whatever is held."""
+        rules = self._rules_now()
+        return [rules.read(write) for write in writes]
+
+    def decide(
+        self, transaction: StoreTransaction, taken: Sequence[Effect | Rejected], after: int | None = None
+    ) -> Decided:
+        """Decide what was read, in a write transaction of the store that the caller ends; draw numbers from `after` on.
+
+        Nothing is in effect before the transaction is committed.
+        """
+        work = Work(transaction, self._rules_now(), self.clock(), after)
+        work.load([item for item in taken if isinstance(item, Effect)])
+        outcomes = [work.apply(item) if isinstance(item, Effect) else item for item in taken]
+        work.finish()
+        return Decided(outcomes, work.written, work.clock)
+
+    def _rules_now(self) -> Rules:
+        """The rules, with what may be set while it is open."""
+        return attrs.evolve(self._rules, limit=self.record_limit, remembers=self.remembers)
 
     def restart_followers(self) -> None:
         """Honour no cursor from before now: the store was put back from a copy.

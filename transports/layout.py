@@ -140,11 +140,11 @@ def own(transaction: StoreTransaction) -> None:
     transaction.put(META_TABLE.name, [{"id": REMOTE, "value": True}])
 
 
-def begin_epoch(transaction: StoreTransaction, meta: Meta) -> None:
-    """Write the counters in an epoch of their own, and how far the one before went."""
-    if meta.epoch:
+def begin_epoch(transaction: StoreTransaction, meta: Meta, epoch: str | None = None) -> None:
+    """Write the counters in an epoch of their own, or in this one, and how far the one before went."""
+    if meta.epoch and meta.epoch != epoch:
         transaction.put(EPOCHS, [{"id": meta.epoch, "last": meta.sequence}])
-    attrs.evolve(meta, epoch=uuid.uuid4().hex).write(transaction)
+    attrs.evolve(meta, epoch=epoch or uuid.uuid4().hex).write(transaction)
 
 
 def forget_epochs(transaction: StoreTransaction, meta: Meta) -> None:

@@ -46,19 +46,26 @@ FORGET_EVERY: Final = 1000
 
 
 class Work:
-    """Some writes inside their transaction: it decides each on what the ones before it left."""
+    """Some writes inside their transaction: it decides each on what the ones before it left.
 
-    def __init__(self, transaction: StoreTransaction, rules: Rules, now: float) -> None:
+    `after` is the number before the first one that it draws; None: that of the last commit. `written` is what took
+    effect, in order: the effect, and the row that it left.
+    """
+
+    def __init__(
+        self, transaction: StoreTransaction, rules: Rules, now: float, after: int | None = None
+    ) -> None:
         self.transaction, self.rules, self.now = transaction, rules, now
         self.meta = read_meta(transaction)
         self.clock = max(moment(now), self.meta.clock)
-        self.sequence = self.meta.sequence
+        self.sequence = self.meta.sequence if after is None else after
         # Operation ids from before then are not known any more; moments are texts that sort.
         self.known_from = "" if rules.remembers is None else moment(now - rules.remembers)
         self.rows: dict[str, dict[str, Record | None]] = {name: {} for name in rules.tables}
         self.unwritten: dict[str, dict[str, Record]] = {name: {} for name in rules.tables}
         self.remembered: dict[str, Record] = {}
         self.unremembered: list[Record] = []
+        self.written: list[tuple[Effect, Record]] = []
         self.left: list[Record] = []
 
     def load(self, effects: Sequence[Effect]) -> None:
@@ -197,6 +204,7 @@ class Work:
             self.left.append(trail(table, row, self.sequence, self.clock))
         self.rows[table][effect.change.record_id] = new
         self.unwritten[table][effect.change.record_id] = new
+        self.written.append((effect, new))
         if effect.write.witness is not None:
             effect.write.witness(new)
         if self.rules.remembers != 0 and effect.write.remember:
@@ -260,7 +268,7 @@ class Work:
 
     def finish(self) -> None:
         """Write everything noted: one put per table, one for the operation ids, one for the counters."""
-        if self.sequence == self.meta.sequence:
+        if not self.written:
             return
         for table in self.rules.tables:
             self.put_rows(table)
