@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tidesync.transports.authority import Authority
-    from tidesync.transports.http import HttpTransport
+    from tidesync.transports.http import AsyncHttpTransport, HttpTransport
     from tidesync.transports.loopback import LoopbackTransport
 
-__all__ = ["Authority", "HttpTransport", "LoopbackTransport"]
+__all__ = ["AsyncHttpTransport", "Authority", "HttpTransport", "LoopbackTransport"]
 
 _HOMES: Final = {
+    "AsyncHttpTransport": "tidesync.transports.http",
     "Authority": "tidesync.transports.authority",
     "HttpTransport": "tidesync.transports.http",
     "LoopbackTransport": "tidesync.transports.loopback",

@@ -1,10 +1,12 @@
-"""The HTTP transport, on httpx: `HttpTransport(url)`.
+"""The HTTP transport, on httpx: `HttpTransport(url)`, and `AsyncHttpTransport(url)` for an event loop.
 
 `wire`, `wire2`, `wire3`, `odata`, `paging` and `values` are pure: what is sent and what a reply means.
-`push` and `pull` are the flows over them, `client` is the network, `transport` puts them together.
+`push`, `pull`, `native` and `rest` are flows over them, `client` those of one request, `opening` puts them together.
+`threads` and `tasks` drive them, and they alone touch the network.
 """
 
-from tidesync.transports.http.auth import Credentials
+from tidesync.transports.http.aio import AsyncHttpTransport
+from tidesync.transports.http.auth import AsyncCredentials, Credentials
 from tidesync.transports.http.transport import HttpTransport
 
-__all__ = ["Credentials", "HttpTransport"]
+__all__ = ["AsyncCredentials", "AsyncHttpTransport", "Credentials", "HttpTransport"]

@@ -14,6 +14,7 @@ from tidesync.errors import ProtocolError, ResyncRequired, Unsupported
 from tidesync.predicate import matcher
 from tidesync.records import Json, Record, Tombstone
 from tidesync.transports.http.dialect import Wire
+from tidesync.transports.http.flow import Compute, Flow
 from tidesync.transports.http.odata import Split, address_length, any_of, both, ordering, split, text_literal
 from tidesync.transports.http.paging import Walk, advance, begin, condition, walk_of
 from tidesync.transports.http.values import SYSTEM, Form, canonical_moment, lone_surrogate
@@ -38,7 +39,20 @@ IDS_LENGTH: Final = 2_000
 class Call(Protocol):
     """What a pull needs of the network; raises `TransportError`."""
 
-    def read(self, request: Request) -> Reply: ...
+    def read(self, request: Request) -> Flow[Reply]: ...
+
+
+@attrs.frozen(eq=False)
+class Listing:
+    """The reply to a list; `whole`: all fields of its records were asked for."""
+
+    reply: Reply
+    whole: bool
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.reply.body)
 
 
 @attrs.frozen(kw_only=True)
@@ -65,34 +79,39 @@ class Reader:
     def __init__(self, form: Form, wire: Wire, call: Call, page_limit: int) -> None:
         self.form, self.wire, self.call, self.page_limit = form, wire, call, page_limit
 
-    def page(self, request: PullRequest) -> Page:
+    def page(self, request: PullRequest) -> Flow[Page]:
         """One page. Raises `TransportError`, `InvalidQuery` and `Unsupported`."""
         if request.ids is not None:
-            return self._by_ids(request)
+            return (yield from self._by_ids(request))
         if request.incremental:
-            return self._incremental(request)
-        return self._walk(request)
+            return (yield from self._incremental(request))
+        return (yield from self._walk(request))
 
     # ------------------------------------------------------------ three ways to walk
 
-    def _incremental(self, request: PullRequest) -> Page:
+    def _incremental(self, request: PullRequest) -> Flow[Page]:
         query = request.query
         if query.order or query.skip or query.take is not None:
             raise Unsupported("an incremental pull has no order, skip or take: pull without a name")
         position, first = begin(request.cursor, request.overlap)
-        sent = self._split(request)
+        sent = yield from self._split(request)
         bounds, order = condition(position, self.wire.dialect)
-        rows = self._list(
+        listing = yield from self._list(
             request,
             Wanted(filter=both(sent.text, bounds), order=order, top=self._top(request.limit)),
             exact=sent.exact,
         )
-        clock = rows.clock if first else position.clock
-        after, more = advance(position, rows.steps, clock)
-        _check_steps(query.table, rows)
-        return self._page(request, rows, cursor=after.to_json(), more=more, exact=sent.exact)
 
-    def _walk(self, request: PullRequest) -> Page:
+        def read() -> Page:
+            rows = self._rows(listing)
+            clock = rows.clock if first else position.clock
+            after, more = advance(position, rows.steps, clock)
+            _check_steps(query.table, rows)
+            return self._page(request, rows, cursor=after.to_json(), more=more, exact=sent.exact)
+
+        return (yield from Compute(read, listing.size))
+
+    def _walk(self, request: PullRequest) -> Flow[Page]:
         """Everything, by id; or in the order of the query, by counting.
 
         What the remote cannot be trusted with is filtered, skipped and counted here.
@@ -105,12 +124,11 @@ class Reader:
                 f"{query.table}: the remote cannot order by this: order by plain columns, or pull first and "
                 "order locally"
             )
-        sent = self._split(request)
-        keys = self._orderable(keys)
-        left = None if query.take is None else query.take - walk.given
+        sent = yield from self._split(request)
+        keys = yield from self._orderable(keys)
         top = self._top(request.limit)
-        if left is not None and sent.exact:
-            top = min(top, max(left, 1))
+        if query.take is not None and sent.exact:
+            top = min(top, max(query.take - walk.given, 1))
         skip = query.skip if sent.exact else 0
         bounds: str | None = None
         if keys:
@@ -118,20 +136,29 @@ class Reader:
             keys = [*keys, *([] if any(name == "id" for name, _ in keys) else [("id", False)])]
         elif walk.after is not None:
             bounds, skip = f"id gt {text_literal(walk.after)}", 0
-        rows = self._list(
+        listing = yield from self._list(
             request,
             Wanted(filter=both(sent.text, bounds), order=keys or [("id", False)], top=top, skip=skip),
             exact=sent.exact,
         )
-        if not keys and rows.steps and rows.steps[-1][0] == walk.after:
+
+        def read() -> Page:
+            return self._walked(request, walk, self._rows(listing), exact=sent.exact, by_id=not keys)
+
+        return (yield from Compute(read, listing.size))
+
+    def _walked(self, request: PullRequest, walk: Walk, rows: Rows, *, exact: bool, by_id: bool) -> Page:
+        """The page of a walk; `exact`: the remote filtered, skipped and counted."""
+        query = request.query
+        if by_id and rows.steps and rows.steps[-1][0] == walk.after:
             raise ProtocolError(
                 f"{query.table}: the remote gives the same page again: it does not filter by id"
             )
         _check_steps(query.table, rows)
         matches = matcher(query.where if rows.whole else None)
         found = [record for record in rows.records if matches(record)]
-        passed = 0 if sent.exact else min(len(found), query.skip - walk.passed)
-        found = found[passed:][:left] if left is not None else found[passed:]
+        passed = 0 if exact else min(len(found), query.skip - walk.passed)
+        found = found[passed:] if query.take is None else found[passed:][: query.take - walk.given]
         given = walk.given + len(found)
         after = Walk(
             after=rows.steps[-1][0] if rows.steps else walk.after,
@@ -140,10 +167,10 @@ class Reader:
             read=walk.read + rows.raw,
         )
         more = rows.raw > 0 and (query.take is None or given < query.take)
-        rows = attrs.evolve(rows, records=found, total=rows.total if sent.exact else None)
+        rows = attrs.evolve(rows, records=found, total=rows.total if exact else None)
         return self._page(request, rows, cursor=after.to_json(), more=more, exact=True)
 
-    def _by_ids(self, request: PullRequest) -> Page:
+    def _by_ids(self, request: PullRequest) -> Flow[Page]:
         ids = tuple(dict.fromkeys(request.ids or ()))
         done = request.cursor.get("ids") if isinstance(request.cursor, dict) else 0
         if type(done) is not int:
@@ -155,39 +182,45 @@ class Reader:
         wanted = set(ids[done:end])
         if not wanted:
             return Page(total=0 if request.total else None)
-        rows = self._list(
+        listing = yield from self._list(
             attrs.evolve(request, total=False),
             Wanted(filter=any_of(ids[done:end]), order=[("id", False)], top=len(wanted)),
             exact=False,
         )
-        matches = matcher(request.query.where)
-        records = [record for record in rows.records if record["id"] in wanted and matches(record)]
-        rows = attrs.evolve(rows, records=records, total=len(ids) if request.total else None)
-        return self._page(request, rows, cursor={"ids": end}, more=end < len(ids), exact=True)
+
+        def read() -> Page:
+            rows = self._rows(listing)
+            matches = matcher(request.query.where)
+            records = [record for record in rows.records if record["id"] in wanted and matches(record)]
+            rows = attrs.evolve(rows, records=records, total=len(ids) if request.total else None)
+            return self._page(request, rows, cursor={"ids": end}, more=end < len(ids), exact=True)
+
+        return (yield from Compute(read, listing.size))
 
     # ------------------------------------------------------------ parts
 
     def _top(self, limit: int) -> int:
         return max(1, min(limit, self.page_limit))
 
-    def _split(self, request: PullRequest) -> Split:
+    def _split(self, request: PullRequest) -> Flow[Split]:
         sent = split(request.query.where, self.form)
         if sent.wants:
-            self._learn()
+            yield from self._learn()
             sent = split(request.query.where, self.form)
         return sent
 
-    def _orderable(self, keys: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    def _orderable(self, keys: list[tuple[str, bool]]) -> Flow[list[tuple[str, bool]]]:
         """Without columns that the remote has not got: on 2.0 naming one makes the answer empty."""
         if self.wire.dialect == "3.0" or not keys:
             return keys
         if any(name not in self.form.known for name, _ in keys):
-            self._learn()
+            yield from self._learn()
         return [key for key in keys if key[0] in self.form.known or key[0] in ("id", *SYSTEM)]
 
-    def _learn(self) -> None:
+    def _learn(self) -> Flow[None]:
         """Look at one row, for its columns."""
-        note_columns(self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True))), self.form)
+        reply = yield from self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True)))
+        note_columns(reply, self.form)
 
     def _selected(self, request: PullRequest, *, exact: bool) -> list[str] | None:
         """What to ask for, None for all: only columns that the remote has may be named.
@@ -203,7 +236,7 @@ class Reader:
         whole = None in names or not known.issuperset(wanted)
         return None if whole else list(dict.fromkeys(wanted))
 
-    def _list(self, request: PullRequest, wanted: Wanted, *, exact: bool) -> Rows:
+    def _list(self, request: PullRequest, wanted: Wanted, *, exact: bool) -> Flow[Listing]:
         """A list; a server that allows fewer records at once is asked again for so many."""
         counted = request.query.skip == 0 and request.query.take is None
         wanted = attrs.evolve(
@@ -213,17 +246,17 @@ class Reader:
             total=request.total,
             parameters=request.parameters,
         )
-        reply = self.call.read(self.wire.list(self.form, wanted))
+        reply = yield from self.call.read(self.wire.list(self.form, wanted))
         fewer = _TOO_MANY.search(message_of(reply)) if reply.status == 400 else None
         if fewer and 0 < int(fewer[1]) < wanted.top:
             wanted = attrs.evolve(wanted, top=int(fewer[1]))
-            reply = self.call.read(self.wire.list(self.form, wanted))
+            reply = yield from self.call.read(self.wire.list(self.form, wanted))
         if not reply.ok:
             raise refusal(reply, request.query.table)
-        return self._rows(reply, whole=wanted.select is None)
+        return Listing(reply, whole=wanted.select is None)
 
-    def _rows(self, reply: Reply, *, whole: bool) -> Rows:
-        raw, total = rows_of(from_json(reply.body, self.form))
+    def _rows(self, listing: Listing) -> Rows:
+        raw, total = rows_of(from_json(listing.reply.body, self.form))
         records: dict[str, Record] = {}
         tombstones: dict[str, Tombstone] = {}
         junk: list[Junk] = []
@@ -232,7 +265,7 @@ class Reader:
             if isinstance(row, dict) and isinstance(row.get("id"), str) and not lone_surrogate(row["id"]):
                 moment = canonical_moment(row.get("updatedAt"))
                 steps.append((row["id"], moment if isinstance(moment, str) else None))
-                if whole:
+                if listing.whole:
                     self.form.note(row)
             try:
                 id, copy = self.form.read(row)
@@ -251,9 +284,9 @@ class Reader:
             junk=junk,
             steps=steps,
             raw=len(raw),
-            whole=whole,
+            whole=listing.whole,
             total=total,
-            clock=clock_of(reply.headers),
+            clock=clock_of(listing.reply.headers),
         )
 
     def _page(self, request: PullRequest, rows: Rows, *, cursor: Json, more: bool, exact: bool) -> Page:

@@ -32,6 +32,7 @@ from tidesync.errors import (
 )
 from tidesync.records import Copy, Json, Record, Tombstone, alive, version_of
 from tidesync.transports.http.dialect import Wire
+from tidesync.transports.http.flow import Flow
 from tidesync.transports.http.values import Form, Unsendable
 from tidesync.transports.http.wire import (
     Reply,
@@ -48,16 +49,16 @@ _TRIES = 3
 
 
 class Call(Protocol):
-    """What a change needs of the network. Both raise `TransportError`; see `client.Caller`."""
+    """What a change needs of the network. Both raise `TransportError`; see `client.Budgeted`."""
 
-    def write(self, request: Request) -> Reply: ...
-    def read(self, request: Request) -> Reply: ...
+    def write(self, request: Request) -> Flow[Reply]: ...
+    def read(self, request: Request) -> Flow[Reply]: ...
 
 
-def perform(change: Change, form: Form, wire: Wire, call: Call) -> Outcome:
+def perform(change: Change, form: Form, wire: Wire, call: Call) -> Flow[Outcome]:
     """Send one change and say what became of it; never raises for the wire."""
     try:
-        return _Sending(change, form, wire, call).run()
+        return (yield from _Sending(change, form, wire, call).run())
     except Unsendable as error:
         return Rejected(error.code, error.message)
     except InvalidQuery as error:
@@ -78,7 +79,7 @@ class _Sending:
         self.id = change.record_id
         self.where = f"{change.table}/{change.record_id}"
 
-    def run(self) -> Outcome:
+    def run(self) -> Flow[Outcome]:
         if not sendable_id(self.id):
             raise Unsendable("id", f"{self.where}: this id cannot stand in an address: use another one")
         version = _version_of_expected(self.change)
@@ -86,54 +87,54 @@ class _Sending:
             raise Unsendable("version", f"{self.where}: its version cannot stand in a header: pull it again")
         match self.change.kind:
             case "insert" if isinstance(self.change.expected, Tombstone):
-                return self.revive(version, alone=True)
+                return (yield from self.revive(version, alone=True))
             case "insert":
-                return self.insert()
+                return (yield from self.insert())
             case "update":
-                return self.update(version)
+                return (yield from self.update(version))
             case "delete":
-                return self.delete(version)
+                return (yield from self.delete(version))
             case "undelete":
-                return self.revive(version, alone=False)
+                return (yield from self.revive(version, alone=False))
 
     # ------------------------------------------------------------ the four kinds
 
-    def insert(self) -> Outcome:
-        reply = self.call.write(self.wire.insert(self.form, self.change))
+    def insert(self) -> Flow[Outcome]:
+        reply = yield from self.call.write(self.wire.insert(self.form, self.change))
         if reply.ok:
             return self.applied(reply)
         if reply.status in (409, 412):
             # The body may be what was just sent: only reading the record tells what is there.
-            copy = self.fetch()
+            copy = yield from self.fetch()
             return Conflicted(Tombstone(None) if copy is None else copy)
         return self.refused(reply)
 
-    def update(self, version: str | None) -> Outcome:
+    def update(self, version: str | None) -> Flow[Outcome]:
         expected = self.change.expected
         if isinstance(expected, Tombstone):
             raise Unsendable("expected", f"{self.where}: a tombstone cannot be updated: insert it")
         if self.wire.whole_updates and version is None:
-            return self.overwrite()
-        body = self.body()
+            return (yield from self.overwrite())
+        body = yield from self.body()
         if not body and not (self.wire.whole_updates and self.change.fields):
-            return self.unchanged(version)
-        reply = self.call.write(self.wire.update(self.form, self.change, body, version))
-        return self.updated(reply, version)
+            return (yield from self.unchanged(version))
+        reply = yield from self.call.write(self.wire.update(self.form, self.change, body, version))
+        return (yield from self.updated(reply, version))
 
-    def updated(self, reply: Reply, version: str | None) -> Outcome:
+    def updated(self, reply: Reply, version: str | None) -> Flow[Outcome]:
         if reply.ok:
             return self.applied(reply)
         if reply.status in (404, 410):
             # Missing, deleted, or no such table: the difference decides whether a record is lost.
-            copy = self.fetch()
+            copy = yield from self.fetch()
             if alive(copy):
                 return Unknown(f"{self.where}: {reply.status} for an update of what a read still shows")
             return Conflicted(copy)
         if reply.status in (409, 412):
-            return self.conflicted(reply, version)
+            return (yield from self.conflicted(reply, version))
         return self.refused(reply)
 
-    def body(self) -> dict[str, Json]:
+    def body(self) -> Flow[dict[str, Json]]:
         """What an update sets, without nulls for columns that the 2.0 server has not yet: they fail there."""
         change, record = self.change, self.change.record or {}
         if self.wire.whole_updates:
@@ -146,28 +147,29 @@ class _Sending:
         changed: Record = {field: record.get(field) for field in change.fields if field != "id"}
         body = self.form.encode(changed, changed)
         if any(value is None and name not in self.form.known for name, value in body.items()):
-            self.learn()
+            yield from self.learn()
             body = {
                 name: value for name, value in body.items() if value is not None or name in self.form.known
             }
         return body
 
-    def learn(self) -> None:
+    def learn(self) -> Flow[None]:
         """Look at one row of the table, for its columns."""
-        note_columns(self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True))), self.form)
+        reply = yield from self.call.read(self.wire.list(self.form, Wanted(top=1, deleted=True)))
+        note_columns(reply, self.form)
 
-    def unchanged(self, version: str | None) -> Outcome:
+    def unchanged(self, version: str | None) -> Flow[Outcome]:
         """Nothing to set: only the expectation is checked, by reading."""
-        copy = self.look()
+        copy = yield from self.look()
         if alive(copy) and (version is None or version_of(copy) == version):
             return Applied(version_of(copy), copy)
         return Conflicted(copy)
 
-    def overwrite(self) -> Outcome:
+    def overwrite(self) -> Flow[Outcome]:
         """Update whatever is there, on a remote that takes whole records only: read, change, write."""
         outcome: Outcome = Unknown(f"{self.where}: it changes too often to be overwritten")
         for _ in range(_TRIES):
-            copy = self.look()
+            copy = yield from self.look()
             if not alive(copy):
                 return Conflicted(copy)
             record = self.change.record or {}
@@ -178,15 +180,14 @@ class _Sending:
             if not fields:
                 return Applied(version, copy)
             body = self.form.encode(merged, own)
-            outcome = self.updated(
-                self.call.write(self.wire.update(self.form, self.change, body, version)), version
-            )
+            reply = yield from self.call.write(self.wire.update(self.form, self.change, body, version))
+            outcome = yield from self.updated(reply, version)
             if not (isinstance(outcome, Conflicted) and alive(outcome.copy)):
                 return outcome
         return outcome
 
-    def delete(self, version: str | None) -> Outcome:
-        reply = self.call.write(self.wire.delete(self.form, self.change, version))
+    def delete(self, version: str | None) -> Flow[Outcome]:
+        reply = yield from self.call.write(self.wire.delete(self.form, self.change, version))
         if reply.ok:
             return self.deleted(reply)
         if reply.status == 410:
@@ -196,12 +197,12 @@ class _Sending:
             if said is not None and said.get("code") != "unknown_table" and not self.wire.whole_updates:
                 return Applied(None, Tombstone(None))
             # No word of the table's own: perhaps there is no such table, and nothing was deleted.
-            copy = self.fetch()
+            copy = yield from self.fetch()
             if alive(copy):
                 return Unknown(f"{self.where}: 404 for a delete of what a read still shows")
             return Applied(version_of(copy), copy or Tombstone(None))
         if reply.status in (409, 412):
-            return self.conflicted(reply, version)
+            return (yield from self.conflicted(reply, version))
         return self.refused(reply)
 
     def deleted(self, reply: Reply) -> Outcome:
@@ -215,12 +216,12 @@ class _Sending:
             return Applied(version, Tombstone(version))
         return Applied(None, Tombstone(None))
 
-    def revive(self, version: str | None, *, alone: bool) -> Outcome:
+    def revive(self, version: str | None, *, alone: bool) -> Flow[Outcome]:
         """Undelete. `alone`: the insert's own content is for a later exchange."""
         row: dict[str, Json] = {}
         unconditional = isinstance(self.change.expected, Anything)
         if self.wire.whole_updates or (version is None and not unconditional):
-            reply = self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
+            reply = yield from self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
             copy = self.wire.fetched(self.form, self.id, reply)
             if not isinstance(copy, Tombstone) or (
                 version is not None and copy.version not in (None, version)
@@ -230,7 +231,7 @@ class _Sending:
             row = object_of(reply.body) or {}
         reply = Reply(404)
         for request in self.wire.undelete(self.form, self.change, version, row):
-            reply = self.call.write(request)
+            reply = yield from self.call.write(request)
             if reply.status not in (404, 405, 410):
                 break
         if reply.ok:
@@ -239,9 +240,9 @@ class _Sending:
                 return Undeleted(outcome.copy)
             return outcome if not alone else Unknown(f"{self.where}: undeleted, yet not shown as alive")
         if reply.status in (404, 410):
-            return Conflicted(self.fetch())
+            return Conflicted((yield from self.fetch()))
         if reply.status in (409, 412):
-            return self.conflicted(reply, version)
+            return (yield from self.conflicted(reply, version))
         return self.refused(reply)
 
     # ------------------------------------------------------------ what replies mean
@@ -259,7 +260,7 @@ class _Sending:
         self.form.note(row)
         return Applied(version_of(copy), copy)
 
-    def conflicted(self, reply: Reply, version: str | None) -> Outcome:
+    def conflicted(self, reply: Reply, version: str | None) -> Flow[Outcome]:
         copy: Copy = None
         row = object_of(reply.body, self.form) if reply.status == 412 else None
         if row is not None and row.get("id") == self.id and isinstance(row.get("version"), str):
@@ -268,21 +269,21 @@ class _Sending:
             except ValueError:
                 copy = None
         if copy is None:
-            copy = self.fetch()
+            copy = yield from self.fetch()
         if alive(copy) and version is not None and version_of(copy) == version:
             # The version is right, so it is about something else: a constraint, a proxy with its own rules.
             return Rejected(str(reply.status), message_of(reply))
         return Conflicted(copy)
 
-    def look(self) -> Copy:
+    def look(self) -> Flow[Copy]:
         """What the remote holds now. Raises `TransportError`."""
-        reply = self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
+        reply = yield from self.call.read(self.wire.fetch(self.form, self.id, self.change.parameters))
         return self.wire.fetched(self.form, self.id, reply, self.change.record)
 
-    def fetch(self) -> Copy:
+    def fetch(self) -> Flow[Copy]:
         """What the remote holds after a refusal; a failure leaves the outcome unknown, no such table is a refusal."""
         try:
-            return self.look()
+            return (yield from self.look())
         except RequestRefused:
             raise
         except TransportError as error:

@@ -46,8 +46,8 @@ class Content:
 class Request:
     """One HTTP request; `path` is percent-encoded and relative to the tables, or a whole address.
 
-    `body` is JSON or `Content`, `etag` goes to If-Match. `partial`: of a reply that breaks off, what came of it
-    is wanted.
+    `body` is JSON or `Content`, `etag` goes to If-Match, `headers` are sent beside those of every request.
+    `partial`: of a reply that breaks off, what came of it is wanted.
     """
 
     method: str
@@ -55,6 +55,7 @@ class Request:
     parameters: Sequence[tuple[str, str]] = ()
     body: object = NOTHING
     etag: str | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     partial: bool = False
 
 

@@ -41,7 +41,7 @@ SECRET = "s3cr3t-token"
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the transport waited, without waiting."""
     found: list[float] = []
-    monkeypatch.setattr("tidesync.transports.http.client.pause", found.append)
+    monkeypatch.setattr("tidesync.transports.http.threads.pause", found.append)
     return found
 
 
