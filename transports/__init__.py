@@ -1,4 +1,4 @@
-"""Ways to a remote: in this process and over HTTP. A driver is loaded when what needs it is first asked for."""
+"""Ways to a remote: in this process, over HTTP, by files alone. A driver is loaded when it is first needed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tidesync.transports.authority import Authority
+    from tidesync.transports.files.transport import FileTransport
     from tidesync.transports.http import AsyncHttpTransport, HttpTransport
     from tidesync.transports.loopback import LoopbackTransport
 
-__all__ = ["AsyncHttpTransport", "Authority", "HttpTransport", "LoopbackTransport"]
+__all__ = ["AsyncHttpTransport", "Authority", "FileTransport", "HttpTransport", "LoopbackTransport"]
 
 _HOMES: Final = {
     "AsyncHttpTransport": "tidesync.transports.http",
     "Authority": "tidesync.transports.authority",
+    "FileTransport": "tidesync.transports.files.transport",
     "HttpTransport": "tidesync.transports.http",
     "LoopbackTransport": "tidesync.transports.loopback",
 }

@@ -81,7 +81,9 @@ class Answer:
         # Whether a record departed is decided here, on all of it.
         fields = None if self.request.departures else self.read
         select = Query(self.table, where, (Order(_SEQUENCE),), take=self.limit + 1, fields=fields)
-        rows, more = fitting(self.transaction.select(select), self.limit)
+        # Stores without indexes would look at every row to find none.
+        new = position.sequence < self.meta.sequence
+        rows, more = fitting(self.transaction.select(select), self.limit) if new else ([], False)
         end = _number(rows[-1]) if more else None
         left: dict[str, int] = {}
         if self.view.where is not None and (self.request.deleted or position.since is not None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes that a file may have. What is larger is none of ours: `RemoteDamaged`, before it fills the memory."""
@@ -11,6 +11,7 @@ LARGEST: Final = 256 * 1024 * 1024
 _NAME: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/){0,4}[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
+@runtime_checkable
 class Place(Protocol):
     """A folder or a bucket. Names are relative to it, as "log/00000000000000000001.jsonl".
 

@@ -1,0 +1,131 @@
+"""The log of a remote in a place: reading on, adding to it, and what its files must be to each other."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+from tidesync.errors import RemoteDamaged, RemoteUnavailable, TransportError
+from tidesync.transports.files import names
+from tidesync.transports.files.format import Commit, Meta, read_commit
+from tidesync.transports.files.index import Head
+from tidesync.transports.files.lines import digest
+from tidesync.transports.files.names import FENCES, LOG, commit_name, file_name
+from tidesync.transports.files.place import Place
+
+_HASHES_KEPT: Final = 1000
+
+
+class InDoubt(RemoteUnavailable):
+    """A commit may be in the log, or may yet come into it."""
+
+
+class Log:
+    """The commits of one remote. Any thread may use it; nothing is kept but hashes of some commits."""
+
+    def __init__(self, place: Place, meta: Meta) -> None:
+        self.place: Final = place
+        self.meta: Final = meta
+        self._hashes: OrderedDict[int, str] = OrderedDict()
+        self._mutex = threading.Lock()
+
+    def last(self, head: Head) -> int:
+        """The number of the last commit; the head's own must still be there, or the log has lost something."""
+        before = file_name(head.number - 1) if head.number else ""
+        found = names.numbers(LOG, self.place.names(LOG, before))
+        if head.number and head.number not in found[:1] and self.place.read(commit_name(head.number)) is None:
+            raise RemoteDamaged(
+                commit_name(head.number),
+                "it is missing, though it was there: perhaps the remote was put back to an older copy; "
+                "if it has to stay so, begin with a new index",
+            )
+        return max([head.number, *found[-1:]])
+
+    def check(self, head: Head) -> None:
+        """See that the head's commit is the one that was read: the remote may have been put back to an older copy."""
+        if head.number == 0:
+            return
+        content = self.place.read(commit_name(head.number))
+        if content is None or digest(content) != head.hash:
+            raise RemoteDamaged(
+                commit_name(head.number),
+                "it is another commit than the one that was there: perhaps the remote was put back to an older copy, "
+                "and others went on from there; if that has to stay so, begin with a new index",
+            )
+
+    def commits(self, head: Head, last: int) -> Iterator[tuple[Commit, str, int]]:
+        """The commits after the head, up to a number that was listed: each with the hash and size of its file."""
+        previous = head.hash
+        for number in range(head.number + 1, last + 1):
+            content = self.place.read(commit_name(number))
+            if content is None:
+                raise RemoteDamaged(
+                    commit_name(number),
+                    f"it is missing, and commit {last} is there: bring it back from a copy",
+                )
+            commit = read_commit(content, number, self.meta.id)
+            if commit.previous != previous:
+                raise RemoteDamaged(
+                    commit_name(number),
+                    f"it does not follow the commit {number - 1} that was there: perhaps the remote was put back to "
+                    "an older copy, and others went on from there",
+                )
+            previous = digest(content)
+            self._keep(number, previous)
+            yield commit, previous, len(content)
+
+    def hash_at(self, number: int) -> str | None:
+        """The hash of a commit of the log; None if its file is not there any more."""
+        with self._mutex:
+            known = self._hashes.get(number)
+        if known is None:
+            content = self.place.read(commit_name(number))
+            if content is None:
+                return None
+            known = digest(content)
+            self._keep(number, known)
+        return known
+
+    def append(self, number: int, content: bytes) -> bool:
+        """Make this the commit of its number; False if that is another one, and this one will never be.
+
+        Raises `InDoubt` where it may be, and what `Place.create` raises where it is certainly not.
+        """
+        name = commit_name(number)
+        try:
+            taken = not self.place.create(name, content)
+            doubt: RemoteUnavailable | None = None
+        except RemoteUnavailable as error:
+            taken, doubt = True, error
+        if taken:
+            found = self._found(name, doubt)
+            if found is None and doubt is not None:
+                raise InDoubt(f"{doubt}", retry_after=doubt.retry_after) from doubt
+            if found != content:
+                return False
+        try:
+            # The number may have been used, and its file compacted, while this writer slept: then the new file is
+            # behind a fence, which was there before the old one went.
+            behind = names.numbers(FENCES, self.place.names(FENCES, file_name(number - 1)))
+        except TransportError as error:
+            raise InDoubt(f"commit {number} is there, and may be behind a fence: {error}") from error
+        if not behind:
+            self._keep(number, digest(content))
+        return not behind
+
+    def _found(self, name: str, doubt: RemoteUnavailable | None) -> bytes | None:
+        """What is there under a name that is taken, or may be; a link that leads away is not ours."""
+        try:
+            return self.place.read(name)
+        except RemoteDamaged:
+            raise
+        except TransportError as error:
+            raise InDoubt(f"{doubt or f'{name} is there'}; and then: {error}") from (doubt or error)
+
+    def _keep(self, number: int, its_hash: str) -> None:
+        with self._mutex:
+            self._hashes[number] = its_hash
+            if len(self._hashes) > _HASHES_KEPT:
+                _ = self._hashes.popitem(last=False)

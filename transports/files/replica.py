@@ -1,0 +1,200 @@
+"""A remote's tables on an index, kept up with its log: what the transport asks, and writes through."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tidesync.contracts.store import Store
+from tidesync.contracts.transport import Outcome, Rejected
+from tidesync.errors import NotReachable, RemoteDamaged, StoreError
+from tidesync.records import Record
+from tidesync.transports.authority import Authority
+from tidesync.transports.commits import Effect
+from tidesync.transports.files import index, snapshots
+from tidesync.transports.files.format import PLACES, Commit, Entry, Meta, write_commit
+from tidesync.transports.files.index import Head
+from tidesync.transports.files.lines import digest
+from tidesync.transports.files.log import Log
+from tidesync.transports.files.parts import Manifest
+from tidesync.transports.files.place import Place
+from tidesync.transports.layout import DELETED
+
+CHECKED_FOR: Final = 10.0
+"""Seconds for which the last commit that was read counts as being there unchanged."""
+PATIENCE: Final = 20.0
+"""Seconds in which a writer tries again, where others were first each time."""
+COMMITS_AT_ONCE: Final = 1000
+BYTES_AT_ONCE: Final = 8_000_000
+"""What is read before it is applied, in one transaction."""
+COMMIT_SIZE: Final = 64_000_000
+"""Bytes of a commit above which it is written in two."""
+
+
+class _Lost(Exception):
+    """Somebody else's commit has the number; the transaction is rolled back."""
+
+
+class Replica:
+    """One remote's tables on one index, at one commit of its log; any thread may use it, and any process's."""
+
+    def __init__(self, place: Place, meta: Meta, store: Store, authority: Authority) -> None:
+        self.meta: Final = meta
+        self.store: Final = store
+        self.authority: Final = authority
+        self.log: Final = Log(place, meta)
+        self.writer: Final = secrets.token_hex(8)
+        self._place = place
+        self._reading = threading.Lock()
+        self._open_tables: set[str] = set(authority.tables)
+        self._checked: tuple[int, float] | None = None
+        self._random = random.Random()  # noqa: S311  # jitter, not a secret
+
+    def head(self) -> Head:
+        """How far the index is."""
+        with self.store.transaction(write=False) as transaction:
+            return index.read_head(transaction)
+
+    # ---- reading on
+
+    def catch_up(self) -> Head:
+        """Bring the index to the end of the log; how far it is then.
+
+        Raises what the place raises, and `RemoteDamaged`, unless a fence explains what is missing.
+        """
+        with self._reading:
+            head = self.head()
+            if head.number == 0 and self._checked is None:
+                manifest = snapshots.newest(self._place, self.meta)
+                head = head if manifest is None else self._load(head, manifest)
+            while True:
+                try:
+                    last = self.log.last(head)
+                    self._check(head)
+                    if last == head.number:
+                        return head
+                    head = self._read_on(head, last)
+                except RemoteDamaged:
+                    fence = snapshots.last_fence(self._place, self.meta)
+                    if fence is None or fence.number <= head.number:
+                        raise
+                    manifest = snapshots.newest(self._place, self.meta)
+                    assert manifest is not None
+                    head = self._load(head, manifest)
+
+    def _check(self, head: Head) -> None:
+        """See now and then that the log goes on from the commit that the index is at."""
+        now = time.monotonic()
+        if self._checked is None or now - self._checked[1] > CHECKED_FOR:
+            self.log.check(head)
+        self._checked = (head.number, now)
+
+    def _read_on(self, head: Head, last: int) -> Head:
+        """Read and apply commits up to one that was listed, in parts."""
+        batch: list[tuple[Commit, str]] = []
+        size = 0
+        start = head
+        for commit, its_hash, its_size in self.log.commits(head, last):
+            batch.append((commit, its_hash))
+            start, size = start.after(commit, its_hash), size + its_size
+            if len(batch) == COMMITS_AT_ONCE or size > BYTES_AT_ONCE or commit.number == last:
+                head = self._apply(head, batch)
+                if head != start:
+                    return head
+                batch, size = [], 0
+        return head
+
+    def _apply(self, head: Head, batch: Sequence[tuple[Commit, str]]) -> Head:
+        """Apply the commits after the head, unless another process has gone on meanwhile; the head then."""
+        self._open({entry.table for commit, _ in batch for entry in commit.changes})
+        with self.store.transaction(write=True) as transaction:
+            now = index.read_head(transaction)
+            return now if now != head else index.apply(transaction, now, batch)
+
+    def _load(self, head: Head, manifest: Manifest) -> Head:
+        """Put a snapshot in the place of what the index holds."""
+        self._open({*head.tables, *manifest.tables})
+        try:
+            with self.store.transaction(write=True) as transaction:
+                now = index.read_head(transaction)
+                if now != head:
+                    return now
+                return index.load(transaction, now, manifest, snapshots.lines(self._place, manifest))
+        except RemoteDamaged:
+            fence = snapshots.last_fence(self._place, self.meta)
+            if fence is None or fence.number <= manifest.number:
+                raise
+            return head  # another snapshot has to be read
+
+    def _open(self, tables: set[str]) -> None:
+        new = tables - self._open_tables
+        index.open_tables(self.store, new)
+        self._open_tables |= new
+
+    # ---- writing
+
+    def commit(self, taken: Sequence[Effect | Rejected]) -> list[Outcome]:
+        """Decide writes on what is held now, and make what takes effect the next commit of the log.
+
+        Raises `InDoubt` where it may have taken effect, and else what says that it has not.
+        """
+        ends = time.monotonic() + PATIENCE
+        for pause in self._pauses():
+            _ = self.catch_up()
+            try:
+                return self._try(taken)
+            except _Lost:
+                if time.monotonic() + pause > ends:
+                    break
+                time.sleep(pause)
+        raise NotReachable(f"for {PATIENCE:.0f} s other writers were first each time: nothing was written")
+
+    def _pauses(self) -> Iterator[float]:
+        bound = 0.004
+        while True:
+            yield self._random.uniform(0, bound)
+            bound = min(bound * 1.5, 0.25)
+
+    def _try(self, taken: Sequence[Effect | Rejected]) -> list[Outcome]:
+        """One attempt; `_Lost` if somebody else was first."""
+        won: list[Outcome] | None = None
+        try:
+            with self.store.transaction(write=True) as transaction:
+                head = index.read_head(transaction)
+                number = head.number + 1
+                decided = self.authority.decide(transaction, taken, (number << PLACES) - 1)
+                if decided.written:
+                    commit = Commit(
+                        remote=self.meta.id, number=number, previous=head.hash, at=decided.clock,
+                        writer=self.writer, changes=[entry_of(effect, row) for effect, row in decided.written],
+                    )  # fmt: skip
+                    content = write_commit(commit)
+                    if not self.log.append(number, content):
+                        raise _Lost
+                    won = decided.outcomes
+                    index.write_head(transaction, head.after(commit, digest(content)))
+                return decided.outcomes
+        except StoreError:
+            # What is in the log is in effect; the index reads it again.
+            if won is None:
+                raise
+            return won
+
+
+def entry_of(effect: Effect, row: Record) -> Entry:
+    """What a commit says of a write that took effect, and left this row."""
+    return Entry(
+        operation=effect.key if effect.write.remember else None,
+        mark=effect.fingerprint,
+        kind=effect.change.kind,
+        table=effect.change.table,
+        id=effect.change.record_id,
+        version=str(row["version"]),
+        created_at=str(row["created_at"]),
+        deleted=row[DELETED] is True,
+        record=index.content_of(row),
+    )
