@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -49,6 +50,10 @@ _UNITS: Final = {
     **dict.fromkeys(("minutes", "minute", "min", "m"), 60.0),
     **dict.fromkeys(("hours", "hour", "hr", "h"), 3600.0),
 }
+
+
+_runtime_of: int | None = None
+"""The process in which obstore's threads run, once they do; those that are forked from it have none."""
 
 
 class Bucket:
@@ -190,6 +195,7 @@ class Bucket:
 
     def _asked(self, ask: Callable[[], T], *, creates: str = "") -> T | Failure:
         """The answer, or why there is none. `creates` names a file that may be there once the request was in doubt."""
+        _refuse_forked()
         began = time.monotonic()
         doubt: Failure | None = None
         attempt = 0
@@ -222,6 +228,17 @@ class Bucket:
         if failure.what is What.ABSENT:  # of a list, or of a file to be made
             failure = attrs.evolve(failure, what=What.NO_BUCKET)
         return failure.error(self._address, name)
+
+
+def _refuse_forked() -> None:
+    """Raise where a request would wait for ever, whatever its time-out."""
+    global _runtime_of  # noqa: PLW0603  # as obstore's runtime: one for the process
+    _runtime_of = _runtime_of or os.getpid()
+    if _runtime_of != os.getpid():
+        raise ConfigurationError(
+            "buckets were used before this process was forked, and obstore's threads are not in it: use them only "
+            "after the fork, or begin processes with the method 'spawn'"
+        )
 
 
 def _checked_folder(folder: str) -> str | None:
