@@ -193,7 +193,7 @@ def place_of(line: Row | Known) -> tuple[int, str, str]:
 
 def write_part(lines: Iterable[Row | Known]) -> bytes:
     """The bytes of a snapshot's part."""
-    return with_checksum([_line_of(line) for line in lines])
+    return with_checksum([line_of(line) for line in lines])
 
 
 def read_part(content: bytes, number: int, part: Part) -> list[Row | Known]:
@@ -210,7 +210,8 @@ def read_part(content: bytes, number: int, part: Part) -> list[Row | Known]:
     return found
 
 
-def _line_of(line: Row | Known) -> bytes:
+def line_of(line: Row | Known) -> bytes:
+    """A line of a part, without its end."""
     if isinstance(line, Known):
         return to_line(
             {"operation": line.operation, "mark": line.mark, "version": line.version, "at": line.at}
