@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tidesync.transports.authority import Authority
+    from tidesync.transports.files.aio import AsyncFileTransport
     from tidesync.transports.files.transport import FileTransport
     from tidesync.transports.http import AsyncHttpTransport, HttpTransport
     from tidesync.transports.loopback import LoopbackTransport
 
-__all__ = ["AsyncHttpTransport", "Authority", "FileTransport", "HttpTransport", "LoopbackTransport"]
+__all__ = [
+    "AsyncFileTransport",
+    "AsyncHttpTransport",
+    "Authority",
+    "FileTransport",
+    "HttpTransport",
+    "LoopbackTransport",
+]
 
 _HOMES: Final = {
+    "AsyncFileTransport": "tidesync.transports.files.aio",
     "AsyncHttpTransport": "tidesync.transports.http",
     "Authority": "tidesync.transports.authority",
     "FileTransport": "tidesync.transports.files.transport",
