@@ -70,14 +70,14 @@ class Bucket:
         self._proved = False
         self._known: tuple[str, bytes] | None = None
         self._random = random.Random()  # noqa: S311  # jitter, not a secret
-        # At most a proof and a create, each of them with a last look at what is there.
-        self._longest = 2 * PATIENCE + 4 * _request_seconds(store)
+        self._longest = PATIENCE + _request_seconds(store)
 
     def __repr__(self) -> str:
         return f"Bucket({self._address!r})"
 
     @property
     def longest(self) -> float:
+        """So long for each of the two that the first create of an opening makes."""
         return self._longest
 
     def create(self, name: str, content: bytes) -> bool:
@@ -205,12 +205,12 @@ class Bucket:
                 return ask()
             except RAISED as error:
                 failure = read_failure(error)
-            if creates and failure.what is What.CONFLICT:
-                failure = self._settled(failure, creates)
-            if creates and failure.what is What.DOUBT:
-                doubt = failure
             pause = _PAUSE * 4**attempt * self._random.uniform(0.5, 1.0)
             late = time.monotonic() - began + pause > PATIENCE
+            if creates and failure.what is What.CONFLICT:
+                failure = attrs.evolve(failure, what=What.DOUBT) if late else self._settled(failure, creates)
+            if creates and failure.what is What.DOUBT:
+                doubt = failure
             if attempt == ATTEMPTS or late or not failure.passing:
                 return failure if doubt is None or failure.what is What.TAKEN else doubt
             time.sleep(pause)

@@ -251,8 +251,8 @@ def test_a_store_of_obstore_is_bounded_by_its_own_options(s3: S3Server) -> None:
     one = S3Store("any", retry_config={"max_retries": 0}, **options)
     other = S3Store("any", retry_config={"retry_timeout": timedelta(seconds=20)}, **options)
 
-    assert (10 + 4 * 62, 10 + 4 * (62 + 20 + 15)) == (open_place(one).longest, open_place(other).longest)
-    assert 10.0 == open_place(MemoryStore()).longest
+    assert (5 + 62, 5 + 62 + 20 + 15) == (open_place(one).longest, open_place(other).longest)
+    assert 5.0 == open_place(MemoryStore()).longest
 
 
 # ---- what is not told

@@ -169,6 +169,6 @@ def test_closing_twice_is_no_error(opened: Open) -> None:
 
 def test_a_place_says_how_long_it_can_take(place: Place) -> None:
     """`longest` bounds a call: 30 seconds a request unless it is told otherwise, and no request in memory."""
-    expected = {Folder: 10.0, Bucket: 130.0 if "s3://" in repr(place) else 10.0}
+    expected = {Folder: 10.0, Bucket: 35.0 if "s3://" in repr(place) else 5.0}
 
     assert expected[type(place)] == place.longest
