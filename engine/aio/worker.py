@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
 T = TypeVar("T")
+Then: TypeAlias = Callable[[T], None]
 
 
 @attrs.define(eq=False)
 class _Job(Generic[T]):
-    """Something to do, and who waits for it. `then` runs on the loop once it is done, also if nobody waits any more."""
+    """Something to do, and who waits for it, as `Worker.submit` says."""
 
     call: Callable[[], T]
-    then: Callable[[T], None] | None
+    then: Then[T] | None
+    late: Then[T] | None
+    sure: bool
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[T]
-    begun: bool = False
 
     def run(self) -> None:
         """Do it, on the worker's thread."""
-        self.begun = True
-        if self.future.cancelled():
+        if self.future.cancelled() and not self.sure:
             return
         try:
             result = self.call()
@@ -43,14 +45,48 @@ class _Job(Generic[T]):
             return
 
     def _done(self, result: T) -> None:
-        if self.then is not None:
-            self.then(result)
-        if not self.future.cancelled():
-            self.future.set_result(result)
+        try:
+            if self.then is not None:
+                self.then(result)
+            if self.late is not None and self.future.cancelled():
+                self.late(result)
+        finally:
+            if not self.future.cancelled():
+                self.future.set_result(result)
 
     def _failed(self, error: BaseException) -> None:
         if not self.future.cancelled():
+            if isinstance(error, StopIteration):  # a future refuses it, since it would end who awaits it
+                error = RuntimeError(f"StopIteration: {error}").with_traceback(error.__traceback__)
             self.future.set_exception(error)
+
+
+class _Line:
+    """What a worker and its thread share. The thread does not hold the worker: one that is forgotten ends."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self.lock = threading.Lock()
+        self.thread: threading.Thread | None = None
+        self.ended = False
+
+    def end(self) -> None:
+        """The thread ends once there is nothing left to do."""
+        self.ended = True
+        self.jobs.put(None)  # and looks, if it waits
+
+    def work(self) -> None:
+        """What the thread does."""
+        while True:
+            job = self.jobs.get()
+            if job is not None:
+                job.run()
+            del job
+            if self.ended:
+                with self.lock:
+                    if self.ended and self.jobs.empty():
+                        self.thread = None
+                        return
 
 
 class Worker:
@@ -61,34 +97,47 @@ class Worker:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._jobs: SimpleQueue[_Job[Any] | None] | None = None
+        self._name, self._line = name, _Line()
+        _ = weakref.finalize(self, self._line.end)
 
-    def submit(self, call: Callable[[], T], then: Callable[[T], None] | None = None) -> asyncio.Future[T]:
-        """Have it done after all that was asked for before; the future is of the running loop."""
+    def submit(
+        self,
+        call: Callable[[], T],
+        then: Then[T] | None = None,
+        *,
+        late: Then[T] | None = None,
+        sure: bool = False,
+    ) -> asyncio.Future[T]:
+        """Have it done after all that was asked for before; the future is of the running loop.
+
+        `then` is given the result, on the loop, also if nobody waits for it any more; `late` only in that case.
+        `sure`: it is done even if its caller was cancelled before it began.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        if self._jobs is None:
-            self._jobs = SimpleQueue()
-            threading.Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True).start()
-        self._jobs.put(_Job(call, then, loop, future))
+        line = self._line
+        with line.lock:
+            line.jobs.put(_Job(call, then, late, sure, loop, future))
+            if line.thread is None or not line.thread.is_alive():  # in a forked process it is not
+                line.thread = threading.Thread(target=line.work, name=self._name, daemon=True)
+                line.thread.start()
         return future
 
-    async def run(self, call: Callable[[], T], then: Callable[[T], None] | None = None) -> T:
-        """Have it done, and wait for it; `then` is given the result, on the loop, also if nobody waits any more."""
+    async def run(self, call: Callable[[], T], then: Then[T] | None = None) -> T:
+        """Have it done, and wait for it; `then` as `submit` says."""
         return await self.submit(call, then)
 
+    def leave(self, call: Callable[[], object]) -> None:
+        """Have it done though nobody waits for it; that it failed is told to nobody."""
+        self.submit(call, sure=True).add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def begin(self) -> None:
+        """Keep the thread, once it is there, until `end`."""
+        self._line.ended = False
+
     def end(self) -> None:
-        """Let the thread end after what it was given; it begins anew when it is needed again."""
-        if self._jobs is not None:
-            self._jobs.put(None)
-            self._jobs = None
-
-
-def _work(jobs: SimpleQueue[_Job[Any] | None]) -> None:
-    while (job := jobs.get()) is not None:
-        job.run()
-        del job
+        """Let the thread end after what it was given; what is given later has one for as long as it takes."""
+        self._line.end()
 
 
 class Turn:
@@ -100,19 +149,31 @@ class Turn:
 
     async def take(self) -> None:
         """Wait for the turn."""
-        if not self._taken and not self._waiting:
-            self._taken = True
+        gate = self._gate()
+        if gate is None:
             return
-        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(gate)
         try:
             await gate
         except asyncio.CancelledError:
-            if gate.done() and not gate.cancelled():
+            if not gate.cancel() and not gate.cancelled():  # it came in the same moment
                 self.give_back()
-            else:
-                self._waiting.remove(gate)
             raise
+
+    def when(self, call: Callable[[], None]) -> None:
+        """Take the turn when it comes, and then call; nobody waits for that."""
+        gate = self._gate()
+        if gate is None:
+            call()
+        else:
+            gate.add_done_callback(lambda _: call())
+
+    def _gate(self) -> asyncio.Future[None] | None:
+        if not self._taken:
+            self._taken = True
+            return None
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(gate)
+        return gate
 
     def give_back(self) -> None:
         """End the turn; the longest waiting has the next."""
