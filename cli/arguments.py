@@ -21,6 +21,8 @@ tables, both with soft delete:
   todotask   text (text), list_id (text), complete (boolean)
 
 There the demo adds about 310 records, whose ids begin with "demo-" and a random word, and leaves them.
+
+With --remote it is a plain folder, as on a shared or synchronised disk: `tidesync remote info DIR` looks at it later.
 """
 _DEMO_END: Final = "Exit status: 0 all agree, 1 they differ, 2 the demo could not run, 130 interrupted."
 _STATUS: Final = """\
@@ -87,6 +89,12 @@ def add_demo(commands: Commands) -> None:
     remote.add_argument("--url", help="a server that is there, as http://127.0.0.1:8080")
     remote.add_argument(
         "--loopback", action="store_true", help="no service: a remote in the process of each device"
+    )
+    remote.add_argument(
+        "--remote",
+        type=Path,
+        metavar="DIR",
+        help="no service: this new or empty folder is the remote, and is kept",
     )
     demo.add_argument(
         "--protocol",
@@ -243,7 +251,7 @@ def _command(commands: Commands, name: str, brief: str, said: str, end: str) -> 
 def _run_demo(given: argparse.Namespace) -> int:
     from tidesync.cli.demo import demo
 
-    return demo(given.url, given.protocol, given.keep, loopback=given.loopback)
+    return demo(given.url, given.protocol, given.keep, loopback=given.loopback, files=given.remote)
 
 
 def _run_serve(given: argparse.Namespace) -> int:

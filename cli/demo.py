@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tidesync.cli import ending, story
 from tidesync.cli.show import Show
@@ -23,16 +24,38 @@ Outage: TypeAlias = Callable[[Show], AbstractContextManager[None]]
 """Takes the remote away inside a block, if it is the demo's to take, and says so."""
 
 
-def demo(url: str | None, protocol: Protocol, keep: Path | None, *, loopback: bool = False) -> int:
-    """Tell the story; 0 if both devices and the remote agree at the end and all promises held, else 1."""
+def demo(
+    url: str | None,
+    protocol: Protocol,
+    keep: Path | None,
+    *,
+    loopback: bool = False,
+    files: Path | None = None,
+) -> int:
+    """Tell the story; 0 if both devices and the remote agree at the end and all promises held, else 1.
+
+    The remote is a server at `url`, the folder `files`, one in each device's process with `loopback`, else a service.
+    """
     started, show = time.monotonic(), Show()
-    with _folder(keep) as folder, _remote(folder, url, loopback=loopback) as (where, called, outage):
-        place = Place(folder, f"demo-{secrets.token_hex(4)}", where, protocol, own=url is None)
+    with ExitStack() as stack:
+        if keep is not None and files is not None and keep.resolve().is_relative_to(files.resolve()):
+            raise ConfigurationError(
+                f"--keep {keep}: it lies in the remote, which has files of its own: name another"
+            )
+        folder = stack.enter_context(_folder(keep))
+        if files is not None:
+            _check_empty("--remote", files)
+        where, called, outage = stack.enter_context(_remote(folder, url, files, loopback=loopback))
+        own = url is None and files is None
+        place = Place(folder, f"demo-{secrets.token_hex(4)}", where, protocol, own, files)
         show.say("Two devices, phone and laptop, each with a SQLite store, and one remote.")
         show.say(f"Remote: {called}.")
         show.say(f"Files: {folder}{'' if keep else ' (removed at the end)'}.")
         told = Story(place, show)
         agreed = _tell(told, outage)
+    if files is not None:
+        show.say("")
+        _look_into(files, show)
     show.say(f"({time.monotonic() - started:.1f} seconds)")
     for said in told.broken:
         show.bad(f"Not true: {said}")
@@ -59,10 +82,14 @@ def _tell(told: Story, outage: Outage) -> bool:
 
 
 @contextmanager
-def _remote(folder: Path, url: str | None, *, loopback: bool) -> Generator[tuple[str | None, str, Outage]]:
+def _remote(
+    folder: Path, url: str | None, files: Path | None, *, loopback: bool
+) -> Generator[tuple[str | None, str, Outage]]:
     """The remote's address, what it is called in print, and a way to take it away for a while."""
     if url is not None:
         yield url, url, _no_outage
+    elif files is not None:
+        yield None, f"the folder {files}, which both devices read and write; no server", _no_outage
     elif loopback:
         yield None, "remote.db, in the process of each device", _no_outage
     else:
@@ -86,17 +113,41 @@ def _no_outage(_: Show) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def _look_into(files: Path, show: Show) -> None:
+    """Say what a remote that is a folder consists of, and how it is looked at."""
+    folders = {each.name: sorted(each.iterdir()) for each in sorted(files.iterdir()) if each.is_dir()}
+    show.say(f"All that the devices shared is the folder {files}, which stays. In it:")
+    rows = [("meta.json", 1, "who this remote is; written once")]
+    rows += [(f"{name}/", len(held), _FOLDERS.get(name, "")) for name, held in folders.items()]
+    show.table("", ("name", "files", "what they are"), rows)
+    show.say(f"Look at it: tidesync remote info {shlex.quote(str(files))}")
+
+
+_FOLDERS: Final[Mapping[str, str]] = {
+    "log": "a file for each commit: what a push changed",
+    "snapshots": "the state after a commit, to begin from",
+    "fences": "where the log now begins",
+}
+
+
 @contextmanager
 def _folder(keep: Path | None) -> Generator[Path]:
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="tidesync-demo-") as folder:
             yield Path(folder)
         return
-    try:
-        keep.mkdir(parents=True, exist_ok=True)
-        empty = not any(keep.iterdir())
-    except OSError as error:
-        raise ConfigurationError(f"--keep {keep}: {error.strerror or error}: name another folder") from error
-    if not empty:
-        raise ConfigurationError(f"--keep {keep}: the folder is not empty: name another folder")
+    _check_empty("--keep", keep)
     yield keep
+
+
+def _check_empty(option: str, folder: Path) -> None:
+    """Make the folder; `ConfigurationError` if it cannot be made, or holds anything."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        empty = not any(folder.iterdir())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{option} {folder}: {error.strerror or error}: name another folder"
+        ) from error
+    if not empty:
+        raise ConfigurationError(f"{option} {folder}: the folder is not empty: name another folder")

@@ -76,9 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", required=True)
     parser.add_argument("--url")
     parser.add_argument("--protocol", default="auto")
+    parser.add_argument("--files", type=Path)
     parser.add_argument("--after", type=int, required=True)
     given = parser.parse_args(arguments)
-    place = Place(given.folder, given.run, given.url, given.protocol)
+    place = Place(given.folder, given.run, given.url, given.protocol, files=given.files)
     try:
         with device(place, "laptop", lambda inner: Interrupted(inner, given.after)) as laptop:
             edit(place, laptop)

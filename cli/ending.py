@@ -35,6 +35,7 @@ def kill(story: Story, phone: SyncContext) -> Mapping[str, str | None]:
     command = [sys.executable, "-m", "tidesync.cli.device", "--folder", str(place.folder), "--run", place.run]
     command += ["--after", str(ARRIVED), "--protocol", place.protocol]
     command += [] if place.url is None else ["--url", place.url]
+    command += [] if place.files is None else ["--files", str(place.files)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as child:  # noqa: S603  # our own
         try:

@@ -67,8 +67,9 @@ RULES: Final[Mapping[str, BeforeWrite]] = {LISTS.name: _titled}
 class Place:
     """One run of the demo: a folder for its files, and a word that all its ids begin with.
 
-    `url` None is a remote in the process of each device, over one SQLite file in the folder. `own`: the remote is the
-    demo's, and keeps its rules. A server may hold other records: the ids tell which belong to this run.
+    The remote is a server at `url`, or the folder `files`; without either it is in the process of each device, over one
+    SQLite file in `folder`. `own`: the remote is the demo's, and keeps its rules. A server may hold other records: the
+    ids tell which belong to this run.
     """
 
     folder: Path
@@ -76,6 +77,7 @@ class Place:
     url: str | None = None
     protocol: Protocol = "auto"
     own: bool = True
+    files: Path | None = None
 
     def id(self, name: str) -> str:
         """The id of this run's record of this name."""
@@ -93,11 +95,16 @@ class Place:
 
 @contextmanager
 def reach(place: Place) -> Generator[Transport]:
-    """A way to the remote. Several processes may share the one of a file: its state is all in it."""
+    """A way to the remote. Several processes may share the one of files: its state is all in them."""
     if place.url is not None:
         from tidesync.transports.http import HttpTransport
 
         yield HttpTransport(place.url, protocol=place.protocol)
+        return
+    if place.files is not None:
+        from tidesync.transports import FileTransport
+
+        yield FileTransport(place.files)
         return
     store = SQLiteStore(place.folder / "remote.db")
     with Authority(store, TABLES, foreign_keys=True, max_changes=EXCHANGE, before_write=RULES) as remote:
