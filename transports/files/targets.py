@@ -189,4 +189,7 @@ def _address(scheme: str, bucket: str | None, prefix: str | None) -> str:
     return f"{scheme}://{bucket or '?'}/{prefix or ''}".rstrip("/")
 
 
-_NO_TARGET: Final = "a remote is a folder's path, an address, or a store of obstore's for S3, GCS or Azure; this is of type {}"
+_NO_TARGET: Final = (
+    "a remote is a folder's path, an address, or a store of obstore's for S3, GCS or Azure; "
+    "this is of type {}"
+)
