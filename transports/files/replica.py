@@ -29,10 +29,14 @@ CHECKED_FOR: Final = 10.0
 PATIENCE: Final = 20.0
 """Seconds in which a writer tries again, where others were first each time."""
 COMMITS_AT_ONCE: Final = 1000
-BYTES_AT_ONCE: Final = 8_000_000
+BYTES_AT_ONCE: Final = 4_000_000
 """What is read before it is applied, in one transaction."""
 COMMIT_SIZE: Final = 64_000_000
-"""Bytes of a commit above which it is written in two."""
+"""Bytes that a commit may have; above, several changes are written in several commits."""
+
+
+class TooLarge(Exception):
+    """The writes make a commit that is too large; several may be made one after another."""
 
 
 class _Lost(Exception):
@@ -69,8 +73,7 @@ class Replica:
         with self._reading:
             head = self.head()
             if head.number == 0 and self._checked is None:
-                manifest = snapshots.newest(self._place, self.meta)
-                head = head if manifest is None else self._load(head, manifest)
+                head = self._begin(head)
             while True:
                 try:
                     last = self.log.last(head)
@@ -79,12 +82,10 @@ class Replica:
                         return head
                     head = self._read_on(head, last)
                 except RemoteDamaged:
-                    fence = snapshots.last_fence(self._place, self.meta)
-                    if fence is None or fence.number <= head.number:
+                    # What is behind a fence may be gone, or be what a writer made of it who had slept.
+                    if snapshots.last_fence(self._place) <= head.number:
                         raise
-                    manifest = snapshots.newest(self._place, self.meta)
-                    assert manifest is not None
-                    head = self._load(head, manifest)
+                    head = self._begin(head)
 
     def _check(self, head: Head) -> None:
         """See now and then that the log goes on from the commit that the index is at."""
@@ -115,20 +116,18 @@ class Replica:
             now = index.read_head(transaction)
             return now if now != head else index.apply(transaction, now, batch)
 
+    def _begin(self, head: Head) -> Head:
+        """Go on from the newest snapshot, if there is one."""
+        return snapshots.begin(self._place, self.meta, lambda manifest: self._load(head, manifest)) or head
+
     def _load(self, head: Head, manifest: Manifest) -> Head:
-        """Put a snapshot in the place of what the index holds."""
+        """Put a snapshot in the place of what the index holds, unless another process has gone on meanwhile."""
         self._open({*head.tables, *manifest.tables})
-        try:
-            with self.store.transaction(write=True) as transaction:
-                now = index.read_head(transaction)
-                if now != head:
-                    return now
-                return index.load(transaction, now, manifest, snapshots.lines(self._place, manifest))
-        except RemoteDamaged:
-            fence = snapshots.last_fence(self._place, self.meta)
-            if fence is None or fence.number <= manifest.number:
-                raise
-            return head  # another snapshot has to be read
+        with self.store.transaction(write=True) as transaction:
+            now = index.read_head(transaction)
+            if now != head:
+                return now
+            return index.load(transaction, now, manifest, snapshots.lines(self._place, manifest))
 
     def _open(self, tables: set[str]) -> None:
         new = tables - self._open_tables
@@ -173,6 +172,10 @@ class Replica:
                         writer=self.writer, changes=[entry_of(effect, row) for effect, row in decided.written],
                     )  # fmt: skip
                     content = write_commit(commit)
+                    if len(content) > COMMIT_SIZE:
+                        raise TooLarge(
+                            f"its commit would have {len(content)} bytes, and {COMMIT_SIZE} is the most"
+                        )
                     if not self.log.append(number, content):
                         raise _Lost
                     won = decided.outcomes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ from tidesync.errors import (
 from tidesync.records import Copy, Record, Tombstone
 from tidesync.schema import TableSchema
 from tidesync.transports.authority import Authority
-from tidesync.transports.commits import Write
+from tidesync.transports.commits import Effect, Write
 from tidesync.transports.files import index
 from tidesync.transports.files.cursors import unwrapped, wrapped
 from tidesync.transports.files.format import REMEMBERS, SNAPSHOT_EVERY, Meta
@@ -43,7 +43,7 @@ from tidesync.transports.files.log import InDoubt
 from tidesync.transports.files.names import META
 from tidesync.transports.files.opening import find_or_make
 from tidesync.transports.files.place import Place
-from tidesync.transports.files.replica import PATIENCE, Replica
+from tidesync.transports.files.replica import PATIENCE, Replica, TooLarge
 from tidesync.transports.files.targets import Target, open_place
 from tidesync.transports.layout import check_owner
 from tidesync.transports.renaming import Renaming
@@ -125,26 +125,23 @@ class FileTransport:
     def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
         replica, names = self._current(), self._renaming
         most = replica.authority.max_changes
-        writes = [Write(names.sent(change)) for change in changes[:most]]
-        taken = replica.authority.read(writes)
-
-        def stopped(why: Callable[[], Outcome]) -> list[Outcome]:
-            return [item if isinstance(item, Rejected) else why() for item in taken]
-
-        try:
-            outcomes = replica.commit(taken)
-        except InDoubt as error:
-            reason = str(error)
-            outcomes = stopped(lambda: Unknown(reason))
-        except Unauthorized as error:
-            reason = str(error)
-            outcomes = stopped(lambda: Denied(reason))
-        except TransportError as error:
-            reason, after = str(error), error.retry_after
-            outcomes = stopped(lambda: NotSent(reason, after))
-        except (ConfigurationError, StoreError) as error:
-            reason = f"the index failed: {error}" if isinstance(error, StoreError) else str(error)
-            outcomes = stopped(lambda: NotSent(reason))
+        taken = replica.authority.read([Write(names.sent(change)) for change in changes[:most]])
+        outcomes: list[Outcome] = []
+        waiting = [taken]
+        while waiting:
+            part = waiting.pop()
+            try:
+                outcomes += replica.commit(part)
+            except TooLarge as error:
+                middle = len(part) // 2
+                if middle == 0:
+                    outcomes.append(Rejected("too_large", f"the record is too large: {error}"))
+                else:
+                    waiting += [part[middle:], part[:middle]]
+            except (TransportError, ConfigurationError, StoreError) as error:
+                outcomes += _stopped(part, error)
+                outcomes += [Untried() for later in reversed(waiting) for _ in later]
+                break
         heard = [
             names.heard(change.table, outcome) for change, outcome in zip(changes, outcomes, strict=False)
         ]
@@ -194,6 +191,22 @@ def _check_same(head: Head, meta: Meta, meta_hash: str) -> None:
         )
     if head.meta != meta_hash:
         raise RemoteDamaged(META, "it is another one than was there: bring it back from a copy")
+
+
+def _stopped(taken: Sequence[Effect | Rejected], error: Exception) -> list[Outcome]:
+    """What becomes of writes where this was raised: all of them may be in effect, or certainly none is."""
+    reason = str(error)
+    outcome: Outcome = NotSent(reason)
+    match error:
+        case InDoubt():
+            outcome = Unknown(reason)
+        case Unauthorized():
+            outcome = Denied(reason)
+        case TransportError():
+            outcome = NotSent(reason, error.retry_after)
+        case StoreError():
+            outcome = NotSent(f"the index failed: {reason}")
+    return [item if isinstance(item, Rejected) else outcome for item in taken]
 
 
 @contextmanager
