@@ -8,13 +8,33 @@ import attrs
 
 from tidesync.operations import Kind
 
-Source: TypeAlias = Literal["local", "push", "pull", "purge", "resolution"]
+Source: TypeAlias = Literal["local", "push", "pull", "purge", "resolution", "elsewhere"]
 Activity: TypeAlias = Literal["push", "pull"]
+CycleReason: TypeAlias = Literal["start", "every", "change", "trigger", "retry"]
+"""Why a cycle of autosync began: the first one, by time, after local changes, by `trigger()`, or once more."""
+WaitReason: TypeAlias = Literal[
+    "every", "change", "trigger", "failure", "retry_after", "refused", "busy", "offline"
+]
+"""What autosync waits for, before its next cycle.
+
+* "every", "change": nothing is wrong; the next cycle comes by time, or soon, since something changed meanwhile
+* "trigger": a cycle was asked for, and comes at once
+* "failure": the network, the remote or the store failed; it is tried again, later each time
+* "retry_after": the remote named the time before which it wants no request
+* "refused": credentials, or all requests, are refused: it is tried again, seldom
+* "busy": another push, pull or purge of the store is under way
+* "offline": the `online` predicate said no, and is asked again then
+"""
+StopReason: TypeAlias = Literal["stop", "close", "exit", "cancelled", "error"]
+"""Why autosync ended: `stop()`, the context was closed, the program ends, its task was cancelled, or an error."""
 
 
 @attrs.frozen
 class RecordsChanged:
-    """These records of the table changed in the local store; an empty tuple of ids means: any of them."""
+    """These records of the table changed in the local store; an empty tuple of ids means: any of them.
+
+    `source` is "elsewhere" where another process, or another context, changed them.
+    """
 
     table: str
     ids: tuple[str, ...]
@@ -136,6 +156,52 @@ class ConflictSettled:
     how: str
 
 
+@attrs.frozen
+class EventsMissed:
+    """So many events are not in this stream: whoever reads it was too slow. Only `ctx.events()` tells this."""
+
+    count: int
+
+
+@attrs.frozen
+class CycleStarted:
+    """Autosync began a cycle: it pushes, and then pulls what it was told to."""
+
+    why: CycleReason
+
+
+@attrs.frozen
+class CycleFinished:
+    """A cycle of autosync ended: `ok` if it went to its end, and nothing of it has to be tried again.
+
+    `pushed` counts operations; `records` those that pulls stored, `deleted` those that they removed. `error` is the
+    first thing that went wrong; where `ok`, it is a `PushFailed` with the operations that were refused or are in
+    conflict. None where not `ok`: the cycle was stopped.
+    """
+
+    ok: bool
+    pushed: int
+    records: int
+    deleted: int
+    error: Exception | None
+
+
+@attrs.frozen
+class AutosyncWaiting:
+    """Autosync waits this many seconds for its next cycle, unless a local change or `trigger()` hurries it."""
+
+    seconds: float
+    why: WaitReason
+
+
+@attrs.frozen
+class AutosyncStopped:
+    """Autosync has ended; `error` where it could not go on by itself."""
+
+    why: StopReason
+    error: BaseException | None
+
+
 Event: TypeAlias = (
     RecordsChanged
     | OperationQueued
@@ -151,4 +217,9 @@ Event: TypeAlias = (
     | Purged
     | ConflictFound
     | ConflictSettled
+    | EventsMissed
+    | CycleStarted
+    | CycleFinished
+    | AutosyncWaiting
+    | AutosyncStopped
 )

@@ -30,7 +30,7 @@ from tidesync.plans.settle import checked
 from tidesync.queue import Queue, listed
 from tidesync.records import Record
 from tidesync.reports import OperationError, PullReport, PushReport, Resolver
-from tidesync.rows import META, SYSTEM_TABLES
+from tidesync.rows import COUNTERS, META, SYSTEM_TABLES
 from tidesync.selection import query_of
 from tidesync.session import AsyncSyncHandler, Session, SyncHandler
 from tidesync.upgrade import check_owner, follow_declarations
@@ -215,7 +215,7 @@ class Face(Generic[Wire]):
 
 def pending(transaction: StoreTransaction) -> int:
     """How many operations are queued."""
-    return Counters(transaction.get(META, ["counters"])[0]).pending
+    return Counters(transaction.get(META, [COUNTERS])[0]).pending
 
 
 def refuse_batch(active: object) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from tidesync.contracts.store import StoreTransaction
 from tidesync.query import Compare, Field, In, Order, Query, Value, all_of, equals
 from tidesync.records import Copy, Json, Record, alive, decode_copy
-from tidesync.rows import EDGES, HEADS, META, OPERATIONS, decode_entry, encode_entry, encode_head
+from tidesync.rows import COUNTERS, EDGES, HEADS, META, OPERATIONS, decode_entry, encode_entry, encode_head
 from tidesync.rules.chain import Entry, Head, before, kind_of, record_key
 from tidesync.rules.order import named_records, names, names_of
 from tidesync.schema import TableSchema
@@ -25,18 +25,25 @@ _S, _I = ColumnType.STRING, ColumnType.INTEGER
 
 
 class Counters:
-    """Store-wide numbers that are never reused."""
+    """Store-wide numbers that are never reused, how many operations are queued, and `changes`.
 
-    __slots__ = ("pending", "revision", "sequence")
+    `changes` counts by table the transactions that changed records of it; a store that was last written by an older
+    tidesync has none.
+    """
+
+    __slots__ = ("changes", "pending", "revision", "sequence")
 
     def __init__(self, row: Record | None) -> None:
         value = row["value"] if row else None
         numbers: list[int] = value if isinstance(value, list) else [0, 0, 0]
         self.sequence, self.revision, self.pending = numbers
+        counted = row.get("changes") if row else None
+        self.changes: dict[str, int] = dict(counted) if isinstance(counted, dict) else {}
 
-    def encode(self) -> Json:
-        """As JSON."""
-        return [self.sequence, self.revision, self.pending]
+    def encode(self) -> Record:
+        """As a row of `__meta`."""
+        row: Record = {"id": COUNTERS, "value": [self.sequence, self.revision, self.pending]}
+        return {**row, "changes": dict(self.changes)} if self.changes else row
 
 
 class Ledger:
@@ -47,7 +54,7 @@ class Ledger:
     ) -> None:
         self.transaction, self.tables, self.now = transaction, tables, now
         self._nonce = nonce
-        self.counters = Counters(transaction.get(META, ["counters"])[0])
+        self.counters = Counters(transaction.get(META, [COUNTERS])[0])
         self._counted = self.counters.encode()
         self._heads: dict[str, Head | None] = {}
         self._touched: dict[str, Head] = {}
@@ -58,6 +65,8 @@ class Ledger:
         self._named: dict[str, dict[str, tuple[Head, Entry]]] = {}
         self._edges: dict[str, list[Record]] = {}
         self.changed_ids: dict[str, dict[str, None]] = {}
+        self.changed_wholly: dict[str, None] = {}
+        self._noted: set[str] = set()
 
     # ---- reading
 
@@ -247,9 +256,19 @@ class Ledger:
             if rows:
                 self.transaction.put(table, rows)
         self._flush_locals()
-        if self.counters.encode() != self._counted:
-            self._counted = self.counters.encode()
-            self.transaction.put(META, [{"id": "counters", "value": self._counted}])
+        self._count_changes()
+        counted = self.counters.encode()
+        if counted != self._counted:
+            self._counted = counted
+            self.transaction.put(META, [counted])
+
+    def _count_changes(self) -> None:
+        """One more for each table whose records this transaction changes."""
+        changed = [table for table, ids in self.changed_ids.items() if ids]
+        for table in (*changed, *self.changed_wholly):
+            if table not in self._noted:
+                self._noted.add(table)
+                self.counters.changes[table] = self.counters.changes.get(table, 0) + 1
 
     def _flush_entries(self, head: Head, puts: dict[str, list[Record]], drops: dict[str, list[str]]) -> None:
         for entry in head.entries:

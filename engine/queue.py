@@ -6,7 +6,8 @@ operations changed comes to rest: collapse again, let go of what changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from tidesync.events import Event, OperationCollapsed, OperationQueued, RecordsChanged, Source
 from tidesync.ledger import Ledger
@@ -19,14 +20,19 @@ from tidesync.rules.collapse import adopt_news, may_collapse, place, vanishes
 from tidesync.rules.order import begins_or_ends
 from tidesync.values import ColumnType
 
+Note: TypeAlias = Callable[[str, tuple[str, ...], int], None]
+"""Is told of a table, the ids that changed (none: any of them), and the table's count of changes with this one."""
 _SEQUENCE = Order(Field("sequence", ColumnType.INTEGER))
 
 
 class Queue:
-    """The queue inside one write transaction; `close` once at its end writes everything."""
+    """The queue inside one write transaction; `close` once at its end writes everything.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    `note` is told then, inside the transaction, what this changes if it is committed.
+    """
+
+    def __init__(self, ledger: Ledger, note: Note | None = None) -> None:
+        self.ledger, self._note = ledger, note
         self.events: list[Event] = []
         self.unblocked: list[str] = []
         self.blockers: dict[str, str] = {}
@@ -219,10 +225,15 @@ class Queue:
     def close(self, source: Source) -> list[Event]:
         """Write everything; returns what to tell after the commit."""
         self.relook()
+        ledger = self.ledger
         changes = [
-            RecordsChanged(table, tuple(ids), source) for table, ids in self.ledger.changed_ids.items() if ids
+            RecordsChanged(table, tuple(ids), source) for table, ids in ledger.changed_ids.items() if ids
         ]
-        return [*changes, *self.events]
+        wholly = [RecordsChanged(table, (), source) for table in ledger.changed_wholly]
+        if self._note is not None:
+            for each in (*changes, *wholly):
+                self._note(each.table, each.ids, ledger.counters.changes[each.table])
+        return [*changes, *self.events, *wholly]
 
 
 def _may_be_named(head: Head, entry: Entry) -> bool:

@@ -27,7 +27,7 @@ from tidesync.values import ColumnType
 
 OPERATIONS, HEADS, EDGES, META = "__operations", "__heads", "__edges", "__meta"
 LINEAGE, CURSORS, SEEN, QUARANTINE = "__lineage", "__cursors", "__seen", "__quarantine"
-REMOTE = "is_remote"
+REMOTE, COUNTERS = "is_remote", "counters"
 READY, BLOCKED, FAILED, UNSETTLED = "ready", "blocked", "failed", "unsettled"
 
 _S, _I, _F, _B, _J = (

@@ -15,7 +15,7 @@ from tidesync.errors import RemoteChanged, SyncError
 from tidesync.lease import Holder
 from tidesync.ledger import Ledger
 from tidesync.operations import Operation
-from tidesync.queue import Queue
+from tidesync.queue import Note, Queue
 from tidesync.records import Record
 from tidesync.reports import PushReport, Resolver
 from tidesync.rows import META
@@ -81,7 +81,8 @@ class Session:
     """One opening of a store by one context.
 
     `nonce` makes operation ids unique between openings. `fits` says why a pulled record cannot be stored, or None.
-    `remote` is what `connect` found out, `stopping` ends a push or pull after its present exchange.
+    `remote` is what `connect` found out, `stopping` ends a push or pull after its present exchange. `note` is told
+    what each transaction changes.
     """
 
     tables: Mapping[str, TableSchema]
@@ -96,10 +97,11 @@ class Session:
     page_size: int = 1000
     remote: TransportCapabilities | None = None
     stopping: bool = False
+    note: Note | None = None
 
     def queue(self, transaction: StoreTransaction, now: float) -> Queue:
         """The operation queue on this transaction."""
-        return Queue(Ledger(transaction, self.tables, nonce=self.nonce, now=now))
+        return Queue(Ledger(transaction, self.tables, nonce=self.nonce, now=now), self.note)
 
     def policy_of(self, table: str) -> Policy | AsyncPolicy:
         """Who settles the conflicts of a table."""

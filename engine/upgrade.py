@@ -53,6 +53,7 @@ def follow_declarations(store: Store, tables: Mapping[str, Table[Any]]) -> None:
             if before is not None and before != _declared(table.schema):
                 _convert(transaction, table, _schema_of(table.name, before))
                 _note_names(transaction, tables, table.name)
+                _count_change(transaction, table.name)
             transaction.put(META, [{"id": _key(table), "value": _declared(table.schema)}])
 
 
@@ -115,6 +116,13 @@ def _note_names(transaction: StoreTransaction, tables: Mapping[str, Table[Any]],
             if head is not None:
                 ledger.save(head)
         ledger.flush()
+
+
+def _count_change(transaction: StoreTransaction, name: str) -> None:
+    """Others who have this store open hear that records of the table changed."""
+    ledger = Ledger(transaction, {}, nonce="", now=0.0)
+    ledger.changed_wholly[name] = None
+    ledger.flush()
 
 
 def _head(row: Record, renew: Renew) -> Record:

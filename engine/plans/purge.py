@@ -10,7 +10,7 @@ from tidesync import arriving
 from tidesync.contracts.store import StoreTransaction
 from tidesync.effects import Emit, Plan, Transact
 from tidesync.errors import PurgeBlocked
-from tidesync.events import Event, Purged, RecordsChanged
+from tidesync.events import Event, Purged
 from tidesync.lease import Lease, under_lease
 from tidesync.ledger import Ledger
 from tidesync.operations import Operation
@@ -100,10 +100,11 @@ def _remove(
     for head in heads:
         queue.discard(head)
         ledger.set_local(head.table, head.record_id, None)
-    events = queue.close("purge")
+    queue.relook()
     unqueued = transaction.delete_where(attrs.evolve(query, fields=None))
     if unqueued:
-        events.append(RecordsChanged(query.table, (), "purge"))
+        ledger.changed_wholly[query.table] = None
+    events = queue.close("purge")
     records += unqueued
     if name is not None:
         arriving.forget_cursor(transaction, record_key(query.table, name))
