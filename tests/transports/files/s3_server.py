@@ -90,11 +90,7 @@ def _fill(path: str) -> None:
 
 
 def _main() -> None:
-    from moto.moto_server.werkzeug_app import (
-        DomainDispatcherApplication,
-        MotoRequestHandler,
-        create_backend_app,
-    )
+    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
     class Quiet(MotoRequestHandler):
@@ -103,7 +99,7 @@ def _main() -> None:
         def log(self, type: str, message: str, *args: object) -> None:
             """Say nothing."""
 
-    application = DomainDispatcherApplication(create_backend_app)
+    application = create_backend_app("s3")  # nothing has to be guessed from hosts and signatures
     turn = threading.Lock()
 
     def one_by_one(environ: dict[str, Any], respond: Callable[..., Any]) -> Iterable[bytes]:
