@@ -114,13 +114,13 @@ class Folder:
                 if error.errno in (errno.ELOOP, errno.EMLINK):
                     raise RemoteDamaged(name, "it is a symbolic link, and is not followed") from error
                 raise
-            with os.fdopen(descriptor, "rb") as file:
+            try:
                 self._seen = True
-                found = os.fstat(descriptor)
-                if not stat.S_ISREG(found.st_mode):
-                    raise RemoteDamaged(name, "it is not a file")
-                if found.st_size > LARGEST:
-                    raise RemoteDamaged(name, f"it has {found.st_size:,} bytes, and {LARGEST:,} is the most")
+                _check_file(name, os.fstat(descriptor))
+            except BaseException:
+                os.close(descriptor)
+                raise
+            with os.fdopen(descriptor, "rb") as file:
                 return file.read()
 
     def names(self, folder: str, after: str = "") -> list[str]:
@@ -222,6 +222,13 @@ class Folder:
             yield
         except OSError as error:
             raise NotReachable(f"{self.path}: cannot {what}: {_said(error)}") from error
+
+
+def _check_file(name: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise RemoteDamaged(name, "it is not a file")
+    if found.st_size > LARGEST:
+        raise RemoteDamaged(name, f"it has {found.st_size:,} bytes, and {LARGEST:,} is the most")
 
 
 def _write(path: Path, content: bytes) -> None:
