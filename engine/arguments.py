@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
@@ -29,6 +30,15 @@ def check_ends(store: object, transport: object, handler: object) -> None:
         isinstance(handler, type) or not _has(handler, "execute", "on_push_complete")
     ):
         raise ConfigurationError(f"a handler is an instance, say of a DefaultHandler, not {_told(handler)}")
+
+
+def check_synchronous(transport: object, handler: object, policies: Iterable[object]) -> None:
+    """Raise `ConfigurationError` for what has to be awaited, which a `SyncContext` does nowhere."""
+    for what, given, names in (("transport", transport, ("push", "pull")), ("handler", handler, ("execute",))):
+        if any(inspect.iscoroutinefunction(getattr(given, name, None)) for name in names):
+            raise ConfigurationError(f"this {what} is asynchronous: give it to an AsyncSyncContext")
+    if any(map(inspect.iscoroutinefunction, policies)):
+        raise ConfigurationError("a policy that is a coroutine function needs an AsyncSyncContext")
 
 
 def _has(given: object, *names: str) -> bool:

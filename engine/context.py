@@ -57,8 +57,11 @@ class SyncContext(Face[Transport]):
             store, transport, tables, policy=policy, policies=policies, handler=handler, page_size=page_size,
             patience=patience,
         )  # fmt: skip
+        arguments.check_synchronous(transport, handler, (policy, *(policies or {}).values()))
         self._local = threading.local()
         self._opening = threading.RLock()  # a store or transport of the user may call back
+
+    _entered = "with SyncContext(...)"
 
     # ---- life
 

@@ -76,8 +76,13 @@ def perform(effect: Effect[Any], ports: Ports) -> Any:
 class AsyncPorts(Protocol):
     """The world as an event loop reaches it: what takes time is awaited."""
 
-    async def transact(self, step: Callable[[StoreTransaction, float], T]) -> T:
-        """Run the step inside one write transaction; its time is in seconds since 1970."""
+    async def transact(
+        self, step: Callable[[StoreTransaction, float], T], late: Callable[[T], None], /
+    ) -> T:
+        """Run the step inside one write transaction; its time is in seconds since 1970.
+
+        If it commits though the caller was cancelled meanwhile, `late` is given what it returned, on the loop.
+        """
         ...
 
     async def exchange(self, exchange: Exchange[T]) -> T:
@@ -97,13 +102,18 @@ async def arun(plan: Plan[T], ports: AsyncPorts) -> T:
     """Drive a plan to its end on the running event loop, and return its result.
 
     It can be cancelled wherever it awaits, which is at every effect but `Emit`; the store is then left as a crash
-    at that moment would leave it.
+    at that moment would leave it. What a transaction commits that was under way is told all the same.
     """
+    effect: Effect[Any] | None = None
+
+    def late(answer: object) -> None:
+        _tell(plan, answer, ports)
+
     try:
         effect = next(plan)
         while True:
             try:
-                answer = await aperform(effect, ports)
+                answer = await aperform(effect, ports, late)
             except Exception as error:  # noqa: BLE001  # the plan decides what becomes of it
                 effect = plan.throw(error)
             else:
@@ -112,14 +122,31 @@ async def arun(plan: Plan[T], ports: AsyncPorts) -> T:
         result: T = stop.value
         return result
     finally:
+        if not isinstance(effect, Transact):  # else its answer may be yet to come
+            plan.close()
+
+
+def _tell(plan: Plan[Any], answer: object, ports: AsyncPorts) -> None:
+    """Nobody waits for this plan any more: of what follows from a last answer the events are told, and no more."""
+    try:
+        effect = plan.send(answer)
+        while isinstance(effect, Emit):
+            for event in effect.events:
+                ports.emit(event)
+            effect = plan.send(None)
+    except StopIteration:
+        return
+    except Exception:  # noqa: BLE001  # its caller has gone
+        return
+    finally:
         plan.close()
 
 
-async def aperform(effect: Effect[Any], ports: AsyncPorts) -> Any:
+async def aperform(effect: Effect[Any], ports: AsyncPorts, late: Callable[[Any], None]) -> Any:
     """Do what one effect asks for, and return the answer. Policies and handlers may be coroutine functions."""
     match effect:
         case Transact(step=step):
-            return await ports.transact(step)
+            return await ports.transact(step, late)
         case Exchange():
             return await ports.exchange(effect)
         case Emit(events=events):

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from tidesync import arguments, resolutions
 from tidesync.conflicts import AsyncPolicy, Conflict, Policy, Resolution
@@ -45,6 +45,9 @@ LEASE_LIFE: Final = 120.0
 
 class Face(Generic[Wire]):
     """One local store, one remote, and the tables that are synced between them. `Wire` is the kind of transport."""
+
+    _entered: ClassVar[str]
+    """How it is opened, for messages."""
 
     def __init__(
         self,
@@ -88,10 +91,12 @@ class Face(Generic[Wire]):
 
     @property
     def _opened(self) -> Session:
+        """The session, for who may use it here."""
+        return self._present()
+
+    def _present(self) -> Session:
         if self._session is None:
-            raise ContextClosed(
-                "this context is not open: use `with SyncContext(...) as ctx`, or call open()"
-            )
+            raise ContextClosed(f"this context is not open: use `{self._entered} as ctx`, or call open()")
         return self._session
 
     def _holder(self) -> Holder:
@@ -105,7 +110,7 @@ class Face(Generic[Wire]):
 
     def stop(self) -> None:
         """A push or pull under way ends after its present exchange; what it has done stays done."""
-        self._opened.stopping = True
+        self._present().stopping = True
 
     # ---- tables
 

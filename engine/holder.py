@@ -51,15 +51,15 @@ def _started(pid: int) -> str:
 
 
 @contextmanager
-def running(owner: object) -> Generator[None]:
-    """One run of a push, pull or purge by a thread or task; it counts as alive inside the block."""
+def running(owner: object) -> Generator[str]:
+    """One run of a push, pull or purge by a thread or task; it counts as alive inside the block. Gives its name."""
     pid = os.getpid()
     name = "|".join((_machine(), str(pid), _started(pid), str(next(_runs))))
     with _lock:
         _alive[name] = owner
     token = _run.set(name)
     try:
-        yield
+        yield name
     finally:
         _run.reset(token)
         with _lock:

@@ -94,6 +94,13 @@ def release(lease: Lease) -> Plan[None]:
         yield from Transact(step)
 
 
+def let_go(transaction: StoreTransaction, run: str) -> None:
+    """Let go of a lease that the run of this name still holds, though nothing will come of it any more."""
+    row = _read(transaction)
+    if row["holder"] == run:
+        _write(transaction, row["token"], None, 0.0, 0.0)
+
+
 def under_lease(holder: Holder, work: Callable[[Lease], Plan[T]]) -> Plan[T]:
     """Do the work under a lease of its own, and let go of it however the work ends.
 

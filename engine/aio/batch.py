@@ -23,8 +23,11 @@ _batches: ContextVar[tuple[AsyncBatch, ...]] = ContextVar("batches", default=())
 class AsyncBatch:
     """Many writes in one store transaction; the tasks begun inside it belong to it as long as it lasts."""
 
-    def __init__(self, ports: LoopPorts, session: Session, tell: Callable[[list[Event]], None]) -> None:
-        self._ports, self._session, self._tell = ports, session, tell
+    def __init__(
+        self, ports: LoopPorts, opened: Callable[[], Session], tell: Callable[[list[Event]], None]
+    ) -> None:
+        self._ports, self._opened, self._tell = ports, opened, tell
+        self._used = self._lasts = False
         self._transaction: AbstractContextManager[StoreTransaction] | None = None
         self._queue: Queue | None = None
         self._broken: BaseException | None = None
@@ -32,27 +35,34 @@ class AsyncBatch:
     @staticmethod
     def active(ports: LoopPorts) -> AsyncBatch | None:
         """The batch that this task is in, of the context with these ports."""
-        mine = (batch for batch in _batches.get() if batch._ports is ports and batch._queue is not None)
+        mine = (batch for batch in _batches.get() if batch._ports is ports and batch._lasts)
         return next(mine, None)
 
     async def __aenter__(self) -> None:
+        session = self._opened()
         if AsyncBatch.active(self._ports) is not None:
             raise BatchActive("a batch inside a batch: one is enough")
+        if self._used:
+            raise UsageError("a batch is entered once: for another one call batch() again")
+        self._used = True
         await self._ports.turn.take()
         try:
-            await self._ports.thread.run(self._begin)
+            await self._ports.thread.run(lambda: self._begin(session))
         except BaseException:
             # If it has begun by then, it ends again.
-            _ = self._ports.thread.submit(self._drop)
+            self._ports.thread.leave(self._drop)
             self._ports.turn.give_back()
             raise
+        self._lasts = True
         _batches.set((*_batches.get(), self))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # From here on the tasks that it leaves behind are on their own.
+        self._lasts = False
         _batches.set(tuple(batch for batch in _batches.get() if batch is not self))
-        ending = self._ports.thread.submit(lambda: self._end(error), self._tell)
+        ending = self._ports.thread.submit(lambda: self._end(error), self._tell, sure=True)
         self._ports.turn.give_back()
         _ = await ending
 
@@ -71,14 +81,19 @@ class AsyncBatch:
 
     # ---- on the store's thread
 
-    def _begin(self) -> None:
-        self._transaction = self._ports.store.transaction(write=True)
-        self._queue = self._session.queue(self._transaction.__enter__(), time.time())
+    def _begin(self, session: Session) -> None:
+        transaction = self._ports.store.transaction(write=True)
+        began = transaction.__enter__()
+        try:
+            self._queue = session.queue(began, time.time())
+        except BaseException as error:
+            _ = transaction.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._transaction = transaction
 
     def _inside(self, step: Callable[[Queue], T]) -> T:
         """What is refused in a batch has changed nothing; what failed otherwise may have, and spoils it."""
-        if self._queue is None:
-            raise UsageError("this batch has ended: await what it does before its end")
+        assert self._queue is not None
         try:
             return step(self._queue)
         except UsageError:

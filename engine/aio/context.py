@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from tidesync import arguments, face
 from tidesync.aio.batch import AsyncBatch
+from tidesync.aio.home import Home
 from tidesync.aio.ports import LoopPorts
 from tidesync.aio.remote import AsyncRemoteTable
 from tidesync.aio.tables import AsyncSyncTable
-from tidesync.aio.worker import Turn
 from tidesync.conflicts import AsyncPolicy, Conflict, Policy, Resolution, defer
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import AsyncTransport, Transport
 from tidesync.drive import arun
 from tidesync.effects import Plan
-from tidesync.errors import UsageError
 from tidesync.events import Event, Source
 from tidesync.face import Face, Planned
 from tidesync.holder import running
@@ -61,28 +61,30 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
             patience=patience,
         )  # fmt: skip
         self._ports = LoopPorts(store, self._wire, self._emit)
-        self._opening = Turn()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._home = Home()
         self._settling: set[asyncio.Task[None]] = set()
+
+    _entered = "async with AsyncSyncContext(...)"
 
     # ---- life
 
     async def open(self) -> Self:
         """Open the store and create or upgrade its tables; does nothing if it is open."""
-        await self._opening.take()
-        try:
+        left = self._home.move(is_open=self._session is not None)
+        async with self._home:
+            if left:
+                with suppress(Exception):  # of a transport that was of the loop that ended
+                    await self._close()
             if self._session is None:
-                self._loop = asyncio.get_running_loop()
+                self._ports.begin()
                 try:
                     self._session = await self._ports.thread.run(lambda: self._open_store(self))
                 except asyncio.CancelledError:
-                    _ = self._ports.thread.submit(self._store.close)
+                    self._ports.thread.leave(self._store.close)
                     raise
                 finally:
                     if self._session is None:
-                        self._ports.thread.end()
-        finally:
-            self._opening.give_back()
+                        self._ports.end()
         return self
 
     async def close(self) -> None:
@@ -90,6 +92,13 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
         A push or pull under way elsewhere ends as if the process had: nothing is lost.
         """
+        if self._home.is_changing:  # what is being closed may have an opinion
+            return
+        _ = self._home.move(is_open=self._session is not None)
+        async with self._home:
+            await self._close()
+
+    async def _close(self) -> None:
         opened, self._session = self._session, None
         if opened is not None:
             opened.stopping = True  # also if the context is opened again before that task looks
@@ -103,9 +112,8 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
     @property
     def _opened(self) -> Session:
-        session = super()._opened
-        if asyncio.get_running_loop() is not self._loop:
-            raise UsageError("this context was opened on another event loop: use it there, or open one here")
+        session = self._present()
+        self._home.check()
         return session
 
     # ---- tables
@@ -173,7 +181,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
         Push, pull and purge inside are `BatchActive`. Writes of other threads, or tasks, wait until it ends.
         """
-        return AsyncBatch(self._ports, self._opened, self._emit_all)
+        return AsyncBatch(self._ports, lambda: self._opened, self._emit_all)
 
     # ---- sync
 
@@ -263,7 +271,11 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         _ = self._wire()
         session = self._begin_run()
         try:
-            with running(asyncio.current_task()):
-                return await arun(planned(session), self._ports)
+            with running(asyncio.current_task()) as run:
+                try:
+                    return await arun(planned(session), self._ports)
+                except asyncio.CancelledError:
+                    self._ports.let_go(run)  # other processes cannot tell that it is over
+                    raise
         finally:
             self._runs -= 1

@@ -6,14 +6,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar, cast
 
-from tidesync.aio.worker import Turn, Worker
+from tidesync import lease
+from tidesync.aio.worker import Then, Turn, Worker
 from tidesync.answers import unnamed
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import AsyncTransport, Transport
 from tidesync.effects import Exchange
-from tidesync.errors import TidesyncError
+from tidesync.errors import StoreError, TidesyncError
 from tidesync.events import Event
 
 T = TypeVar("T")
@@ -33,24 +35,81 @@ class LoopPorts:
         self.turn, self.thread = Turn(), Worker("tidesync-store")
         self._wire_thread = Worker("tidesync-transport")
 
-    async def apart(self, call: Callable[[], T], then: Callable[[T], None] | None = None) -> T:
-        """Have something done on the store's thread when it is nobody else's turn; `then` as `Worker.run` says."""
-        await self.turn.take()
-        try:
-            future = self.thread.submit(call, then)
-        finally:
-            # What is asked for later comes after it on that thread.
-            self.turn.give_back()
-        return await future
+    # ---- life
 
-    async def transact(self, step: Callable[[StoreTransaction, float], T]) -> T:
-        """Run the step inside one write transaction."""
+    def begin(self) -> None:
+        """Keep the threads, once they are there; who waited for a turn on a loop that has ended waits no more."""
+        self.turn = Turn()
+        self.thread.begin()
+        self._wire_thread.begin()
+
+    def end(self) -> None:
+        """Let the threads end, after what they were given."""
+        self.thread.end()
+        self._wire_thread.end()
+
+    async def close(self, transport: Transport | AsyncTransport | None) -> None:
+        """Release both, and let the threads end; the store is closed whatever becomes of this call."""
+        closed = self.thread.submit(self.store.close, sure=True)
+        self.end()
+        try:
+            if transport is not None and asynchronous(transport):
+                await cast(AsyncTransport, transport).close()
+            elif transport is not None:
+                # Not behind an exchange that hangs: this is what ends it.
+                closing = Worker("tidesync-closing")
+                released = closing.submit(cast(Transport, transport).close, sure=True)
+                closing.end()
+                await released
+        finally:
+            await closed
+
+    # ---- the store
+
+    def _asked(
+        self, call: Callable[[], T], then: Then[T] | None = None, late: Then[T] | None = None
+    ) -> asyncio.Future[T]:
+        """Whose turn it is asks for it; what is asked for later comes after it on that thread."""
+        try:
+            return self.thread.submit(call, then, late=late)
+        finally:
+            self.turn.give_back()
+
+    async def apart(self, call: Callable[[], T], then: Then[T] | None = None) -> T:
+        """Have something done on the store's thread when it is nobody else's turn; `then` as `Worker` says."""
+        await self.turn.take()
+        return await self._asked(call, then)
+
+    async def transact(self, step: Callable[[StoreTransaction, float], T], late: Then[T]) -> T:
+        """Run the step inside one write transaction; `late` as `AsyncPorts` says."""
 
         def job() -> T:
             with self.store.transaction(write=True) as transaction:
                 return step(transaction, time.time())
 
-        return await self.apart(job)
+        await self.turn.take()
+        future = self._asked(job, late=late)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                late(future.result())
+            raise
+
+    def let_go(self, run: str) -> None:
+        """Let go of the lease of a run that was given up, after all that it has asked for; nobody waits for that."""
+
+        def job() -> None:
+            with suppress(StoreError), self.store.transaction(write=True) as transaction:
+                lease.let_go(transaction, run)
+
+        def begin() -> None:
+            self.thread.leave(job)
+            self.turn.give_back()
+
+        self.turn.when(begin)
+
+    # ---- the remote
 
     async def exchange(self, exchange: Exchange[T]) -> T:
         """Make one exchange with the remote, and look at its answer."""
@@ -71,20 +130,6 @@ class LoopPorts:
     async def sleep(self, seconds: float) -> None:
         """Let so many seconds pass."""
         await asyncio.sleep(seconds)
-
-    async def close(self, transport: Transport | AsyncTransport | None) -> None:
-        """Release both, and let the threads end; the store is closed whatever becomes of this call."""
-        closed = self.thread.submit(self.store.close)
-        self.thread.end()
-        try:
-            if transport is not None and asynchronous(transport):
-                await cast(AsyncTransport, transport).close()
-            elif transport is not None:
-                released = self._wire_thread.submit(cast(Transport, transport).close)
-                self._wire_thread.end()
-                await released
-        finally:
-            await closed
 
 
 def asynchronous(transport: object) -> bool:
