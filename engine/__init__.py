@@ -17,6 +17,7 @@ in `tidesync.contracts`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tidesync.autosync import Autosync
 from tidesync.conflicts import (
     AsyncPolicy,
     Conflict,
@@ -35,6 +36,7 @@ from tidesync.conflicts import (
     merge_fields,
 )
 from tidesync.context import SyncContext
+from tidesync.course import AutosyncStatus, Pull
 from tidesync.declare import table
 from tidesync.expressions import any_of, every_of
 from tidesync.objects import Table
@@ -49,6 +51,7 @@ from tidesync.session import AbortPush, AsyncSyncHandler, Attempt, DefaultHandle
 from tidesync.tables import SyncTable
 
 if TYPE_CHECKING:
+    from tidesync.aio.autosync import AsyncAutosync
     from tidesync.aio.context import AsyncSyncContext
     from tidesync.aio.remote import AsyncRemoteTable
     from tidesync.aio.selection import AsyncSelection
@@ -58,6 +61,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AbortPush",
+    "AsyncAutosync",
     "AsyncPolicy",
     "AsyncRemoteTable",
     "AsyncSelection",
@@ -65,6 +69,8 @@ __all__ = [
     "AsyncSyncHandler",
     "AsyncSyncTable",
     "Attempt",
+    "Autosync",
+    "AutosyncStatus",
     "Conflict",
     "DefaultHandler",
     "Defer",
@@ -76,6 +82,7 @@ __all__ = [
     "Operation",
     "OperationError",
     "Policy",
+    "Pull",
     "PullReport",
     "PurgeReport",
     "PushFailed",
@@ -105,6 +112,7 @@ __all__ = [
 ]
 
 _ON_A_LOOP = {
+    "AsyncAutosync": "tidesync.aio.autosync",
     "AsyncRemoteTable": "tidesync.aio.remote",
     "AsyncSelection": "tidesync.aio.selection",
     "AsyncSyncContext": "tidesync.aio.context",

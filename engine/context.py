@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from tidesync import arguments, face
+from tidesync.autosync import Autosync, Online
 from tidesync.conflicts import Conflict, Policy, Resolution, defer
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import Transport
+from tidesync.course import CLOSING, Pull
 from tidesync.drive import Ports, run
 from tidesync.effects import Plan
 from tidesync.errors import BatchActive, StoreError, UsageError
@@ -25,6 +27,7 @@ from tidesync.plans.purge import PurgeReport
 from tidesync.queue import Queue
 from tidesync.remote import RemoteTable
 from tidesync.reports import OperationError, PullReport, PushReport, Settled
+from tidesync.rules.pace import Tempo
 from tidesync.session import Session, SyncHandler, connect
 from tidesync.tables import SyncTable
 
@@ -77,6 +80,8 @@ class SyncContext(Face[Transport]):
 
         A push or pull under way elsewhere ends as if the process had: nothing is lost.
         """
+        if isinstance(self._autosync, Autosync):
+            self._autosync.end("close", CLOSING)
         with self._opening:
             opened, self._session = self._session, None
             if opened is not None:
@@ -128,7 +133,7 @@ class SyncContext(Face[Transport]):
             queue = session.queue(transaction, time.time())
             result = step(queue)
             events = queue.close(source)
-        self._emit_all(events)
+        self._tell(events, source)
         return result
 
     def read(self, step: Callable[[StoreTransaction], T]) -> T:
@@ -162,7 +167,7 @@ class SyncContext(Face[Transport]):
                 events = queue.close("local")
             finally:
                 self._local.queue = None
-        self._emit_all(events)
+        self._tell(events, "local")
 
     @contextmanager
     def _unbroken(self) -> Generator[None]:
@@ -222,6 +227,39 @@ class SyncContext(Face[Transport]):
         """
         return self._drive(self._purging(table, query, name=name, force=force))
 
+    def autosync(
+        self,
+        pulls: Sequence[Pull | Table[Any]] = (),
+        *,
+        every: float = 60.0,
+        on_change: bool = True,
+        online: Online | None = None,
+        quiet: float = 0.5,
+        within: float = 5.0,
+        backoff: float = 1.0,
+        max_backoff: float = 300.0,
+    ) -> Autosync:
+        """Push and pull by itself until it is stopped: at once, then each `every` seconds, and soon after a write.
+
+        `pulls` are tables, each pulled whole under the name "autosync", and `Pull(table, query, name=…)`. Times are in
+        seconds. `every` is counted from the end of a cycle; math.inf: never by time. With `on_change`, local writes are
+        pushed when there were none for `quiet` seconds, and `within` so many after the first one at the latest.
+        `online` tells whether there is a network, and is asked before each cycle; no, or an exception: nothing is sent,
+        and it is asked again within 10 seconds. After a failure the next cycle waits for a random time up to
+        `backoff`, which doubles with each failure up to `max_backoff`, and never less than the remote's `retry_after`.
+        What is returned tells its `status`, and has `trigger()` and `stop()`. Raises `ConfigurationError`,
+        `InvalidQuery`, `UnknownTable`, and `UsageError` where it is on already.
+        """
+        face.refuse_batch(self._active)
+        tempo = Tempo(
+            every=every, on_change=on_change, quiet=quiet, within=within, backoff=backoff, max_backoff=max_backoff
+        )  # fmt: skip
+        with self._opening:
+            course = self._course(pulls, online, tempo, on_a_loop=False)
+            found = Autosync(course, self._drive, self._ports, online, self._emit)
+            self._autosync = found.begin()
+        return found
+
     # ---- the queue
 
     @property
@@ -256,7 +294,7 @@ class SyncContext(Face[Transport]):
     def _ports(self) -> Ports:
         return Ports(store=self._store, transport=self._wire, emit=self._emit)
 
-    def _drive(self, planned: Planned[T]) -> T:
+    def _drive(self, planned: Planned[T], ports: Ports | None = None) -> T:
         _ = self._opened
         face.refuse_batch(self._active)
         _ = self._wire()
@@ -264,7 +302,7 @@ class SyncContext(Face[Transport]):
             session: Session = self._begin_run()
         try:
             with running(threading.get_ident()):
-                return run(planned(session), self._ports)
+                return run(planned(session), ports or self._ports)
         finally:
             with self._opening:
                 self._runs -= 1

@@ -14,9 +14,11 @@ from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 from tidesync import arguments, resolutions
 from tidesync.conflicts import AsyncPolicy, Conflict, Policy, Resolution
 from tidesync.contracts.store import Store, StoreTransaction
+from tidesync.course import Course, Running, check_online, check_tempo, planned
+from tidesync.course import Pull as AutoPull
 from tidesync.effects import Plan
-from tidesync.errors import BatchActive, ConfigurationError, ContextClosed, UnknownTable
-from tidesync.events import Event
+from tidesync.errors import BatchActive, ConfigurationError, ContextClosed, UnknownTable, UsageError
+from tidesync.events import Event, Source
 from tidesync.holder import gone, run_and_outer
 from tidesync.lease import Holder
 from tidesync.ledger import Counters
@@ -31,6 +33,7 @@ from tidesync.queue import Queue, listed
 from tidesync.records import Record
 from tidesync.reports import OperationError, PullReport, PushReport, Resolver
 from tidesync.rows import COUNTERS, META, SYSTEM_TABLES
+from tidesync.rules.pace import Tempo
 from tidesync.selection import query_of
 from tidesync.session import AsyncSyncHandler, Session, SyncHandler
 from tidesync.upgrade import check_owner, follow_declarations
@@ -71,6 +74,7 @@ class Face(Generic[Wire]):
         self._subscribers: list[Callable[[Event], None]] = []
         self._session: Session | None = None
         self._runs = 0
+        self._autosync: Running | None = None
 
     def __repr__(self) -> str:
         return f"<sync context of {', '.join(self._tables) or 'no tables'} on {self._store!r}>"
@@ -190,6 +194,19 @@ class Face(Generic[Wire]):
         session.stopping = session.stopping and self._runs > 1
         return session
 
+    # ---- autosync
+
+    def _course(
+        self, pulls: Sequence[AutoPull | Table[Any]], online: object, tempo: Tempo, *, on_a_loop: bool
+    ) -> Course:
+        """An autosync of this context that has not begun; `UsageError` where one is on."""
+        _, _ = self._opened, self._wire()
+        if self._autosync is not None and self._autosync.on:
+            raise UsageError("autosync is on already: stop() it before it begins anew")
+        check_tempo(tempo)
+        check_online(online, on_a_loop=on_a_loop)
+        return Course(planned(pulls, self._known), tempo)
+
     # ---- events
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
@@ -205,6 +222,12 @@ class Face(Generic[Wire]):
                 self._subscribers.remove(callback)
 
         return unsubscribe
+
+    def _tell(self, events: Sequence[Event], source: Source) -> None:
+        """Tell of a write that was committed. A resolution wants to be pushed, also where no record changed."""
+        self._emit_all(events)
+        if self._autosync is not None and (events or source == "resolution"):
+            self._autosync.changed()
 
     def _emit_all(self, events: Sequence[Event]) -> None:
         for event in events:

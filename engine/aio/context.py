@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from tidesync import arguments, face
+from tidesync.aio.autosync import AsyncAutosync, AsyncOnline
 from tidesync.aio.batch import AsyncBatch
 from tidesync.aio.home import Home
 from tidesync.aio.ports import LoopPorts
@@ -17,7 +18,8 @@ from tidesync.aio.tables import AsyncSyncTable
 from tidesync.conflicts import AsyncPolicy, Conflict, Policy, Resolution, defer
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import AsyncTransport, Transport
-from tidesync.drive import arun
+from tidesync.course import CLOSING, Pull
+from tidesync.drive import AsyncPorts, arun
 from tidesync.effects import Plan
 from tidesync.events import Event, Source
 from tidesync.face import Face, Planned
@@ -28,6 +30,7 @@ from tidesync.plans.pull import Departures, Push
 from tidesync.plans.purge import PurgeReport
 from tidesync.queue import Queue
 from tidesync.reports import OperationError, PullReport, PushReport
+from tidesync.rules.pace import Tempo
 from tidesync.session import AsyncSyncHandler, Session, connect
 
 T = TypeVar("T")
@@ -74,7 +77,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         async with self._home:
             if left:
                 with suppress(Exception):  # of a transport that was of the loop that ended
-                    await self._close()
+                    await self._close(left=True)
             if self._session is None:
                 self._ports.begin()
                 try:
@@ -94,15 +97,20 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         """
         if self._home.is_changing:  # what is being closed may have an opinion
             return
-        _ = self._home.move(is_open=self._session is not None)
+        left = self._home.move(is_open=self._session is not None)
         async with self._home:
-            await self._close()
+            await self._close(left=left)
 
-    async def _close(self) -> None:
+    async def _close(self, *, left: bool) -> None:
+        """`left`: by a loop that has ended, and its tasks with it."""
         opened, self._session = self._session, None
         if opened is not None:
             opened.stopping = True  # also if the context is opened again before that task looks
-            await self._ports.close(self._transport)
+            try:
+                if isinstance(self._autosync, AsyncAutosync) and not left:
+                    await self._autosync.end("close", CLOSING)
+            finally:
+                await self._ports.close(self._transport)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -161,7 +169,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
                 result = step(queue)
                 return result, queue.close(source)
 
-        result, _ = await self._ports.apart(job, lambda done: self._emit_all(done[1]))
+        result, _ = await self._ports.apart(job, lambda done: self._tell(done[1], source))
         return result
 
     async def read(self, step: Callable[[StoreTransaction], T]) -> T:
@@ -181,7 +189,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
         Push, pull and purge inside are `BatchActive`. Writes of other threads, or tasks, wait until it ends.
         """
-        return AsyncBatch(self._ports, lambda: self._opened, self._emit_all)
+        return AsyncBatch(self._ports, lambda: self._opened, lambda events: self._tell(events, "local"))
 
     # ---- sync
 
@@ -232,6 +240,37 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         """
         return await self._drive(self._purging(table, query, name=name, force=force))
 
+    def autosync(
+        self,
+        pulls: Sequence[Pull | Table[Any]] = (),
+        *,
+        every: float = 60.0,
+        on_change: bool = True,
+        online: AsyncOnline | None = None,
+        quiet: float = 0.5,
+        within: float = 5.0,
+        backoff: float = 1.0,
+        max_backoff: float = 300.0,
+    ) -> AsyncAutosync:
+        """Push and pull by itself until it is stopped: at once, then each `every` seconds, and soon after a write.
+
+        `pulls` are tables, each pulled whole under the name "autosync", and `Pull(table, query, name=…)`. Times are in
+        seconds. `every` is counted from the end of a cycle; math.inf: never by time. With `on_change`, local writes are
+        pushed when there were none for `quiet` seconds, and `within` so many after the first one at the latest.
+        `online` tells whether there is a network, and is asked before each cycle; no, or an exception: nothing is sent,
+        and it is asked again within 10 seconds. After a failure the next cycle waits for a random time up to
+        `backoff`, which doubles with each failure up to `max_backoff`, and never less than the remote's `retry_after`.
+        What is returned tells its `status`, and has `trigger()` and `stop()`. Raises `ConfigurationError`,
+        `InvalidQuery`, `UnknownTable`, and `UsageError` where it is on already.
+        """
+        face.refuse_batch(self._active)
+        tempo = Tempo(
+            every=every, on_change=on_change, quiet=quiet, within=within, backoff=backoff, max_backoff=max_backoff
+        )  # fmt: skip
+        course = self._course(pulls, online, tempo, on_a_loop=True)
+        found = self._autosync = AsyncAutosync(course, self._drive, self._ports, online, self._emit)
+        return found
+
     # ---- the queue
 
     @property
@@ -265,7 +304,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
     # ---- plans
 
-    async def _drive(self, planned: Planned[T]) -> T:
+    async def _drive(self, planned: Planned[T], ports: AsyncPorts | None = None) -> T:
         _ = self._opened
         face.refuse_batch(self._active)
         _ = self._wire()
@@ -273,7 +312,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         try:
             with running(asyncio.current_task()) as run:
                 try:
-                    return await arun(planned(session), self._ports)
+                    return await arun(planned(session), ports or self._ports)
                 except asyncio.CancelledError:
                     self._ports.let_go(run)  # other processes cannot tell that it is over
                     raise
