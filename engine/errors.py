@@ -278,11 +278,11 @@ class ProtocolError(TransportError):
 class RemoteDamaged(ProtocolError):
     """The remote's files are not as they were written: torn, missing, foreign, out of order, or fewer than before.
 
-    `file` names the first that is wrong. Nothing was changed, here or there.
+    `file` names the first that is wrong, `reason` says what is. Nothing was changed, here or there.
     """
 
     def __init__(self, file: str, reason: str) -> None:
-        self.file = file
+        self.file, self.reason = file, reason
         super().__init__(f"{file}: {reason}")
 
 
