@@ -65,8 +65,12 @@ def last_fence(place: Place) -> int:
     return max(names.numbers(FENCES, place.names(FENCES)), default=0)
 
 
-def begin(place: Place, meta: Meta, load: Callable[[Manifest], Head]) -> Head | None:
+def begin(
+    place: Place, meta: Meta, load: Callable[[Manifest], Head], *, upto: int | None = None
+) -> Head | None:
     """Load the newest snapshot that is whole, and not before the fence; None if there is neither it nor a fence.
+
+    With `upto`, it is the newest of a commit up to that one.
 
     `load` puts a snapshot in the place of what the index holds, or leaves that as it is and raises. One that is damaged
     is told in the log, and an older one is tried, then the log itself; `RemoteDamaged` if there is a fence and no whole
@@ -76,7 +80,7 @@ def begin(place: Place, meta: Meta, load: Callable[[Manifest], Head]) -> Head | 
         fence, damages = last_fence(place), list[RemoteDamaged]()
         found = names.numbers(SNAPSHOTS, place.names(SNAPSHOTS))
         head: Head | None = None
-        for number in reversed([number for number in found if number >= fence]):
+        for number in reversed([number for number in found if fence <= number <= (upto or number)]):
             try:
                 head = load(manifest_in(place, meta, number, fence))
                 break
@@ -168,9 +172,9 @@ def trim(transaction: StoreTransaction, remembers: int, fence: int) -> None:
     indexes forget the same.
     """
     meta = layout.read_meta(transaction)
-    known_from = _known_from(transaction, meta.clock, remembers)
-    if known_from is not None:
-        old = Compare("lt", _AT, Value(known_from, ColumnType.DATETIME))
+    since = known_from(transaction, meta.clock, remembers)
+    if since is not None:
+        old = Compare("lt", _AT, Value(since, ColumnType.DATETIME))
         _ = transaction.delete_where(Query(REMEMBERED, old))
     fences = dict(meta.fences)
     for table in read_head(transaction).tables if fence else ():
@@ -183,7 +187,7 @@ def trim(transaction: StoreTransaction, remembers: int, fence: int) -> None:
         attrs.evolve(meta, fences=fences).write(transaction)
 
 
-def _known_from(transaction: StoreTransaction, clock: str, remembers: int) -> str | None:
+def known_from(transaction: StoreTransaction, clock: str, remembers: int) -> str | None:
     """The moment from which on operation ids are known; None if all are."""
     newest = Query(REMEMBERED, None, (Order(_AT, descending=True),), skip=KEPT - 1, take=1, fields=("at",))
     least = next(iter(transaction.select(newest)), None)
@@ -212,19 +216,36 @@ def _last_tombstone(transaction: StoreTransaction, table: str, fence: int) -> in
 
 
 def after_commit(place: Place, meta: Meta, store: Store, number: int) -> None:
-    """Make a snapshot of the index where the commit that was just made is the one to do so, and if that pays.
+    """Forget what need not be known, and make a snapshot of the index if that pays, where it is this commit's turn.
 
-    Nothing fails here: what goes wrong is told in the log, and the next one tries again.
+    Nothing fails here: what goes wrong is told in the log, and a later commit tries again.
     """
     if not meta.snapshot_every or number % meta.snapshot_every:
         return
     try:
+        trim_index(place, meta, store)
         with store.transaction(write=False) as transaction:
             head = read_head(transaction)
         if pays(head, _newest(place, meta)):
-            _ = make(place, meta, store, last_fence(place))
+            _ = make(place, meta, store)
     except (TransportError, StoreError) as error:
         _log.warning("no snapshot was made after commit %d: %s", number, error)
+
+
+def after_reading(place: Place, meta: Meta, store: Store, before: int, now: int) -> None:
+    """Forget what need not be known, where commits of others were read, so that an index does not grow with the log."""
+    if meta.snapshot_every and before // meta.snapshot_every < now // meta.snapshot_every:
+        try:
+            trim_index(place, meta, store)
+        except (TransportError, StoreError) as error:
+            _log.warning("the index did not forget what need not be known: %s", error)
+
+
+def trim_index(place: Place, meta: Meta, store: Store) -> None:
+    """`trim` by the fence that counts, in a transaction of its own."""
+    fence = last_fence(place)
+    with store.transaction(write=True) as transaction:
+        trim(transaction, meta.remembers, fence)
 
 
 def pays(head: Head, newest: Manifest | None) -> bool:
@@ -251,13 +272,8 @@ def _newest(place: Place, meta: Meta) -> Manifest | None:
     return None
 
 
-def make(place: Place, meta: Meta, store: Store, fence: int) -> Manifest | None:
-    """Trim an index, and make a snapshot of it; None if there is one of this commit.
-
-    Raises what the place and the store raise.
-    """
-    with store.transaction(write=True) as transaction:
-        trim(transaction, meta.remembers, fence)
+def make(place: Place, meta: Meta, store: Store) -> Manifest | None:
+    """Make a snapshot of an index; None if there is one of this commit. Raises what the place and the store raise."""
     with store.transaction(write=False) as transaction:
         head, counters = read_head(transaction), layout.read_meta(transaction)
         if place.read(manifest_name(head.number)) is not None:
