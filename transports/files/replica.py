@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from tidesync.contracts.store import Store
@@ -114,7 +115,16 @@ class Replica:
         self._open({entry.table for commit, _ in batch for entry in commit.changes})
         with self.store.transaction(write=True) as transaction:
             now = index.read_head(transaction)
-            return now if now != head else index.apply(transaction, now, batch)
+            if now != head:
+                return now
+            now = index.apply(transaction, now, batch)
+        every = self.meta.snapshot_every
+        if every and now.number // every > head.number // every:
+            # Whoever made that commit has made a snapshot, and forgotten what is not in it.
+            fence = snapshots.last_fence(self._place)
+            with self.store.transaction(write=True) as transaction:
+                snapshots.trim(transaction, self.meta.remembers, fence)
+        return now
 
     def _begin(self, head: Head) -> Head:
         """Go on from the newest snapshot, if there is one."""
@@ -145,7 +155,10 @@ class Replica:
         for pause in self._pauses():
             _ = self.catch_up()
             try:
-                return self._try(taken)
+                outcomes, made = self._try(taken)
+                if made:
+                    self._made(made)
+                return outcomes
             except _Lost:
                 if time.monotonic() + pause > ends:
                     break
@@ -158,9 +171,17 @@ class Replica:
             yield self._random.uniform(0, bound)
             bound = min(bound * 1.5, 0.25)
 
-    def _try(self, taken: Sequence[Effect | Rejected]) -> list[Outcome]:
-        """One attempt; `_Lost` if somebody else was first."""
-        won: list[Outcome] | None = None
+    def _made(self, number: int) -> None:
+        """Make a snapshot after this commit, if that is due."""
+        if self.meta.snapshot_every and number % self.meta.snapshot_every == 0:
+            # The commit is in effect, whatever becomes of this.
+            with suppress(StoreError):
+                self._open(set(self.head().tables))
+                snapshots.after_commit(self._place, self.meta, self.store, number)
+
+    def _try(self, taken: Sequence[Effect | Rejected]) -> tuple[list[Outcome], int]:
+        """One attempt: the outcomes, and the commit's number, 0 for none; `_Lost` if somebody else was first."""
+        won: tuple[list[Outcome], int] | None = None
         try:
             with self.store.transaction(write=True) as transaction:
                 head = index.read_head(transaction)
@@ -178,9 +199,9 @@ class Replica:
                         )
                     if not self.log.append(number, content):
                         raise _Lost
-                    won = decided.outcomes
+                    won = decided.outcomes, number
                     index.write_head(transaction, head.after(commit, digest(content)))
-                return decided.outcomes
+                return won or (decided.outcomes, 0)
         except StoreError:
             # What is in the log is in effect; the index reads it again.
             if won is None:
