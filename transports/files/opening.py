@@ -26,9 +26,13 @@ def find_or_make(place: Place, remembers: int, snapshot_every: int, *, known: bo
         content = _made(
             place, Meta(id=str(uuid.uuid4()), remembers=remembers, snapshot_every=snapshot_every), known
         )
-    foreign = [name for name in place.names(ROOT) if name != META and not names.is_ignored(name)]
-    if foreign:
-        raise names.foreign(ROOT, foreign[0])
+    for name in place.names(ROOT):
+        if name in _FOLDERS:
+            raise RemoteDamaged(
+                name, "it must be a folder, and no link to one: a symbolic link is not followed"
+            )
+        if name != META and not names.is_ignored(name):
+            raise names.foreign(ROOT, name)
     return read_meta(content), digest(content)
 
 
