@@ -7,16 +7,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tidesync.aio.ports import LoopPorts
 from tidesync.contracts.store import StoreTransaction
-from tidesync.errors import BatchActive, StoreError, UsageError
+from tidesync.errors import BatchActive, StoreClosed, StoreError, UsageError
 from tidesync.events import Event
 from tidesync.queue import Queue
 from tidesync.session import Session
 
 T = TypeVar("T")
+CLOSED: Final = "this batch ended when its context was closed: nothing of it is kept"
 _batches: ContextVar[tuple[AsyncBatch, ...]] = ContextVar("batches", default=())
 
 
@@ -44,26 +45,26 @@ class AsyncBatch:
             raise BatchActive("a batch inside a batch: one is enough")
         if self._used:
             raise UsageError("a batch is entered once: for another one call batch() again")
-        self._used = True
-        await self._ports.turn.take()
+        self._used, self._turn = True, self._ports.turn
+        await self._turn.take()
         try:
             await self._ports.thread.run(lambda: self._begin(session))
         except BaseException:
             # If it has begun by then, it ends again.
             self._ports.thread.leave(self._drop)
-            self._ports.turn.give_back()
+            self._turn.give_back()
             raise
-        self._lasts = True
+        self._lasts, self._ports.drop = True, self._drop
         _batches.set((*_batches.get(), self))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # From here on the tasks that it leaves behind are on their own.
-        self._lasts = False
+        self._lasts, self._ports.drop = False, None
         _batches.set(tuple(batch for batch in _batches.get() if batch is not self))
         ending = self._ports.thread.submit(lambda: self._end(error), self._tell, sure=True)
-        self._ports.turn.give_back()
+        self._turn.give_back()
         _ = await ending
 
     async def write(self, step: Callable[[Queue], T]) -> T:
@@ -93,7 +94,8 @@ class AsyncBatch:
 
     def _inside(self, step: Callable[[Queue], T]) -> T:
         """What is refused in a batch has changed nothing; what failed otherwise may have, and spoils it."""
-        assert self._queue is not None
+        if self._queue is None:
+            raise StoreClosed(CLOSED)
         try:
             return step(self._queue)
         except UsageError:
@@ -104,8 +106,11 @@ class AsyncBatch:
 
     def _end(self, error: BaseException | None) -> list[Event]:
         queue, self._queue = self._queue, None
+        if queue is None:
+            if error is None:
+                raise StoreClosed(CLOSED)
+            return []
         assert self._transaction is not None
-        assert queue is not None
         if error is not None:
             _ = self._transaction.__exit__(type(error), error, None)
             return []
@@ -122,5 +127,5 @@ class AsyncBatch:
         return events
 
     def _drop(self) -> None:
-        if self._queue is not None:
-            _ = self._end(BatchActive("the batch was given up while it began"))
+        """End it, if it has begun, with nothing kept."""
+        _ = self._end(StoreClosed(CLOSED))

@@ -34,12 +34,16 @@ class LoopPorts:
         self.store, self.wire, self.emit = store, wire, emit
         self.turn, self.thread = Turn(), Worker("tidesync-store")
         self._wire_thread = Worker("tidesync-transport")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.drop: Callable[[], None] | None = None
+        """Ends the batch that is under way, on the store's thread."""
 
     # ---- life
 
     def begin(self) -> None:
         """Keep the threads, once they are there; who waited for a turn on a loop that has ended waits no more."""
-        self.turn = Turn()
+        if self._loop is not asyncio.get_running_loop():
+            self._loop, self.turn = asyncio.get_running_loop(), Turn()
         self.thread.begin()
         self._wire_thread.begin()
 
@@ -50,6 +54,9 @@ class LoopPorts:
 
     async def close(self, transport: Transport | AsyncTransport | None) -> None:
         """Release both, and let the threads end; the store is closed whatever becomes of this call."""
+        if self.drop is not None:
+            self.thread.leave(self.drop)
+            self.drop = None
         closed = self.thread.submit(self.store.close, sure=True)
         self.end()
         try:
@@ -69,7 +76,7 @@ class LoopPorts:
     def _asked(
         self, call: Callable[[], T], then: Then[T] | None = None, late: Then[T] | None = None
     ) -> asyncio.Future[T]:
-        """Whose turn it is asks for it; what is asked for later comes after it on that thread."""
+        """Who has the turn asks for it, and gives it back: what is asked for later comes after it on that thread."""
         try:
             return self.thread.submit(call, then, late=late)
         finally:

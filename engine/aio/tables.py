@@ -46,7 +46,8 @@ class AsyncSyncTable(Generic[T]):
 
     async def insert_many(self, items: Iterable[T | dict[str, Any]]) -> list[T]:
         """Insert many objects in one transaction: all of them, or none. Raises as `insert` does."""
-        step = await self._context.aside(lambda: steps.insert_many(self.table, items))
+        given = list(items)  # on the loop, where they belong
+        step = await self._context.aside(lambda: steps.insert_many(self.table, given))
         return await self._context.write(step)
 
     @overload

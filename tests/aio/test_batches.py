@@ -300,8 +300,9 @@ async def test_a_batch_that_is_cancelled_leaves_nothing(world: AsyncWorld) -> No
 
             async def batch(steps: int = steps) -> None:
                 async with ctx.batch():
-                    for number in range(50):
+                    for number in range(10):
                         _ = await ctx[NOTES].insert({"id": f"{number}"})
+                    await asyncio.Event().wait()
 
             task = asyncio.create_task(batch())
             for _ in range(steps):
@@ -330,17 +331,19 @@ async def test_cancelled_as_it_ends(world: AsyncWorld) -> None:
     """The end that was begun comes, also when much is to be done before it, and others have their turn."""
     async with world.device() as ctx:
         for pauses in range(4):
-            go_on = threading.Event()
+            go_on, ending = threading.Event(), asyncio.Event()
 
-            async def batch(id: str, go_on: threading.Event = go_on) -> None:
+            async def batch(
+                id: str, go_on: threading.Event = go_on, ending: asyncio.Event = ending
+            ) -> None:
                 async with ctx.batch():
                     _ = await ctx[NOTES].insert({"id": id})
                     # What is left behind in the batch still comes before its end.
                     _ = ctx._ports.thread.submit(lambda: go_on.wait(10))
+                    ending.set()
 
             task = asyncio.create_task(batch(f"{pauses}"))
-            while not ctx._ports.thread._line.jobs.qsize():
-                await asyncio.sleep(0)
+            await ending.wait()
             for _ in range(pauses):
                 await asyncio.sleep(0)
             _ = task.cancel()
