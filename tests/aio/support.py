@@ -55,6 +55,11 @@ def looped(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     return run
 
 
+async def until(true: threading.Event) -> None:
+    """Wait for a thread without holding the loop up."""
+    assert await asyncio.to_thread(true.wait, 10)
+
+
 class AsyncWire:
     """A `Wire` for an event loop. Each call suspends twice: before it reaches the remote, and with the answer."""
 

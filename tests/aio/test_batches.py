@@ -1,6 +1,7 @@
 """Batches on an event loop: who is in, who waits, and what is left when they do not end well."""
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -41,10 +42,14 @@ async def test_all_or_nothing(world: AsyncWorld) -> None:
             _ = await ctx[NOTES].insert_many([{"id": "b"}, {"id": "c"}])
             assert (["a", "b", "c"], 3, []) == (await ids(ctx), await ctx.pending_operations, told)
         assert [("a", "b", "c")] == [each.ids for each in told if isinstance(each, RecordsChanged)]
-        with pytest.raises(ZeroDivisionError):
+
+        async def fail() -> None:
             async with ctx.batch():
                 _ = await ctx[NOTES].insert({"id": "d"})
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
         assert (["a", "b", "c"], 3) == (await ids(ctx), await ctx.pending_operations)
 
 
@@ -93,16 +98,20 @@ async def test_children_belong_to_the_batch(world: AsyncWorld) -> None:
             async with ctx.batch():
                 seen.append(await ids(ctx))
 
-        with pytest.raises(ZeroDivisionError):
+        async def fail() -> None:
             async with ctx.batch():
-                child = asyncio.create_task(outlive())
+                children.append(asyncio.create_task(outlive()))
                 async with asyncio.TaskGroup() as group:
                     for id in "abc":
                         _ = group.create_task(ctx[NOTES].insert({"id": id}))
                 seen.append(await ids(ctx))
                 over.set()
                 raise ZeroDivisionError
-        await child
+
+        children: list[asyncio.Task[None]] = []
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+        await children[0]
         assert [["a", "b", "c"], True, ["z"]] == seen
 
 
@@ -110,15 +119,15 @@ async def test_children_belong_to_the_batch(world: AsyncWorld) -> None:
 async def test_a_child_writes_on_at_the_very_end(world: AsyncWorld) -> None:
     """While a batch ends, its children are on their own already: they wait for their turn, and lose nothing."""
     async with world.device() as ctx:
-        for round in range(20):
+        for pauses in range(20):
 
-            async def write(round: int = round) -> None:
+            async def write(pauses: int = pauses) -> None:
                 for number in range(5):
-                    _ = await ctx[NOTES].insert({"id": f"{round}-{number}"})
+                    _ = await ctx[NOTES].insert({"id": f"{pauses}-{number}"})
 
             async with ctx.batch():
                 child = asyncio.create_task(write())
-                for _ in range(round):
+                for _ in range(pauses):
                     await asyncio.sleep(0)
             await child
         assert 100 == await ctx[NOTES].count()
@@ -166,7 +175,8 @@ async def test_a_batch_is_entered_once(world: AsyncWorld) -> None:
 async def test_batches_of_two_contexts_at_once(world: AsyncWorld) -> None:
     """Each has its own, also within one task; writes go where they belong."""
     async with world.device("one") as one, world.device("two") as two:
-        with pytest.raises(ZeroDivisionError):
+
+        async def fail() -> None:
             async with one.batch():
                 _ = await one[NOTES].insert({"id": "a"})
                 async with two.batch():
@@ -174,6 +184,9 @@ async def test_batches_of_two_contexts_at_once(world: AsyncWorld) -> None:
                     _ = await two[NOTES].insert({"id": "c"})
                 assert [["a", "b"], ["c"]] == [await ids(one), await ids(two)]
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
         assert [[], ["c"]] == [await ids(one), await ids(two)]
 
 
@@ -183,7 +196,8 @@ async def test_a_store_that_fails_inside(caught: bool) -> None:
     """Nothing of the batch is kept, also if the failure was caught inside; the next batch works."""
     store = FailingStore(MemoryStore())
     async with AsyncSyncContext(store, None, [NOTES]) as ctx:
-        with pytest.raises(StoreError):
+
+        async def fail() -> None:
             async with ctx.batch():
                 _ = await ctx[NOTES].insert({"id": "a"})
                 store.fuse = 1
@@ -194,6 +208,9 @@ async def test_a_store_that_fails_inside(caught: bool) -> None:
                     store.fuse = None
                     if not caught:
                         raise
+
+        with pytest.raises(StoreError):
+            await fail()
         store.fuse = None
         assert [] == await ids(ctx)
         async with ctx.batch():
@@ -206,20 +223,26 @@ async def test_a_store_that_fails_as_a_batch_begins_or_ends() -> None:
     """The error is raised where it happens, and nobody waits for a batch that there is not."""
     store = FailingStore(MemoryStore())
     async with AsyncSyncContext(store, None, [NOTES]) as ctx:
-        begin, store.transaction = store.transaction, lambda *, write: _Broken()  # type: ignore[method-assign, assignment]
+        begin, store.transaction = store.transaction, _Broken  # type: ignore[method-assign, assignment]
         with pytest.raises(StoreFull):
             async with ctx.batch():
                 raise AssertionError("it was entered")
         store.transaction = begin  # type: ignore[method-assign]
-        with pytest.raises(StoreFull):
+
+        async def fail() -> None:
             async with ctx.batch():
                 _ = await ctx[NOTES].insert({"id": "a"})
                 store.fuse = 1
+
+        with pytest.raises(StoreFull):
+            await fail()
         store.fuse = None
         assert [] == await asyncio.wait_for(ids(ctx), 5)
 
 
 class _Broken:
+    def __init__(self, *, write: bool) -> None: ...
+
     def __enter__(self) -> Any:
         raise StoreFull("no room to begin")
 
@@ -235,6 +258,8 @@ async def test_a_transaction_whose_first_read_fails(tmp_path: Any) -> None:
         opened: list[str] = []
 
         class Unreadable:
+            def __init__(self, *, write: bool) -> None: ...
+
             def __enter__(self) -> Any:
                 opened.append("in")
                 return self
@@ -245,7 +270,7 @@ async def test_a_transaction_whose_first_read_fails(tmp_path: Any) -> None:
             def get(self, table: str, ids: object) -> Any:
                 raise StoreError("unreadable")
 
-        begin, store.transaction = store.transaction, lambda *, write: Unreadable()  # type: ignore[method-assign, assignment, return-value]
+        begin, store.transaction = store.transaction, Unreadable  # type: ignore[method-assign, assignment, return-value]
         with pytest.raises(StoreError, match="unreadable"):
             async with ctx.batch():
                 raise AssertionError("it was entered")
@@ -333,9 +358,7 @@ async def test_cancelled_as_it_ends(world: AsyncWorld) -> None:
         for pauses in range(4):
             go_on, ending = threading.Event(), asyncio.Event()
 
-            async def batch(
-                id: str, go_on: threading.Event = go_on, ending: asyncio.Event = ending
-            ) -> None:
+            async def batch(id: str, go_on: threading.Event = go_on, ending: asyncio.Event = ending) -> None:
                 async with ctx.batch():
                     _ = await ctx[NOTES].insert({"id": id})
                     # What is left behind in the batch still comes before its end.
@@ -374,19 +397,19 @@ async def test_a_waiter_that_is_cancelled_is_left_out(world: AsyncWorld) -> None
         assert ["b", "c"] == await ids(ctx)
 
 
-def _elsewhere() -> Any:
+def _elsewhere() -> contextvars.Context:
     """The context of a task that was not begun in the batch."""
-    import contextvars
-
     return contextvars.Context()
 
 
 @looped
-async def test_closed_inside(world: AsyncWorld) -> None:
+@pytest.mark.parametrize("opened_again", [False, True])
+async def test_closed_inside(world: AsyncWorld, opened_again: bool) -> None:
     """A context that is closed inside a batch ends it with nothing kept, and those who wait are told."""
     ctx = await world.device().open()
     waiting: list[asyncio.Task[Any]] = []
-    with pytest.raises(StoreClosed):
+
+    async def batch() -> None:
         async with ctx.batch():
             _ = await ctx[NOTES].insert({"id": "a"})
             waiting.append(asyncio.get_running_loop().create_task(ids(ctx), context=_elsewhere()))
@@ -394,8 +417,19 @@ async def test_closed_inside(world: AsyncWorld) -> None:
             await ctx.close()
             with pytest.raises(ContextClosed):
                 _ = await ctx[NOTES].insert({"id": "b"})
-    with pytest.raises(StoreClosed):
-        _ = await waiting[0]
+            if opened_again:
+                _ = await ctx.open()
+                with pytest.raises(StoreClosed, match="ended when its context was closed"):
+                    _ = await ctx[NOTES].insert({"id": "c"})
+
+    with pytest.raises(StoreClosed, match="ended when its context was closed"):
+        await batch()
+    if opened_again:
+        assert [] == await waiting[0] == await ids(ctx)
+        await ctx.close()
+    else:
+        with pytest.raises(StoreClosed):
+            _ = await waiting[0]
     async with ctx:
         assert [] == await ids(ctx)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.aio.support import AsyncWire, AsyncWorld, looped, on_loop, threads
+from tests.aio.support import AsyncWire, AsyncWorld, looped, on_loop, threads, until
 from tests.api.failing import FailingStore
 from tests.api.support import NOTES, TABLES, Remote, Wire
 from tidesync import AsyncSyncContext, PushFailed, SyncContext, table
@@ -31,8 +31,7 @@ def test_a_context_is_of_the_loop_that_opened_it(world: AsyncWorld) -> None:
         async with ctx:
             _ = await ctx[NOTES].insert({"id": "a"})
             opened.set()
-            while not leave.is_set():
-                await asyncio.sleep(0.001)
+            await until(leave)
             assert 1 == await ctx[NOTES].count()
 
     async def other() -> None:
@@ -198,11 +197,6 @@ class SlowStore(FailingStore):
         assert self.go_on.wait(10)
         if self.calls[-1:] != [call]:  # to be opened again, with more tables, is nothing new
             self.calls.append(call)
-
-
-async def until(true: threading.Event) -> None:
-    while not true.is_set():
-        await asyncio.sleep(0.001)
 
 
 @looped

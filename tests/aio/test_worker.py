@@ -8,14 +8,8 @@ import time
 
 import pytest
 
-from tests.aio.support import looped, threads
+from tests.aio.support import looped, threads, until
 from tidesync.aio.worker import Turn, Worker
-
-
-async def until(true: threading.Event) -> None:
-    """Wait for a thread without holding the loop up."""
-    while not true.is_set():
-        await asyncio.sleep(0.001)
 
 
 @looped
@@ -182,7 +176,6 @@ async def main():
         print("left")
 asyncio.run(main())
 """
-    ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program], capture_output=True, text=True, timeout=60
-    )  # fmt: skip
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (0, "left\n", "") == (ended.returncode, ended.stdout, ended.stderr)
