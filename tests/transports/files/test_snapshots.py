@@ -1,0 +1,386 @@
+"""Snapshots: what they hold, when they are made, and that a reader gets from them what the log says."""
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.transports.authority.support import change, delete, insert, update
+from tests.transports.files.dying import Dying, Killed, Memory
+from tests.transports.files.lives import (
+    Files,
+    Written,
+    applied,
+    cold,
+    counters,
+    device,
+    entry,
+    held,
+    records,
+    trimmed,
+)
+from tidesync.errors import NotReachable, RemoteDamaged
+from tidesync.stores.memory import MemoryStore
+from tidesync.transports.files import snapshots
+from tidesync.transports.files.index import Head
+from tidesync.transports.files.names import commit_name, manifest_name
+from tidesync.transports.files.parts import Counts, Known, Manifest, Part, Row, read_manifest
+
+REMEMBERS = 60
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 1),  # who
+        st.lists(
+            st.tuples(st.sampled_from("IUD"), st.sampled_from("abc"), st.integers(0, 9)),
+            min_size=1,
+            max_size=3,
+        ),
+        st.integers(0, 40),  # seconds until then
+    ),
+    min_size=1,
+    max_size=12,
+)
+small: Any = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a line or two, and few operations that are known whatever their age."""
+    monkeypatch.setattr(snapshots, "PART_SIZE", 300)
+    monkeypatch.setattr(snapshots, "KEPT", 3)
+
+
+def snapshots_in(files: Files) -> list[int]:
+    return [
+        int(name[10:30]) for name in sorted(files) if name.startswith("snapshots/") and name.count("/") == 1
+    ]
+
+
+def manifest(files: Files, number: int) -> Manifest:
+    return read_manifest(files[manifest_name(number)], number, device(dict(files))._current().meta.id)
+
+
+@small
+@given(steps)
+def test_a_snapshot_and_the_tail_are_what_the_log_is(tiny: None, history: list[Any]) -> None:
+    """For any history of two writers: cold from the snapshot, replayed from the first commit, and the writer's own."""
+    files: Files = {}
+    indexes = [MemoryStore(), MemoryStore()]
+    options = {"snapshot_every": 3, "remembers": REMEMBERS}
+    writers = [device(files, index, **options) for index in indexes]
+    now, kinds = 1_000_000.0, {"I": "insert", "U": "update", "D": "delete"}
+    for who, changes, seconds in history:
+        now += seconds
+        writers[who]._current().authority.clock = lambda now=now: now  # type: ignore[misc]
+        _ = writers[who].push(
+            [
+                change(kinds[kind], id, **({} if kind == "D" else {"text": f"{value}", "size": value}))  # type: ignore[arg-type]
+                for kind, id, value in changes
+            ]
+        )
+    for writer in writers:
+        _ = writer.get("item", "a")
+    whole = {name: content for name, content in files.items() if not name.startswith("snapshots/")}
+    stores = [*indexes, cold(files), cold(whole)]
+
+    assert [counters(stores[0])] * 4 == [counters(store) for store in stores]
+    first, *others = [trimmed(store, REMEMBERS) for store in stores]
+    assert [first] * 3 == others
+
+
+def test_a_snapshot_is_made_each_so_many_commits_and_read_in_the_place_of_the_log(tiny: None) -> None:
+    """Once it is there, a reader asks for no commit before it."""
+    files: Files = {}
+    writer = device(files, snapshot_every=3)
+    for number in range(7):
+        _ = applied(writer, insert(f"r{number}", text="x" * number))
+    place = Dying(dict(files))
+    reader = device(place)
+
+    assert [3, 6] == snapshots_in(files)
+    assert records(writer) == records(reader)
+    assert {commit_name(number) for number in (6, 7)} == {
+        name for word, name in place.calls if word == "read" and name.startswith("log/")
+    }
+
+
+def test_a_manifest_counts_what_is_in_the_parts(tiny: None) -> None:
+    """Records and tombstones by table, operations, and all changes since the first commit."""
+    files: Files = {}
+    writer = device(files, snapshot_every=2)
+    _ = applied(writer, insert("a"), insert("b"), change("insert", "l", table="list", name="n"))
+    _ = applied(writer, delete("a"), update("b", text="b"))
+    found = manifest(files, 2)
+
+    assert {"item": Counts(1, 1), "list": Counts(1, 0)} == found.tables
+    assert (5, 5, 8) == (found.changes, found.operations, found.lines)
+    assert len(found.parts) > 2
+    assert {} == found.fences
+
+
+def test_two_who_make_the_same_snapshot_make_the_same_files(tiny: None) -> None:
+    """A content has one name, whatever way an index came to it."""
+    files: Files = {}
+    writer = device(files, snapshot_every=0)
+    for number in range(4):
+        _ = applied(writer, insert(f"r{number}"), update("r0", size=number))
+    made: list[Files] = []
+    for store in (cold(files), cold(files)):
+        copy = dict(files)
+        assert snapshots.make(Memory(copy), writer._current().meta, store) is not None
+        made.append(copy)
+
+    assert made[0] == made[1]
+    assert [4] == snapshots_in(made[0])
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_writer_who_is_killed_while_it_makes_a_snapshot_leaves_a_usable_remote(
+    tiny: None, after: bool
+) -> None:
+    """At every call of it; whoever writes next makes the next one."""
+    number, ended = 0, False
+    while not ended:
+        files: Files = {}
+        writer = device(files, snapshot_every=0)
+        for each in range(3):
+            _ = applied(writer, insert(f"r{each}", text="text"))
+        expected, meta = records(writer), writer._current().meta
+        place = Dying(files, number, after=after)
+        with suppress(Killed):
+            ended = snapshots.make(place, meta, cold(files)) is not None
+        number += 1
+        other = device(files)
+
+        assert expected == records(other)
+        _ = applied(other, insert("later"))
+        _ = snapshots.make(Memory(files), meta, cold(files))
+        assert records(other) == records(device(files))
+    assert number > 5
+
+
+def lines(count: int, changes: int = 0, number: int = 0) -> Manifest:
+    part = Part(digest="0" * 64, size=1, lines=count)
+    return Manifest(
+        remote="r", number=number, commit="0" * 64, sequence=0, clock="", changes=changes, parts=[part]
+    )
+
+
+@pytest.mark.parametrize(
+    ("commits", "changes", "newest", "expected"),
+    [
+        (3, 3, None, True),
+        (1000, 1000, lines(1_000_000), False),
+        (1000, 1_000_000, lines(1_000_000), True),
+        (20_000, 20_000, lines(1_000_000), True),
+        (100, 100, lines(0, 100, 100), False),
+    ],
+)
+def test_a_snapshot_has_to_pay(commits: int, changes: int, newest: Manifest | None, expected: bool) -> None:
+    """What it costs to write is a constant for each change since the last one; what is not new is not written."""
+    head = Head(remote="r", meta="m", hash="h", number=commits, changes=changes)
+
+    assert expected == snapshots.pays(head, newest)
+
+
+def test_snapshots_cost_a_constant_number_of_lines_for_each_change() -> None:
+    """Of a thousand records that are changed one by one, as of one: at most 70 lines for each change."""
+    total, newest = 0, None
+    for number in range(1, 20_001):
+        head = Head(remote="r", meta="m", hash="h", number=number, changes=number)
+        if number % 10 == 0 and snapshots.pays(head, newest):
+            newest = lines(2 * min(number, 5000), number, number)
+            total += newest.lines
+
+    assert newest is not None
+    assert total <= 70 * 20_000
+
+
+def test_a_snapshot_that_cannot_be_written_fails_no_push(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told as a warning, and the next one tries again."""
+    files: Files = {}
+
+    class Full(Memory):
+        full = True
+
+        def create(self, name: str, content: bytes) -> bool:
+            if self.full and name.startswith("snapshots/"):
+                raise NotReachable("the disk is full")
+            return super().create(name, content)
+
+    place = Full(files)
+    writer = device(place, snapshot_every=2)
+    with caplog.at_level(logging.WARNING, "tidesync"):
+        for number in range(2):
+            _ = applied(writer, insert(f"a{number}"))
+    place.full = False
+    for number in range(2):
+        _ = applied(writer, insert(f"b{number}"))
+
+    assert ["no snapshot was made after commit 2: the disk is full"] == [
+        each.getMessage() for each in caplog.records
+    ]
+    assert [4] == snapshots_in(files)
+
+
+def damaged(files: Files, number: int, what: str) -> None:
+    part = next(name for name in files if name.startswith(f"snapshots/{number:020}/"))
+    match what:
+        case "part torn":
+            files[part] = files[part][:-30]
+        case "part changed":
+            files[part] = files[part].replace(b'"deleted":false', b'"deleted":true ')
+        case "part missing":
+            del files[part]
+        case "manifest torn":
+            files[manifest_name(number)] = files[manifest_name(number)][:100]
+        case _:
+            files[manifest_name(number)] = files[manifest_name(number)].replace(
+                b'"kind":"snap', b'"kind":"slap'
+            )
+
+
+WAYS = ["part torn", "part changed", "part missing", "manifest torn", "manifest changed"]
+
+
+@pytest.mark.parametrize("what", WAYS)
+@pytest.mark.parametrize("numbers", [(4,), (2, 4)], ids=["newest", "all"])
+def test_a_damaged_snapshot_is_told_and_what_is_older_is_read(
+    what: str, numbers: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older snapshot, or the log from its first commit: nothing is lost, and nothing is believed that is torn."""
+    files: Files = {}
+    writer = device(files, snapshot_every=2)
+    for number in range(5):
+        _ = applied(writer, insert(f"r{number}"))
+    for number in numbers:
+        damaged(files, number, what)
+    store = MemoryStore()
+    with caplog.at_level(logging.WARNING, "tidesync"):
+        reader = device(files, store)
+        found = records(reader)
+
+    assert records(writer) == found
+    assert trimmed(cold({name: each for name, each in files.items() if "snap" not in name}), 60) == trimmed(
+        store, 60
+    )
+    assert len(numbers) == len([each for each in caplog.records if "damaged" in each.getMessage()])
+
+
+@pytest.mark.parametrize("what", WAYS)
+def test_where_nothing_is_whole_it_is_damage_and_the_index_stays_as_it_was(what: str) -> None:
+    """The log before the snapshot is gone, and the snapshot is torn."""
+    files: Files = {}
+    writer = device(files, snapshot_every=2)
+    for number in range(3):
+        _ = applied(writer, insert(f"r{number}"))
+    damaged(files, 2, what)
+    del files[commit_name(1)]
+    store = MemoryStore()
+    reader = device(files, store)
+    with pytest.raises(RemoteDamaged, match=r"log/0{19}1\.jsonl: it is missing"):
+        _ = reader.get("item", "r0")
+
+    assert (0, []) == (counters(store)[0], held(store))
+
+
+def test_a_log_that_ends_before_a_snapshot_has_lost_something() -> None:
+    """Its last commits were there when the snapshot was made; also where that is damaged."""
+    files: Files = {}
+    writer = device(files, snapshot_every=4)
+    for number in range(4):
+        _ = applied(writer, insert(f"r{number}"))
+    del files[commit_name(4)]
+    for what in (None, *WAYS):
+        copy = dict(files)
+        if what is not None:
+            damaged(copy, 4, what)
+        with pytest.raises(RemoteDamaged) as caught:
+            _ = device(copy).get("item", "r0")
+        assert commit_name(4) == caught.value.file
+
+
+def test_a_snapshot_of_another_history_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    """The log was put back to a copy, and went on; a snapshot stayed from the time before."""
+    files: Files = {}
+    writer = device(files, snapshot_every=3)
+    for number in range(2):
+        _ = applied(writer, insert(f"r{number}"))
+    copy = dict(files)
+    _ = applied(writer, insert("lost"))
+    copy |= {name: content for name, content in files.items() if name.startswith("snapshots/")}
+    put_back = {name: content for name, content in copy.items() if "snap" not in name}
+    _ = applied(device(put_back), insert("new"))
+    copy[commit_name(3)] = put_back[commit_name(3)]
+    with caplog.at_level(logging.WARNING, "tidesync"):
+        found = records(device(copy))
+
+    assert {"r0", "r1", "new"} == set(found)
+    assert "of another commit 3 than there is" in caplog.text
+
+
+def test_operation_ids_are_forgotten_by_the_log_s_clock_but_for_the_newest(tiny: None) -> None:
+    """Those older than the remote remembers, where three others are later; texts of one moment stay together."""
+    log = Written()
+    for number, at in enumerate([0, 0, 500, 1499, 1500, 1500, 2500], 1):
+        log.put(at, f"r{number}")
+    kept = [each.operation for each in trimmed(cold(log.files), 1000) if isinstance(each, Known)]
+    few = [each.operation for each in trimmed(cold(log.files), 1) if isinstance(each, Known)]
+
+    assert ["op5", "op6", "op7"] == kept
+    assert ["op5", "op6", "op7"] == few
+    assert 7 == len([each for each in trimmed(cold(log.files), 2500) if isinstance(each, Known)])
+
+
+def test_an_operation_that_a_snapshot_knows_has_its_effect_once(tiny: None) -> None:
+    """Sent again to somebody who has never read its commit."""
+    files: Files = {}
+    writer = device(files, snapshot_every=2)
+    sent = insert("a", text="once")
+    first = applied(writer, sent)
+    _ = applied(writer, update("a", text="later"))
+    del files[commit_name(1)]
+    again = applied(device(files), sent)
+
+    assert [2] == snapshots_in(files)
+    assert first[0].version == again[0].version
+    assert "later" == records(writer)["a"]["text"]
+
+
+def test_an_index_forgets_what_a_snapshot_does_not_hold_also_where_others_write(tiny: None) -> None:
+    """So it does not grow with the log."""
+    files: Files = {}
+    writer, store = device(files, snapshot_every=4, remembers=1), MemoryStore()
+    reader = device(files, store)
+    for number in range(16):
+        writer._current().authority.clock = lambda number=number: 1000.0 * number  # type: ignore[misc]
+        _ = applied(writer, update("a", size=number) if number else insert("a"))
+        _ = reader.get("item", "a")
+
+    assert 3 == len([each for each in held(store) if isinstance(each, Known)])
+
+
+def test_snapshots_hold_tables_that_their_writer_has_not_declared() -> None:
+    """A table that a device declares later is there."""
+    log = Written()
+    log.commit(0, [entry("o1", "a", "1")])
+    odd = entry("o2", "b", "2")
+    log.commit(
+        1,
+        [
+            type(odd)(
+                **{**{name: getattr(odd, name) for name in odd.__slots__ if name[0] != "_"}, "table": "other"}
+            )
+        ],
+    )
+    meta = log.meta
+    manifest = snapshots.make(Memory(log.files), meta, cold(log.files))
+
+    assert manifest is not None
+    assert {"item": Counts(1), "other": Counts(1)} == manifest.tables
+    assert ["item", "other"] == [each.table for each in held(cold(log.files)) if isinstance(each, Row)]
