@@ -79,9 +79,10 @@ class Replica:
                 try:
                     last = self.log.last(head)
                     self._check(head)
-                    if last == head.number:
+                    if last > head.number:
+                        head = self._read_on(head, last)
+                    if last <= head.number:
                         return head
-                    head = self._read_on(head, last)
                 except RemoteDamaged:
                     # What is behind a fence may be gone, or be what a writer made of it who had slept.
                     if snapshots.last_fence(self._place) <= head.number:

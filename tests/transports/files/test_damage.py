@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.transports.authority.support import insert, update
-from tests.transports.files.dying import Memory
-from tests.transports.files.remotes import (
+from tests.transports.files.clients import (
     TABLES,
     Files,
     applied,
@@ -19,6 +18,7 @@ from tests.transports.files.remotes import (
     pull,
     refused,
 )
+from tests.transports.files.dying import Memory
 from tidesync.errors import ConfigurationError
 from tidesync.stores import MemoryStore
 from tidesync.transports import FileTransport
