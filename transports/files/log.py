@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
-from tidesync.errors import RemoteDamaged, RemoteUnavailable, TransportError
+from tidesync.errors import ProtocolError, RemoteDamaged, RemoteUnavailable, TransportError
 from tidesync.transports.files import names
 from tidesync.transports.files.format import Commit, Meta, read_commit
 from tidesync.transports.files.index import Head
@@ -103,6 +103,12 @@ class Log:
             found = self._found(name, doubt)
             if found is None and doubt is not None:
                 raise InDoubt(f"{doubt}", retry_after=doubt.retry_after) from doubt
+            if found is not None and found != content:
+                try:
+                    _ = read_commit(found, number, self.meta.id)
+                except ProtocolError as error:
+                    # Not ours, nor another's: whatever answered, such as a network's own page, knows nothing of it.
+                    raise InDoubt(f"{name} may be there: {error}") from error
             if found != content:
                 return False
         try:
