@@ -16,6 +16,7 @@ ERROR_LIMIT: Final = 64 * 1024
 PIECE: Final = 1 << 18
 """Bytes that are decompressed at once, at most."""
 _BODY_IS_RECORD: Final = (409, 412)
+_NONE: Final = httpx.Headers()
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -54,7 +55,7 @@ class Incoming:
     def __init__(self, most: int, seconds: float) -> None:
         self._most, self._seconds = most, seconds
         self.status: int | None = None
-        self.headers = httpx.Headers()
+        self.headers = _NONE
         self._body = bytearray()
         self._limit, self._precious, self._deadline = most, True, 0.0
         self._unpack: _Unpacker | None = None
