@@ -1,0 +1,1 @@
+"""Autosync: its pace by properties, and both drivers, on real but tiny times."""
