@@ -85,11 +85,12 @@ class Pull:
 
 def check_tempo(tempo: Tempo) -> None:
     """Raise `ConfigurationError` unless these can be the times of an autosync."""
-    for name, value in attrs.asdict(tempo).items():
-        if name != "on_change":
-            _check(isinstance(value, int | float) and not isinstance(value, bool), name, "in seconds", value)
+    times = attrs.asdict(tempo)
+    on_change: object = times.pop("on_change")
+    _check(isinstance(on_change, bool), "on_change", "True or False", on_change)
+    for name, value in times.items():
+        _check(isinstance(value, int | float) and not isinstance(value, bool), name, "in seconds", value)
     longest = tempo.max_backoff
-    _check(isinstance(tempo.on_change, bool), "on_change", "True or False", tempo.on_change)
     _check(tempo.every > 0, "every", "seconds above 0, or math.inf", tempo.every)
     _check(0 <= tempo.quiet < math.inf, "quiet", "seconds from 0", tempo.quiet)
     _check(tempo.quiet <= tempo.within < math.inf, "within", "seconds, and not less than quiet", tempo.within)

@@ -34,9 +34,7 @@ class _Gate:
     inner: AsyncPorts
     course: Course
 
-    async def transact(
-        self, step: Callable[[StoreTransaction, float], T], late: Callable[[T], None], /
-    ) -> T:
+    async def transact(self, step: Callable[[StoreTransaction, float], T], late: Callable[[T], None], /) -> T:
         return await self.inner.transact(step, late)
 
     async def exchange(self, exchange: Exchange[T]) -> T:

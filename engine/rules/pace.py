@@ -127,7 +127,7 @@ def retry_after(error: BaseException) -> float:
 
 def worst(meanings: Collection[Meaning]) -> Meaning:
     """The one that counts for a cycle in which these were met."""
-    return max(meanings, key=_ORDER.index, default="fine")
+    return _ORDER[max(map(_ORDER.index, meanings), default=0)]
 
 
 # ---- pace
