@@ -53,7 +53,6 @@ def test_a_path_may_look_like_an_address(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (AzureStore("container", prefix="a/b", account_name="me"), {}, "Bucket('az://container/a/b')"),
         (MemoryStore(), {}, 'Bucket("a MemoryStore of obstore\'s")'),
     ],
-    ids=str,
 )  # fmt: skip
 def test_buckets_are_named_by_addresses_and_stores(
     target: Any, options: Mapping[str, Any], expected: str
@@ -119,7 +118,6 @@ def test_a_store_is_the_place_of_whoever_has_it() -> None:
         (b"remote", {}, "of type bytes"),
         (None, {}, "of type NoneType"),
     ],
-    ids=ascii,
 )  # fmt: skip
 def test_what_cannot_be_a_place_is_told(
     target: Any, options: Mapping[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
