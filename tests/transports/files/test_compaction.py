@@ -31,7 +31,7 @@ from tidesync.transports.files import snapshots
 from tidesync.transports.files.compaction import Compaction, compact
 from tidesync.transports.files.folder import Folder
 from tidesync.transports.files.lines import digest
-from tidesync.transports.files.names import commit_name, fence_name, manifest_name, part_name
+from tidesync.transports.files.names import META, commit_name, fence_name, manifest_name, part_name
 from tidesync.transports.files.parts import Known, Row
 from tidesync.transports.files.verify import verify
 
@@ -199,11 +199,7 @@ def test_whoever_writes_meanwhile_loses_nothing() -> None:
 def test_who_reads_while_it_deletes_goes_on() -> None:
     """Somebody whose index is at any commit catches up, and finds what everybody finds."""
     for at in range(1, 4):
-        part = {
-            name: each
-            for name, each in log(4).files.items()
-            if name <= commit_name(at) or name == "meta.json"
-        }
+        part = {name: each for name, each in log(4).files.items() if name <= commit_name(at) or name == META}
         stale = cold(part)
 
         def reads(files: Files, stale: MemoryStore = stale) -> None:
@@ -214,6 +210,35 @@ def test_who_reads_while_it_deletes_goes_on() -> None:
             assert 4 == counters(copy)[0]
 
         _ = meanwhile(reads)
+
+
+@pytest.mark.parametrize("at", [0, 1, 3], ids=["cold", "behind", "behind less"])
+def test_a_compaction_in_the_middle_of_reading_sends_the_reader_to_the_new_fence(at: int) -> None:
+    """Before any call of a reader, of a remote that had a fence already: it finds what everybody finds."""
+    number, ended = 0, False
+    while not ended:
+        written = log(3)
+        stale = cold(
+            {name: each for name, each in written.files.items() if name <= commit_name(at) or name == META}
+        )
+        _ = squeezed(written.files, 1)
+        written.put(4, "r4", "more")
+        place = Dying(written.files)
+        reader = device(place, stale if at else MemoryStore())
+        asked = len(place.calls)
+
+        def step(word: str, name: str, place: Dying = place, number: int = asked + number) -> None:
+            if len(place.calls) == number + 1:
+                place.meanwhile = None
+                _ = squeezed(place.files)
+
+        place.meanwhile = step
+        found = records(reader)
+        ended = place.meanwhile is not None
+        number += 1
+
+        assert records(device(written.files)) == found
+    assert number > 3
 
 
 def test_a_writer_who_slept_through_it_does_not_commit_behind_the_fence() -> None:
