@@ -49,6 +49,7 @@ from tidesync.reports import OperationError, PullReport, PushFailed, PushReport
 from tidesync.selection import Rows, Selection
 from tidesync.session import AbortPush, AsyncSyncHandler, Attempt, DefaultHandler, SyncHandler
 from tidesync.tables import SyncTable
+from tidesync.watching import EventStream, Watch
 
 if TYPE_CHECKING:
     from tidesync.aio.autosync import AsyncAutosync
@@ -56,18 +57,21 @@ if TYPE_CHECKING:
     from tidesync.aio.remote import AsyncRemoteTable
     from tidesync.aio.selection import AsyncSelection
     from tidesync.aio.tables import AsyncSyncTable
+    from tidesync.aio.watching import AsyncEventStream, AsyncWatch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AbortPush",
     "AsyncAutosync",
+    "AsyncEventStream",
     "AsyncPolicy",
     "AsyncRemoteTable",
     "AsyncSelection",
     "AsyncSyncContext",
     "AsyncSyncHandler",
     "AsyncSyncTable",
+    "AsyncWatch",
     "Attempt",
     "Autosync",
     "AutosyncStatus",
@@ -75,6 +79,7 @@ __all__ = [
     "DefaultHandler",
     "Defer",
     "Drop",
+    "EventStream",
     "KeepLocal",
     "KeepRemote",
     "Merge",
@@ -99,6 +104,7 @@ __all__ = [
     "SyncTable",
     "Table",
     "Tombstone",
+    "Watch",
     "__version__",
     "any_of",
     "conflicting_fields",
@@ -113,10 +119,12 @@ __all__ = [
 
 _ON_A_LOOP = {
     "AsyncAutosync": "tidesync.aio.autosync",
+    "AsyncEventStream": "tidesync.aio.watching",
     "AsyncRemoteTable": "tidesync.aio.remote",
     "AsyncSelection": "tidesync.aio.selection",
     "AsyncSyncContext": "tidesync.aio.context",
     "AsyncSyncTable": "tidesync.aio.tables",
+    "AsyncWatch": "tidesync.aio.watching",
 }
 
 

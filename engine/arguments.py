@@ -34,7 +34,10 @@ def check_ends(store: object, transport: object, handler: object) -> None:
 
 def check_synchronous(transport: object, handler: object, policies: Iterable[object]) -> None:
     """Raise `ConfigurationError` for what has to be awaited, which a `SyncContext` does nowhere."""
-    for what, given, names in (("transport", transport, ("push", "pull")), ("handler", handler, ("execute",))):
+    for what, given, names in (
+        ("transport", transport, ("push", "pull")),
+        ("handler", handler, ("execute",)),
+    ):
         if any(inspect.iscoroutinefunction(getattr(given, name, None)) for name in names):
             raise ConfigurationError(f"this {what} is asynchronous: give it to an AsyncSyncContext")
     if any(map(inspect.iscoroutinefunction, policies)):
@@ -132,6 +135,22 @@ def check_kind(call: str, given: object, kind: type[object], what: str) -> None:
     """Raise `UsageError` unless this is of the kind that the call takes."""
     if not isinstance(given, kind):
         raise UsageError(f"{call}() takes {what}, not {given!r:.60}")
+
+
+def check_watch(callback: object, poll: object) -> None:
+    """Raise `ConfigurationError` unless a watch can be given these."""
+    if callback is not None and not callable(callback):
+        raise ConfigurationError(
+            f"a watch calls back what is callable, with each result, not {callback!r:.60}"
+        )
+    if poll is not None and (isinstance(poll, bool) or not isinstance(poll, int | float) or not poll > 0):
+        raise ConfigurationError(f"poll is in seconds, above 0, or None for never, not {poll!r:.60}")
+
+
+def check_buffer(buffer: object) -> None:
+    """Raise `ConfigurationError` unless so many events can wait to be read."""
+    if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 1:
+        raise ConfigurationError(f"buffer is how many events may wait to be read, from 1, not {buffer!r:.60}")
 
 
 def check_subscriber(callback: object) -> None:

@@ -28,8 +28,10 @@ from tidesync.queue import Queue
 from tidesync.remote import RemoteTable
 from tidesync.reports import OperationError, PullReport, PushReport, Settled
 from tidesync.rules.pace import Tempo
+from tidesync.selection import Rows
 from tidesync.session import Session, SyncHandler, connect
 from tidesync.tables import SyncTable
+from tidesync.watching import EventStream, Outlook, Watch
 
 T = TypeVar("T")
 
@@ -86,6 +88,7 @@ class SyncContext(Face[Transport]):
             opened, self._session = self._session, None
             if opened is not None:
                 opened.stopping = True  # also if the context is opened again before that thread looks
+                self._changes.close()
                 if self._transport is not None:
                     self._transport.close()
                 self._store.close()
@@ -259,6 +262,44 @@ class SyncContext(Face[Transport]):
             found = Autosync(course, self._drive, self._ports, online, self._emit)
             self._autosync = found.begin()
         return found
+
+    # ---- live queries
+
+    def watch(
+        self,
+        table: Table[T],
+        query: object = None,
+        callback: Callable[[Rows[T]], object] | None = None,
+        *,
+        poll: float | None = 1.0,
+    ) -> Watch[T]:
+        """A live query: its result at once, and again after changes that make it another, whoever made them.
+
+        Results come by iterating, or to the callback, one after another; however much changed meanwhile, the next is
+        the newest, once. What other processes and contexts change is seen within `poll` seconds; None: never.
+        Raises `BatchActive`, `ConfigurationError`, `InvalidQuery`.
+        """
+        face.refuse_batch(self._active)
+        return Watch(self._viewing(table, query, callback, poll), self._outlook, callback, poll)
+
+    def events(self, *, buffer: int = 1000, poll: float | None = 1.0) -> EventStream:
+        """Every event from now on, to iterate.
+
+        At most `buffer` wait to be read; of more the oldest are dropped, and `EventsMissed` says how many. Nobody who
+        writes waits for a reader. `poll` is as for `watch`. Raises `ConfigurationError`.
+        """
+        _ = self._opened
+        arguments.check_buffer(buffer)
+        arguments.check_watch(None, poll)
+        return EventStream(self._outlook, buffer, poll)
+
+    @property
+    def _outlook(self) -> Outlook:
+        return Outlook(self._changes, self._committed, self._emit_all, self.subscribe)
+
+    def _committed(self, step: Callable[[StoreTransaction], T]) -> T:
+        face.refuse_batch(self._active)
+        return self.read(step)
 
     # ---- the queue
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from tidesync import arguments, resolutions
+from tidesync.changes import Changes, NotedStore, numbers_in
 from tidesync.conflicts import AsyncPolicy, Conflict, Policy, Resolution
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.course import Course, Running, check_online, check_tempo, planned
@@ -22,6 +23,7 @@ from tidesync.events import Event, Source
 from tidesync.holder import gone, run_and_outer
 from tidesync.lease import Holder
 from tidesync.ledger import Counters
+from tidesync.live import View
 from tidesync.objects import Table
 from tidesync.operations import Operation
 from tidesync.plans import pull as pulling
@@ -66,7 +68,8 @@ class Face(Generic[Wire]):
     ) -> None:
         arguments.check_ends(store, transport, handler)
         arguments.check_options(policy, policies, page_size, patience)
-        self._store, self._transport = store, transport
+        self._changes = Changes()
+        self._store, self._transport = NotedStore(store, self._changes), transport
         self._tables = {each.name: each for each in arguments.listed_tables(tables)}
         self._policy, self._handler = policy, handler
         self._policies = {self._known(each).name: chosen for each, chosen in (policies or {}).items()}
@@ -87,10 +90,13 @@ class Face(Generic[Wire]):
         check_owner(self._store)
         self._store.open([*SYSTEM_TABLES, *schemas.values()])
         follow_declarations(self._store, self._tables)
+        with self._store.transaction(write=False) as transaction:
+            self._changes.begin(schemas, numbers_in(transaction))
         return Session(
             tables=schemas, nonce=os.urandom(9).hex(), resolver=resolver, policy=self._policy,
             policies=self._policies, fits={each.name: each.fits for each in self._tables.values()},
             to_record=self._merged, holder=self._holder, handler=self._handler, page_size=self._page_size,
+            note=self._changes.note,
         )  # fmt: skip
 
     @property
@@ -186,6 +192,13 @@ class Face(Generic[Wire]):
             record if under is None else {**known.overlay(given, under), "id": record.get("id", under["id"])}
         )
 
+    # ---- live queries
+
+    def _viewing(self, table: Table[T], query: object, callback: object, poll: object) -> View[T]:
+        _, known = self._opened, self._known(table)
+        arguments.check_watch(callback, poll)
+        return View(known, query_of(known, query))
+
     # ---- runs of plans
 
     def _begin_run(self) -> Session:
@@ -249,4 +262,4 @@ def pending(transaction: StoreTransaction) -> int:
 def refuse_batch(active: object) -> None:
     """Raise `BatchActive` where a batch is under way."""
     if active is not None:
-        raise BatchActive("push, pull, purge and remote tables wait for the end of ctx.batch()")
+        raise BatchActive("push, pull, purge, remote tables and watches wait for the end of ctx.batch()")

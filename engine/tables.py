@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from tidesync import steps
@@ -13,6 +13,7 @@ from tidesync.query import Query
 from tidesync.records import Record
 from tidesync.reports import PullReport
 from tidesync.selection import Answers, Rows, Selection
+from tidesync.watching import Watch
 
 if TYPE_CHECKING:
     from tidesync.context import SyncContext
@@ -109,6 +110,16 @@ class SyncTable(Generic[T]):
     def values(self, *columns: object) -> list[Any]:
         """The values of one column of all records, or tuples of several."""
         return self.where().values(*columns)
+
+    def watch(
+        self,
+        query: object = None,
+        callback: Callable[[Rows[T]], object] | None = None,
+        *,
+        poll: float | None = 1.0,
+    ) -> Watch[T]:
+        """Watch a query of this table, or all of it: see `SyncContext.watch`."""
+        return self._context.watch(self.table, query, callback, poll=poll)
 
     @property
     def _answers(self) -> Answers:

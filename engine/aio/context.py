@@ -15,6 +15,7 @@ from tidesync.aio.home import Home
 from tidesync.aio.ports import LoopPorts
 from tidesync.aio.remote import AsyncRemoteTable
 from tidesync.aio.tables import AsyncSyncTable
+from tidesync.aio.watching import AsyncEventStream, AsyncOutlook, AsyncWatch
 from tidesync.conflicts import AsyncPolicy, Conflict, Policy, Resolution, defer
 from tidesync.contracts.store import Store, StoreTransaction
 from tidesync.contracts.transport import AsyncTransport, Transport
@@ -31,6 +32,7 @@ from tidesync.plans.purge import PurgeReport
 from tidesync.queue import Queue
 from tidesync.reports import OperationError, PullReport, PushReport
 from tidesync.rules.pace import Tempo
+from tidesync.selection import Rows
 from tidesync.session import AsyncSyncHandler, Session, connect
 
 T = TypeVar("T")
@@ -63,7 +65,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
             store, transport, tables, policy=policy, policies=policies, handler=handler, page_size=page_size,
             patience=patience,
         )  # fmt: skip
-        self._ports = LoopPorts(store, self._wire, self._emit)
+        self._ports = LoopPorts(self._store, self._wire, self._emit)
         self._home = Home()
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -106,6 +108,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         opened, self._session = self._session, None
         if opened is not None:
             opened.stopping = True  # also if the context is opened again before that task looks
+            self._changes.close()
             try:
                 if isinstance(self._autosync, AsyncAutosync) and not left:
                     await self._autosync.end("close", CLOSING)
@@ -270,6 +273,44 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         course = self._course(pulls, online, tempo, on_a_loop=True)
         found = self._autosync = AsyncAutosync(course, self._drive, self._ports, online, self._emit)
         return found
+
+    # ---- live queries
+
+    def watch(
+        self,
+        table: Table[T],
+        query: object = None,
+        callback: Callable[[Rows[T]], object] | None = None,
+        *,
+        poll: float | None = 1.0,
+    ) -> AsyncWatch[T]:
+        """A live query: its result at once, and again after changes that make it another, whoever made them.
+
+        Results come by iterating, or to the callback, one after another; however much changed meanwhile, the next is
+        the newest, once. What other processes and contexts change is seen within `poll` seconds; None: never.
+        Raises `BatchActive`, `ConfigurationError`, `InvalidQuery`.
+        """
+        face.refuse_batch(self._active)
+        return AsyncWatch(self._viewing(table, query, callback, poll), self._outlook, callback, poll)
+
+    def events(self, *, buffer: int = 1000, poll: float | None = 1.0) -> AsyncEventStream:
+        """Every event from now on, to iterate.
+
+        At most `buffer` wait to be read; of more the oldest are dropped, and `EventsMissed` says how many. Nobody who
+        writes waits for a reader. `poll` is as for `watch`. Raises `ConfigurationError`.
+        """
+        _ = self._opened
+        arguments.check_buffer(buffer)
+        arguments.check_watch(None, poll)
+        return AsyncEventStream(self._outlook, buffer, poll)
+
+    @property
+    def _outlook(self) -> AsyncOutlook:
+        return AsyncOutlook(self._changes, self._committed, self._emit_all, self.subscribe, self._settling)
+
+    async def _committed(self, step: Callable[[StoreTransaction], T]) -> T:
+        face.refuse_batch(self._active)
+        return await self.read(step)
 
     # ---- the queue
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from tidesync import steps
 from tidesync.aio.selection import AsyncSelection
+from tidesync.aio.watching import AsyncWatch
 from tidesync.objects import Table
 from tidesync.plans.pull import Departures, Push
 from tidesync.plans.purge import PurgeReport
@@ -111,6 +112,16 @@ class AsyncSyncTable(Generic[T]):
     async def values(self, *columns: object) -> list[Any]:
         """The values of one column of all records, or tuples of several."""
         return await self.where().values(*columns)
+
+    def watch(
+        self,
+        query: object = None,
+        callback: Callable[[Rows[T]], object] | None = None,
+        *,
+        poll: float | None = 1.0,
+    ) -> AsyncWatch[T]:
+        """Watch a query of this table, or all of it: see `SyncContext.watch`."""
+        return self._context.watch(self.table, query, callback, poll=poll)
 
     # ---- sync
 
