@@ -2,19 +2,18 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import attrs
 import httpx
 
-from tests.transports.http.support import TODO, transport
+from tests.transports.http.support import TODO, Pieces, Way, transport
 from tidesync.contracts.transport import Applied, Change, Outcome
 from tidesync.errors import RequestRefused, ResyncRequired
 from tidesync.stores.memory import MemoryStore
 from tidesync.transports.authority import Authority
-from tidesync.transports.http import HttpTransport
 from tidesync.transports.messages import (
     copy_json_of,
     outcome_json,
@@ -27,17 +26,6 @@ from tidesync.transports.welcome import Welcome, welcome_json
 
 SPOKEN = {"Tidesync-Protocol": "1"}
 Edit = Callable[[bytes], bytes]
-
-
-class Breaking(httpx.SyncByteStream):
-    """A body that breaks off."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self.body
-        raise httpx.ReadError("cut")
 
 
 def reply(status: int, body: bytes = b"", **headers: str) -> httpx.Response:
@@ -72,8 +60,8 @@ class NativeServer:
             answer = self.answers.pop(0)
             if isinstance(answer, type):
                 raise answer("broken", request=request)
-            if answer is not None:
-                return answer
+            if answer is not None:  # another each time: who has read one closes it
+                return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
         assert request.headers.get("tidesync-remote", quote(self.identity)) == quote(self.identity)
         path = request.url.raw_path.decode().partition("/tidesync/v1")[2]
         body = request.read()
@@ -118,10 +106,10 @@ class NativeServer:
         body = body if self.edit is None else self.edit(body)
         if self.cut is None:
             return reply(200, body)
-        return httpx.Response(200, headers=SPOKEN, stream=Breaking(body[: self.cut]))
+        return httpx.Response(200, headers=SPOKEN, stream=Pieces([body[: self.cut], httpx.ReadError("cut")]))
 
 
-def native(server: Any, **options: Any) -> HttpTransport:
+def native(server: Any, **options: Any) -> Way:
     """A transport that speaks this protocol with a server, open; a read is tried once."""
     options.setdefault("retries", 0)
     return transport(server, protocol=options.pop("protocol", "tidesync"), **options)

@@ -1,6 +1,7 @@
 """Tables, changes and transports for these tests."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -13,12 +14,13 @@ from tidesync.contracts.transport import (
     Outcome,
     Page,
     PullRequest,
+    TransportCapabilities,
     Version,
 )
 from tidesync.query import Query
 from tidesync.records import Json, Record, Tombstone
 from tidesync.schema import Column, TableSchema
-from tidesync.transports.http import HttpTransport
+from tidesync.transports.http import AsyncHttpTransport, HttpTransport
 from tidesync.values import ColumnType
 
 TODO = TableSchema(
@@ -40,16 +42,67 @@ URL = "http://127.0.0.1:8080/app"
 ROW = {"id": "a", "version": "AAA=", "updatedAt": "2026-11-20T03:45:05.000Z"}
 READ = PullRequest(query=Query("todoitem"))
 Handler = Callable[[httpx.Request], httpx.Response]
+Awaited = Callable[[httpx.Request], Awaitable[httpx.Response]]
 Answer = httpx.Response | type[httpx.TransportError] | Handler
 
 
-def transport(handler: Handler, *, tables: Sequence[TableSchema] = (TODO,), **options: Any) -> HttpTransport:
+class OnLoop:
+    """An asynchronous transport to call as a synchronous one: each call is a run of the loop."""
+
+    def __init__(self, inner: AsyncHttpTransport, runner: asyncio.Runner) -> None:
+        self.inner, self.runner = inner, runner
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+    def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
+        return self.runner.run(self.inner.open(tables))
+
+    def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:
+        return self.runner.run(self.inner.push(changes))
+
+    def pull(self, request: PullRequest, /) -> Page:
+        return self.runner.run(self.inner.pull(request))
+
+    def get(self, table: str, id: str, /) -> Record | Tombstone | None:
+        return self.runner.run(self.inner.get(table, id))
+
+    def close(self) -> None:
+        self.runner.run(self.inner.close())
+
+
+Way = HttpTransport | OnLoop
+runner: asyncio.Runner | None = None
+"""The loop that transports are made for; None makes them for threads. See the fixture `driver`."""
+
+
+class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that comes from the wire and not from memory, piece by piece; an exception among them breaks it off."""
+
+    def __init__(self, pieces: Iterable[bytes | Exception]) -> None:
+        self.pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self.pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+def transport(handler: Handler | Awaited, *, tables: Sequence[TableSchema] = (TODO,), **options: Any) -> Way:
     """An open transport whose network is a function; 2.0 unless `protocol` says otherwise."""
     options.setdefault("protocol", "2.0")
-    url = options.pop("url", URL)
-    found = HttpTransport(
-        url, client=httpx.Client(transport=httpx.MockTransport(handler), verify=False), **options
-    )
+    url, network = options.pop("url", URL), httpx.MockTransport(handler)
+    found: Way
+    if runner is None:
+        found = HttpTransport(url, client=httpx.Client(transport=network, verify=False), **options)
+    else:
+        client = httpx.AsyncClient(transport=network, verify=False)
+        found = OnLoop(AsyncHttpTransport(url, client=client, **options), runner)
     _ = found.open(tables)
     return found
 
@@ -80,13 +133,13 @@ def change(
     )  # fmt: skip
 
 
-def push_one(way: HttpTransport, one: Change) -> Outcome:
+def push_one(way: Way, one: Change) -> Outcome:
     (outcome,) = way.push([one])
     return outcome
 
 
 def pages(
-    way: HttpTransport, query: Query, *, between: Callable[[], object] = lambda: None, **options: Any
+    way: Way, query: Query, *, between: Callable[[], object] = lambda: None, **options: Any
 ) -> list[Page]:
     """Every page of a pull, to its end; `between` runs after each."""
     found: list[Page] = []

@@ -31,6 +31,8 @@ from tidesync.contracts.transport import (
 )
 from tidesync.records import Tombstone
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 EVENTS: list[Any] = [
     reply(200, ROW),
     reply(201, ROW),

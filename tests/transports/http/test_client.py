@@ -1,5 +1,6 @@
 """The network's edge: retries, credentials, redirects, limits; on a scripted network."""
 
+import asyncio
 import gzip
 import json
 import logging
@@ -12,10 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.transports.http import support
 from tests.transports.http.fake_server import reply
 from tests.transports.http.support import (
     READ,
     ROW,
+    Pieces,
     Script,
     insert,
     push_one,
@@ -34,6 +37,8 @@ from tidesync.errors import (
     Unauthorized,
 )
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 SECRET = "s3cr3t-token"
 
 
@@ -41,7 +46,12 @@ SECRET = "s3cr3t-token"
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the transport waited, without waiting."""
     found: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        found.append(seconds)
+
     monkeypatch.setattr("tidesync.transports.http.threads.pause", found.append)
+    monkeypatch.setattr("tidesync.transports.http.tasks.pause", nap)
     return found
 
 
@@ -130,14 +140,22 @@ def guarded(good: str) -> Callable[[httpx.Request], httpx.Response]:
 
 
 def test_a_refused_token_is_renewed_once_for_all(caplog: pytest.LogCaptureFixture) -> None:
-    """One renewal serves every thread that was refused with the old token. [F02] [O12]"""
-    tokens, gate = iter(["old", "new", "newer"]), threading.Barrier(4, timeout=5)
+    """One renewal serves every thread, or task, that was refused with the old token. [F02] [O12]"""
+    tokens, gate, tasks = iter(["old", "new", "newer"]), threading.Barrier(4, timeout=5), asyncio.Barrier(4)
     given: list[str] = []
     fresh = guarded("new")
 
-    def handler(request: httpx.Request) -> httpx.Response:
+    def refused_together(request: httpx.Request) -> httpx.Response:
         if request.headers["x-zumo-auth"] == "old":
             _ = gate.wait()
+        return answered(request)
+
+    async def awaited(request: httpx.Request) -> httpx.Response:
+        if request.headers["x-zumo-auth"] == "old":
+            _ = await asyncio.wait_for(tasks.wait(), 5)
+        return answered(request)
+
+    def answered(request: httpx.Request) -> httpx.Response:
         item = json.loads(request.content)
         answer = fresh(request)
         return reply(201, {**ROW, "id": item["id"]}) if answer.is_success else answer
@@ -146,7 +164,7 @@ def test_a_refused_token_is_renewed_once_for_all(caplog: pytest.LogCaptureFixtur
         given.append(next(tokens))
         return given[-1]
 
-    way = transport(handler, auth=source, concurrency=4)
+    way = transport(refused_together if support.runner is None else awaited, auth=source, concurrency=4)
     outcomes = way.push([insert(id) for id in "abcd"])
     assert [Applied] * 4 == [type(outcome) for outcome in outcomes]
     assert ["old", "new"] == given
@@ -270,8 +288,8 @@ def streamed(body: bytes, encoding: str, *, piece: int = 1000) -> Callable[[http
     """An answer that comes from the wire, not from memory."""
 
     def handler(request: httpx.Request) -> httpx.Response:
-        pieces = (body[at : at + piece] for at in range(0, len(body), piece))
-        return httpx.Response(200, content=pieces, headers={"content-encoding": encoding})
+        pieces = Pieces(body[at : at + piece] for at in range(0, len(body), piece))
+        return httpx.Response(200, stream=pieces, headers={"content-encoding": encoding})
 
     return handler
 

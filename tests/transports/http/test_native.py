@@ -46,6 +46,8 @@ from tidesync.transports.authority import Authority
 from tidesync.transports.http import HttpTransport
 from tidesync.values import ColumnType
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 COUNT = Field("count", ColumnType.INTEGER)
 
 

@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.transports.http.native_server import SPOKEN, Breaking, NativeServer, reply
-from tests.transports.http.support import READ, insert, transport
+from tests.transports.http.native_server import SPOKEN, NativeServer, reply
+from tests.transports.http.support import READ, Pieces, Way, insert, transport
 from tidesync.conformance.strategies import json_values
 from tidesync.contracts.transport import Applied, Change, Outcome, Rejected, Unknown, Untried
 from tidesync.errors import ProtocolError, RemoteUnavailable, TransportError
-from tidesync.transports.http import HttpTransport
+
+pytestmark = pytest.mark.usefixtures("driver")
 
 CHANGES = [insert(id, text=id * 3) for id in "abc"]
 Lines = list[bytes]
 
 
-def native(server: Any, **options: Any) -> HttpTransport:
+def native(server: Any, **options: Any) -> Way:
     return transport(server, protocol="tidesync", retries=0, **options)
 
 
@@ -81,7 +82,9 @@ def test_a_compressed_push_reply_that_is_cut_is_believed_as_far_as_it_came() -> 
                 return answer
             body = gzip.compress(answer.content)
             return httpx.Response(
-                200, headers={**SPOKEN, "Content-Encoding": "gzip"}, stream=Breaking(body[:at])
+                200,
+                headers={**SPOKEN, "Content-Encoding": "gzip"},
+                stream=Pieces([body[:at], httpx.ReadError("cut")]),
             )
 
         way = native(zipped)
@@ -163,7 +166,7 @@ def test_junk_is_no_outcome(junk: Lines) -> None:
 # ---- pulls
 
 
-def filled(**options: Any) -> tuple[NativeServer, HttpTransport]:
+def filled(**options: Any) -> tuple[NativeServer, Way]:
     server = NativeServer(**options)
     way = native(server)
     gone = Change(id="d", table="todoitem", record_id="b", kind="delete", record=None)
@@ -239,8 +242,8 @@ def test_replies_are_bounded() -> None:
 
     def slowly(request: httpx.Request) -> httpx.Response:
         body = server(request).content
-        pieces = (body[start : start + 100] for start in range(0, len(body), 100))
-        return httpx.Response(200, headers=SPOKEN, content=pieces)
+        pieces = Pieces(body[start : start + 100] for start in range(0, len(body), 100))
+        return httpx.Response(200, headers=SPOKEN, stream=pieces)
 
     way = native(slowly, max_reply_bytes=2000)
     outcomes = list(way.push([insert(f"r{n}", text="x") for n in range(60)]))

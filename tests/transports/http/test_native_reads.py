@@ -29,6 +29,8 @@ from tidesync.errors import (
 from tidesync.query import Compare, Field, Order, Query, Value
 from tidesync.values import ColumnType
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 COUNT = Field("count", ColumnType.INTEGER)
 
 

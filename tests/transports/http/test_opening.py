@@ -21,6 +21,8 @@ from tidesync.errors import (
 )
 from tidesync.transports.http import HttpTransport
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 
 def test_every_request_names_the_protocol_and_the_client() -> None:
     """Version, user agent, JSON and gzip; the caller's headers win. [O13]"""

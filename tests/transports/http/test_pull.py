@@ -18,6 +18,8 @@ from tidesync.query import Compare, Field, Query, Value
 from tidesync.records import Tombstone
 from tidesync.values import ColumnType
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 T = ColumnType
 ALL = Query("todoitem")
 DONE, RANK, TEXT = Field("complete", T.BOOLEAN), Field("priority", T.FLOAT), Field("text", T.STRING)

@@ -11,6 +11,7 @@ from tests.transports.http.fake_server import FakeServer, reply, version
 from tests.transports.http.support import (
     COLUMNS,
     TODO,
+    Way,
     change,
     delete,
     insert,
@@ -29,7 +30,8 @@ from tidesync.contracts.transport import (
 )
 from tidesync.records import Tombstone, alive
 from tidesync.schema import TableSchema
-from tidesync.transports.http import HttpTransport
+
+pytestmark = pytest.mark.usefixtures("driver")
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def server() -> FakeServer:
 
 
 @pytest.fixture
-def way(server: FakeServer) -> HttpTransport:
+def way(server: FakeServer) -> Way:
     return transport(server)
 
 
@@ -48,7 +50,7 @@ def copy_of(outcome: Outcome) -> dict[str, Any]:
     return outcome.copy
 
 
-def test_an_insert_is_one_post_and_answers_the_servers_record(server: FakeServer, way: HttpTransport) -> None:
+def test_an_insert_is_one_post_and_answers_the_servers_record(server: FakeServer, way: Way) -> None:
     """An insert is one POST to the table; the result is the server's copy. [E05] [E28] [F12]"""
     outcome = push_one(way, insert("a", text="Bread", complete=False))
     (request,) = server.requests
@@ -61,9 +63,7 @@ def test_an_insert_is_one_post_and_answers_the_servers_record(server: FakeServer
     assert {"created_at", "updated_at"} < copy_of(outcome).keys()
 
 
-def test_an_update_sends_what_changed_under_the_quoted_version(
-    server: FakeServer, way: HttpTransport
-) -> None:
+def test_an_update_sends_what_changed_under_the_quoted_version(server: FakeServer, way: Way) -> None:
     """An update is a PATCH of the changed fields, with the version as a quoted entity tag. [E05] [E28]"""
     server.put("todoitem", "a", text="Bread", complete=False)
     outcome = push_one(
@@ -83,7 +83,7 @@ def test_an_update_sends_what_changed_under_the_quoted_version(
     assert version(2) == copy_of(outcome)["version"]
 
 
-def test_a_delete_carries_its_version_and_answers_a_tombstone(server: FakeServer, way: HttpTransport) -> None:
+def test_a_delete_carries_its_version_and_answers_a_tombstone(server: FakeServer, way: Way) -> None:
     """A delete is a DELETE with If-Match, and the tombstone's version comes back. [E04] [E28]"""
     server.put("todoitem", "a", text="Bread")
     outcome = push_one(way, delete("a", version(1)))
@@ -94,7 +94,7 @@ def test_a_delete_carries_its_version_and_answers_a_tombstone(server: FakeServer
     )
 
 
-def test_without_a_version_nothing_is_expected(server: FakeServer, way: HttpTransport) -> None:
+def test_without_a_version_nothing_is_expected(server: FakeServer, way: Way) -> None:
     """If-Match is sent only where a version is known. [E04] [E05]"""
     server.put("todoitem", "a", text="Bread")
     for one in (
@@ -105,7 +105,7 @@ def test_without_a_version_nothing_is_expected(server: FakeServer, way: HttpTran
         assert "if-match" not in server.requests[-1].headers
 
 
-def test_a_stale_update_or_delete_meets_the_servers_record(server: FakeServer, way: HttpTransport) -> None:
+def test_a_stale_update_or_delete_meets_the_servers_record(server: FakeServer, way: Way) -> None:
     """412 is a conflict that carries what the server has. [F18] [F21]"""
     server.put("todoitem", "a", text="Bread")
     server.put("todoitem", "a", text="Rye")
@@ -115,7 +115,7 @@ def test_a_stale_update_or_delete_meets_the_servers_record(server: FakeServer, w
         assert ("Rye", version(2)) == (copy_of(outcome)["text"], copy_of(outcome)["version"])
 
 
-def test_an_insert_that_meets_a_record_reads_it(server: FakeServer, way: HttpTransport) -> None:
+def test_an_insert_that_meets_a_record_reads_it(server: FakeServer, way: Way) -> None:
     """The body of a 409 may be what was sent: the record is read before it is a conflict. [F18] [F21]"""
     server.put("todoitem", "a", text="Theirs")
     outcome = push_one(way, insert("a", text="Mine"))
@@ -123,16 +123,14 @@ def test_an_insert_that_meets_a_record_reads_it(server: FakeServer, way: HttpTra
     assert ["POST", "GET"] == [request.method for request in server.requests]
 
 
-def test_an_insert_that_meets_a_tombstone_says_so_with_its_version(
-    server: FakeServer, way: HttpTransport
-) -> None:
+def test_an_insert_that_meets_a_tombstone_says_so_with_its_version(server: FakeServer, way: Way) -> None:
     """A GET of a deleted record is 404, so a list finds the tombstone: reviving it can then be expected."""
     server.put("todoitem", "a", text="Theirs")
     server.put("todoitem", "a", deleted=True)
     assert Conflicted(Tombstone(version(2))) == push_one(way, insert("a", text="Mine"))
 
 
-def test_a_refused_insert_of_what_is_not_there_is_a_tombstone_of_any_version(way: HttpTransport) -> None:
+def test_a_refused_insert_of_what_is_not_there_is_a_tombstone_of_any_version(way: Way) -> None:
     """Refused as existing, yet not there: something was deleted in between."""
     way = transport(lambda request: reply(409, {}) if request.method == "POST" else reply(200, []))
     assert Conflicted(Tombstone(None)) == push_one(way, insert("a", text="Mine"))
@@ -162,7 +160,7 @@ def test_a_refusal_of_the_version_that_is_there_is_no_conflict(kind: str) -> Non
     assert "412" == outcome.code
 
 
-def test_a_delete_of_what_is_gone_is_done(server: FakeServer, way: HttpTransport) -> None:
+def test_a_delete_of_what_is_gone_is_done(server: FakeServer, way: Way) -> None:
     """A delete that answers 404 or 410 took effect: the record is gone. [F09] [F10]"""
     assert Applied(None, Tombstone(None)) == push_one(way, delete("a", version(1)))
     gone = transport(lambda request: reply(410))
@@ -191,7 +189,7 @@ def test_a_404_that_names_the_table_is_no_word_of_the_record() -> None:
     assert "404" == outcome.code
 
 
-def test_an_update_of_what_is_gone_is_a_conflict(server: FakeServer, way: HttpTransport) -> None:
+def test_an_update_of_what_is_gone_is_a_conflict(server: FakeServer, way: Way) -> None:
     """404 for an update means missing or deleted: the copy is nothing, or the tombstone with its version."""
     assert Conflicted(None) == push_one(way, update("a", version(1), text="x"))
     server.put("todoitem", "a", text="y")
@@ -199,7 +197,7 @@ def test_an_update_of_what_is_gone_is_a_conflict(server: FakeServer, way: HttpTr
     assert Conflicted(Tombstone(version(2))) == push_one(way, update("a", version(1), text="x"))
 
 
-def test_an_update_with_nothing_to_set_is_never_sent(server: FakeServer, way: HttpTransport) -> None:
+def test_an_update_with_nothing_to_set_is_never_sent(server: FakeServer, way: Way) -> None:
     """An empty PATCH is an error at the server: the version is compared by reading instead."""
     server.put("todoitem", "a", text="x")
     assert version(1) == copy_of(push_one(way, update("a", version(1))))["version"]
@@ -208,7 +206,7 @@ def test_an_update_with_nothing_to_set_is_never_sent(server: FakeServer, way: Ht
     assert {"GET"} == {request.method for request in server.requests}
 
 
-def test_a_null_for_a_column_that_is_not_there_is_not_sent(server: FakeServer, way: HttpTransport) -> None:
+def test_a_null_for_a_column_that_is_not_there_is_not_sent(server: FakeServer, way: Way) -> None:
     """The server fails on a PATCH that brings a new column holding null, which says nothing anyway."""
     server.put("todoitem", "a", text="x")
     outcome = push_one(way, update("a", version(1), text="y", brand_new=None))
@@ -220,7 +218,7 @@ def test_a_null_for_a_column_that_is_not_there_is_not_sent(server: FakeServer, w
     ]
 
 
-def test_a_field_that_left_the_record_becomes_null(server: FakeServer, way: HttpTransport) -> None:
+def test_a_field_that_left_the_record_becomes_null(server: FakeServer, way: Way) -> None:
     """What is named as changed and is not in the record any more was taken away."""
     server.put("todoitem", "a", text="x", priority=1.0)
     taken = change(
@@ -229,7 +227,7 @@ def test_a_field_that_left_the_record_becomes_null(server: FakeServer, way: Http
     assert copy_of(push_one(way, taken))["priority"] is None
 
 
-def test_reviving_is_an_exchange_of_its_own(server: FakeServer, way: HttpTransport) -> None:
+def test_reviving_is_an_exchange_of_its_own(server: FakeServer, way: Way) -> None:
     """An insert over a tombstone undeletes it with its version, and writes nothing more."""
     server.put("todoitem", "a", text="Old")
     server.put("todoitem", "a", deleted=True)
@@ -242,7 +240,7 @@ def test_reviving_is_an_exchange_of_its_own(server: FakeServer, way: HttpTranspo
     )  # fmt: skip
 
 
-def test_reviving_what_is_no_tombstone_any_more_is_a_conflict(server: FakeServer, way: HttpTransport) -> None:
+def test_reviving_what_is_no_tombstone_any_more_is_a_conflict(server: FakeServer, way: Way) -> None:
     """Undelete answers what is there instead: nothing, a newer tombstone, a live record."""
     assert Conflicted(None) == push_one(way, insert("a", text="New", expected=Tombstone("AAA=")))
     server.put("todoitem", "a", text="Old")
@@ -254,9 +252,7 @@ def test_reviving_what_is_no_tombstone_any_more_is_a_conflict(server: FakeServer
     assert "Old" == copy_of(push_one(way, insert("a", text="New", expected=Tombstone(version(2)))))["text"]
 
 
-def test_a_tombstone_of_unknown_version_is_read_before_it_is_revived(
-    server: FakeServer, way: HttpTransport
-) -> None:
+def test_a_tombstone_of_unknown_version_is_read_before_it_is_revived(server: FakeServer, way: Way) -> None:
     """Undelete without a version would also touch a live record."""
     server.put("todoitem", "a", text="Old")
     unknown = insert("a", text="New", expected=Tombstone(None))
@@ -266,7 +262,7 @@ def test_a_tombstone_of_unknown_version_is_read_before_it_is_revived(
     assert Conflicted(None) == push_one(way, insert("b", text="New", expected=Tombstone(None)))
 
 
-def test_an_undelete_that_was_asked_for_is_applied(server: FakeServer, way: HttpTransport) -> None:
+def test_an_undelete_that_was_asked_for_is_applied(server: FakeServer, way: Way) -> None:
     """A remote table's own undelete answers the record. [O14]"""
     server.put("todoitem", "a", text="Old")
     server.put("todoitem", "a", deleted=True)

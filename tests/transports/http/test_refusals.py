@@ -1,5 +1,6 @@
 """What a failure of the wire, the server or the content makes of a change."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -7,10 +8,12 @@ import attrs
 import httpx
 import pytest
 
+from tests.transports.http import support
 from tests.transports.http.fake_server import FakeServer, reply, version
 from tests.transports.http.support import (
     COLUMNS,
     TODO,
+    Way,
     delete,
     insert,
     push_one,
@@ -29,7 +32,8 @@ from tidesync.contracts.transport import (
 )
 from tidesync.errors import ContextClosed, UnknownTable
 from tidesync.records import Tombstone, alive
-from tidesync.transports.http import HttpTransport
+
+pytestmark = pytest.mark.usefixtures("driver")
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def server() -> FakeServer:
 
 
 @pytest.fixture
-def way(server: FakeServer) -> HttpTransport:
+def way(server: FakeServer) -> Way:
     return transport(server)
 
 
@@ -187,23 +191,32 @@ def test_a_change_that_may_add_a_column_goes_alone() -> None:
     server = FakeServer({"todoitem": ()})
     inside, most = [0], [0]
 
-    def handler(request: httpx.Request) -> httpx.Response:
+    def begin() -> None:
         inside[0] += 1
         most[0] = max(most[0], inside[0])
-        time.sleep(0.01)
-        try:
-            return server(request)
-        finally:
-            inside[0] -= 1
 
-    way = transport(handler, concurrency=4)
+    def end(request: httpx.Request) -> httpx.Response:
+        inside[0] -= 1
+        return server(request)
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        begin()
+        time.sleep(0.01)
+        return end(request)
+
+    async def awaited(request: httpx.Request) -> httpx.Response:
+        begin()
+        await asyncio.sleep(0.01)
+        return end(request)
+
+    way = transport(handler if support.runner is None else awaited, concurrency=4)
     _ = way.push([insert("a", text="x", one=1), insert("b", two=2), insert("c", three=3)])
     assert (1, {"text", "one", "two", "three"}) == (most[0], set(server.columns["todoitem"]))
     _ = way.push([insert(id, text="x") for id in "efgh"])
     assert most[0] > 1
 
 
-def test_a_structure_in_an_undeclared_field_is_refused_here(server: FakeServer, way: HttpTransport) -> None:
+def test_a_structure_in_an_undeclared_field_is_refused_here(server: FakeServer, way: Way) -> None:
     """The server would store "[object Object]" and say 201."""
     outcome = push_one(way, insert("a", strange=[1]))
     assert isinstance(outcome, Rejected)
@@ -216,9 +229,7 @@ def test_a_structure_in_an_undeclared_field_is_refused_here(server: FakeServer, 
     [({"n": 2**53 + 1}, "integer-precision"), ({"a-b": 1}, "field-name"),
      ({"deleted": True}, "reserved-field"), ({"createdAt": "x"}, "reserved-field")],
 )  # fmt: skip
-def test_what_the_server_would_spoil_is_refused_here(
-    way: HttpTransport, fields: dict[str, Any], code: str
-) -> None:
+def test_what_the_server_would_spoil_is_refused_here(way: Way, fields: dict[str, Any], code: str) -> None:
     """Digits that would be lost, names that would be another thing: refused before anything is sent."""
     outcome = push_one(way, insert("a", **fields))
     assert isinstance(outcome, Rejected)
@@ -228,7 +239,7 @@ def test_what_the_server_would_spoil_is_refused_here(
 @pytest.mark.parametrize(
     "id", ["a/b", "a?b", "a b", "ü🙂", "100%", "%41", "a'b", "#x", "+", "a;b=c", "…", "x" * 255]
 )
-def test_every_id_survives_the_address(server: FakeServer, way: HttpTransport, id: str) -> None:
+def test_every_id_survives_the_address(server: FakeServer, way: Way, id: str) -> None:
     """Ids are percent-encoded whole: slashes, question marks, spaces, quotes and emoji come back. [N13]"""
     assert isinstance(push_one(way, insert(id, text="x")), Applied)
     assert isinstance(push_one(way, update(id, version(1), text="y")), Applied)
@@ -240,15 +251,13 @@ def test_every_id_survives_the_address(server: FakeServer, way: HttpTransport, i
 
 
 @pytest.mark.parametrize("id", [".", ".."])
-def test_a_step_of_the_path_is_no_id(way: HttpTransport, id: str) -> None:
+def test_a_step_of_the_path_is_no_id(way: Way, id: str) -> None:
     """`.` and `..` are taken for steps of the path, also when encoded."""
     outcome = push_one(way, update(id, version(1), text="x"))
     assert isinstance(outcome, Rejected)
 
 
-def test_the_caller_may_add_parameters_but_none_of_the_protocols(
-    server: FakeServer, way: HttpTransport
-) -> None:
+def test_the_caller_may_add_parameters_but_none_of_the_protocols(server: FakeServer, way: Way) -> None:
     """Parameters travel with the request; names of the protocol are refused. [H06]"""
     plain = insert("b", text="x")
     assert isinstance(push_one(way, attrs.evolve(plain, parameters={"tenant": "a&b"})), Applied)
@@ -257,7 +266,7 @@ def test_the_caller_may_add_parameters_but_none_of_the_protocols(
         assert isinstance(push_one(way, attrs.evolve(plain, parameters={name: "true"})), Rejected)
 
 
-def test_what_was_not_opened_is_said_plainly(way: HttpTransport) -> None:
+def test_what_was_not_opened_is_said_plainly(way: Way) -> None:
     """A table that was not declared, and a transport that is not open, are mistakes of the caller."""
     with pytest.raises(UnknownTable):
         _ = way.get("nothing", "a")

@@ -15,6 +15,8 @@ from tidesync.predicate import select
 from tidesync.query import And, Call, Compare, Field, Not, Or, Order, Query, Value
 from tidesync.values import ColumnType
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 T = ColumnType
 ALL = Query("todoitem")
 DONE, RANK, TEXT = Field("complete", T.BOOLEAN), Field("priority", T.FLOAT), Field("text", T.STRING)

@@ -12,6 +12,7 @@ from tests.transports.http.fake_server import FakeServer, reply, version
 from tests.transports.http.odata_server import database
 from tests.transports.http.support import (
     COLUMNS,
+    Way,
     change,
     delete,
     insert,
@@ -32,8 +33,9 @@ from tidesync.contracts.transport import (
 )
 from tidesync.query import Call, Compare, Field, Not, Order, Query, Value
 from tidesync.records import Tombstone, alive
-from tidesync.transports.http import HttpTransport
 from tidesync.values import ColumnType
+
+pytestmark = pytest.mark.usefixtures("driver")
 
 
 class FakeServer3(FakeServer):
@@ -100,7 +102,7 @@ def server(request: pytest.FixtureRequest) -> FakeServer3:
 
 
 @pytest.fixture
-def way(server: FakeServer3) -> HttpTransport:
+def way(server: FakeServer3) -> Way:
     return transport(server, protocol="3.0")
 
 
@@ -110,7 +112,7 @@ def copy_of(outcome: Outcome) -> dict[str, Any]:
     return outcome.copy
 
 
-def test_an_update_puts_the_whole_record(server: FakeServer3, way: HttpTransport) -> None:
+def test_an_update_puts_the_whole_record(server: FakeServer3, way: Way) -> None:
     """Every server of the family takes a PUT; what did not change goes along under the version. [E28]"""
     server.put("todoitem", "a", text="Bread", priority=1.0)
     whole = change(
@@ -127,7 +129,7 @@ def test_an_update_puts_the_whole_record(server: FakeServer3, way: HttpTransport
     assert {"id": "a", "text": "Rye", "priority": 1.0} == json.loads(request.content)
 
 
-def test_an_unconditional_update_keeps_what_it_does_not_name(server: FakeServer3, way: HttpTransport) -> None:
+def test_an_unconditional_update_keeps_what_it_does_not_name(server: FakeServer3, way: Way) -> None:
     """Without a version the record is read, changed and written under the version that was read."""
     server.put("todoitem", "a", text="Bread", priority=1.0)
     blind = change("update", "a", {"id": "a", "text": "Rye"}, ("text",), Anything())
@@ -137,7 +139,7 @@ def test_an_unconditional_update_keeps_what_it_does_not_name(server: FakeServer3
     assert Conflicted(None) == push_one(way, attrs.evolve(blind, record_id="b"))
 
 
-def test_inserts_and_deletes(server: FakeServer3, way: HttpTransport) -> None:
+def test_inserts_and_deletes(server: FakeServer3, way: Way) -> None:
     """POST answers the record, DELETE nothing; 410 and an empty 404 are gone. [E05] [E04] [F10]"""
     assert "x" == copy_of(push_one(way, insert("a", text="x", extra={"k": [1]})))["text"]
     assert {"k": [1]} == server.rows["todoitem"]["a"]["extra"]
@@ -147,7 +149,7 @@ def test_inserts_and_deletes(server: FakeServer3, way: HttpTransport) -> None:
     assert Applied(None, Tombstone(None)) == push_one(way, delete("nobody", version(1)))
 
 
-def test_conflicts_are_read(server: FakeServer3, way: HttpTransport) -> None:
+def test_conflicts_are_read(server: FakeServer3, way: Way) -> None:
     """409, 412, 404 and 410 each say what is there. [F18] [F21]"""
     server.put("todoitem", "a", text="Theirs")
     assert "Theirs" == copy_of(push_one(way, insert("a", text="Mine")))["text"]
@@ -158,7 +160,7 @@ def test_conflicts_are_read(server: FakeServer3, way: HttpTransport) -> None:
     assert Conflicted(Tombstone(version(2))) == push_one(way, insert("a", text="Mine"))
 
 
-def test_a_tombstone_is_revived_as_either_server_wants_it(server: FakeServer3, way: HttpTransport) -> None:
+def test_a_tombstone_is_revived_as_either_server_wants_it(server: FakeServer3, way: Way) -> None:
     """A PUT with deleted records included, or a PATCH of `deleted`: the old content comes back with it. [O14]"""
     server.put("todoitem", "a", text="Old", priority=2.0)
     server.put("todoitem", "a", deleted=True)
@@ -169,7 +171,7 @@ def test_a_tombstone_is_revived_as_either_server_wants_it(server: FakeServer3, w
     assert Conflicted(None) == push_one(way, insert("b", text="New", expected=Tombstone(None)))
 
 
-def test_get_tells_records_tombstones_and_nothing(server: FakeServer3, way: HttpTransport) -> None:
+def test_get_tells_records_tombstones_and_nothing(server: FakeServer3, way: Way) -> None:
     """410 hides the version, so deleted records are asked for."""
     server.put("todoitem", "a", text="x")
     server.put("todoitem", "b", text="x")
@@ -185,7 +187,7 @@ def test_get_tells_records_tombstones_and_nothing(server: FakeServer3, way: Http
     assert Tombstone(None) == hidden.get("todoitem", "a")
 
 
-def test_pages_come_without_following_links(server: FakeServer3, way: HttpTransport) -> None:
+def test_pages_come_without_following_links(server: FakeServer3, way: Way) -> None:
     """The server's own limit is smaller than asked; its nextLink goes elsewhere, and nobody follows. [I30]"""
     for number in range(30):
         server.put("todoitem", f"{number:02}", text="x")
@@ -198,7 +200,7 @@ def test_pages_come_without_following_links(server: FakeServer3, way: HttpTransp
     assert "cast(2026-11-20T03:45:05." in server.requests[1].url.params["$filter"]
 
 
-def test_queries_of_every_kind_answer_as_meant(server: FakeServer3, way: HttpTransport) -> None:
+def test_queries_of_every_kind_answer_as_meant(server: FakeServer3, way: Way) -> None:
     """A database that ignores case finds too much: what is not meant is dropped here. [N14]"""
     for id, text in enumerate(["Milk", "milk", "MILK", None, "bread"]):
         server.put("todoitem", str(id), text=text)
@@ -224,7 +226,7 @@ def test_a_refusal_in_problem_form_is_understood() -> None:
     assert Rejected("400", "text is required") == push_one(way, insert("a"))
 
 
-def test_an_order_by_something_else_reads_to_the_end(server: FakeServer3, way: HttpTransport) -> None:
+def test_an_order_by_something_else_reads_to_the_end(server: FakeServer3, way: Way) -> None:
     """Ordered pages are counted, not walked. [N06]"""
     for number in range(20):
         server.put("todoitem", f"{number:02}", priority=float(number % 3))
