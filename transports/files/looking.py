@@ -47,7 +47,7 @@ class Scratch:
                 raise ConfigurationError(
                     f"{store!r:.200} is in use: give an empty store, which is not needed later"
                 )
-        _ = Authority(store, (), identity=meta.id, epoch=meta.id.replace("-", "")).open()
+        self.authority = Authority(store, (), identity=meta.id, epoch=meta.id.replace("-", "")).open()
         self.head: Head = Head(remote=meta.id, meta=meta_hash, hash=meta_hash)
         with store.transaction(write=True) as transaction:
             index.write_head(transaction, self.head)
