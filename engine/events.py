@@ -174,9 +174,9 @@ class CycleStarted:
 class CycleFinished:
     """A cycle of autosync ended: `ok` if it went to its end, and nothing of it has to be tried again.
 
-    `pushed` counts operations; `records` those that pulls stored, `deleted` those that they removed. `error` is the
-    first thing that went wrong; where `ok`, it is a `PushFailed` with the operations that were refused or are in
-    conflict. None where not `ok`: the cycle was stopped.
+    `pushed` counts operations; `records` what the pulls stored that went to their end, `deleted` what they removed.
+    `error` is the first thing that went wrong; where `ok`, it is a `PushFailed` with the operations that were refused
+    or are in conflict. None where not `ok`: the cycle was stopped.
     """
 
     ok: bool
