@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tidesync.errors import ResyncRequired
-from tidesync.records import Json
+from tidesync.records import Json, Record
 from tidesync.transports.files.index import Head
 
 _DIGITS: Final = 32
@@ -24,13 +24,13 @@ def wrapped(cursor: Json, head: Head) -> Json:
 
 def unwrapped(cursor: Json, head: Head, hash_at: Callable[[int], str | None]) -> Json:
     """The authority's cursor; `ResyncRequired` where the log is not the one that it was given for."""
-    match cursor:
-        case None:
-            return None
+    if cursor is None:
+        return None
+    members: Record = cursor if isinstance(cursor, dict) else {}
+    match members:
         case {"commit": int(number), "hash": str(its_hash), "at": dict(inner), **more} if (
             not more and type(number) is int and number >= 0 and len(its_hash) == _DIGITS
         ):
-            # Whatever else it is: what the authority makes of it comes first.
             if inner.get("identity") != head.remote:
                 raise ResyncRequired(f"the cursor is of another remote than {head.remote!r}: start again")
         case _:

@@ -196,7 +196,7 @@ def _check_same(head: Head, meta: Meta, meta_hash: str) -> None:
 def _stopped(taken: Sequence[Effect | Rejected], error: Exception) -> list[Outcome]:
     """What becomes of writes where this was raised: all of them may be in effect, or certainly none is."""
     reason = str(error)
-    outcome: Outcome = NotSent(reason)
+    outcome: Outcome
     match error:
         case InDoubt():
             outcome = Unknown(reason)
@@ -206,6 +206,8 @@ def _stopped(taken: Sequence[Effect | Rejected], error: Exception) -> list[Outco
             outcome = NotSent(reason, error.retry_after)
         case StoreError():
             outcome = NotSent(f"the index failed: {reason}")
+        case _:
+            outcome = NotSent(reason)
     return [item if isinstance(item, Rejected) else outcome for item in taken]
 
 
