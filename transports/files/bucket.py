@@ -65,6 +65,8 @@ class Bucket:
     create only what is absent; else `ConfigurationError`. `address` is what errors call it.
     """
 
+    at_once: int = 8
+
     def __init__(self, store: Store, address: str) -> None:
         self._store, self._address = store, address
         self._proved = False

@@ -50,6 +50,7 @@ class Folder:
     """
 
     longest: float = LONGEST
+    at_once: int = 1
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path.absolute()

@@ -14,6 +14,7 @@ from tidesync.transports.files.index import Head
 from tidesync.transports.files.lines import digest
 from tidesync.transports.files.names import FENCES, LOG, commit_name, file_name
 from tidesync.transports.files.place import Place
+from tidesync.transports.files.reading import read_all
 
 _HASHES_KEPT: Final = 1000
 
@@ -58,8 +59,9 @@ class Log:
     def commits(self, head: Head, last: int) -> Iterator[tuple[Commit, str, int]]:
         """The commits after the head, up to a number that was listed: each with the hash and size of its file."""
         previous = head.hash
-        for number in range(head.number + 1, last + 1):
-            content = self.place.read(commit_name(number))
+        numbers = range(head.number + 1, last + 1)
+        contents = read_all(self.place, [commit_name(number) for number in numbers])
+        for number, content in zip(numbers, contents, strict=True):
             if content is None:
                 raise RemoteDamaged(
                     commit_name(number),

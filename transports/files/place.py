@@ -25,6 +25,11 @@ class Place(Protocol):
         """Seconds after which a call has ended, whatever the wire does; `names` for each thousand of names."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """How many files it is of use to read at the same time; any thread may call any method."""
+        ...
+
     def create(self, name: str, content: bytes) -> bool:
         """Write a file whole and durably, or not at all; False if the name is taken."""
         ...

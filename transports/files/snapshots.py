@@ -44,6 +44,7 @@ from tidesync.transports.files.parts import (
     write_manifest,
 )
 from tidesync.transports.files.place import Place
+from tidesync.transports.files.reading import read_all
 from tidesync.transports.layout import DEAD, REMEMBERED, SEQUENCE
 from tidesync.values import ColumnType
 
@@ -134,9 +135,8 @@ def lines(place: Place, manifest: Manifest) -> Iterator[Row | Known]:
     """What a snapshot holds, part by part. Raises `RemoteDamaged`, at the end for what is there too often or not."""
     before, operations = (-1, "", ""), 0
     counts: dict[str, list[int]] = {}
-    for part in manifest.parts:
-        name = part_name(manifest.number, part.digest)
-        content = place.read(name)
+    files = [part_name(manifest.number, part.digest) for part in manifest.parts]
+    for part, name, content in zip(manifest.parts, files, read_all(place, files), strict=True):
         if content is None:
             raise missing(name)
         for line in read_part(content, manifest.number, part):

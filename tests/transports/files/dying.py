@@ -16,6 +16,7 @@ class Memory:
     """A place whose files are a dict; any number of them may share one."""
 
     longest = 1.0
+    at_once = 1
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.files: dict[str, bytes] = {} if files is None else files
