@@ -131,25 +131,23 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
     def __getitem__(self, table: Table[T]) -> AsyncSyncTable[T]:
         """The sync table; `UnknownTable` if the context was not given it."""
-        return AsyncSyncTable(self, self._known(table))
+        return AsyncSyncTable(self, self._known(table), self._aside)
 
     def table(self, name: str) -> AsyncSyncTable[Any]:
         """The sync table of this name; `UnknownTable` if there is none."""
-        return AsyncSyncTable(self, self._named(name))
+        return AsyncSyncTable(self, self._named(name), self._aside)
 
     def remote(self, table: Table[T], parameters: Mapping[str, str] | None = None) -> AsyncRemoteTable[T]:
         """The table at the remote, which fails without a network. `parameters` go with every request."""
         known = self._known(table)
         arguments.check_parameters(parameters or {})
-        return AsyncRemoteTable(self, known, parameters or {})
+        return AsyncRemoteTable(self._online, self._aside, known, parameters or {})
 
-    async def online(self, plan: Callable[[], Plan[T]]) -> T:
-        """Run a plan against the remote, once it is known who that is."""
+    async def _online(self, plan: Callable[[], Plan[T]]) -> T:
         _ = await self._drive(connect)
         return await arun(plan(), self._ports)
 
-    async def aside(self, call: Callable[[], T]) -> T:
-        """Have done off the event loop what touches no store and takes long."""
+    async def _aside(self, call: Callable[[], T]) -> T:
         _ = self._opened
         return await self._ports.thread.run(call)
 

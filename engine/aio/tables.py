@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from tidesync import steps
+from tidesync.aio.remote import Aside
 from tidesync.aio.selection import AsyncSelection
 from tidesync.aio.watching import AsyncWatch
 from tidesync.objects import Table
@@ -30,8 +31,8 @@ class AsyncSyncTable(Generic[T]):
     Objects go in and come out as the table's class (dicts for a table made from columns).
     """
 
-    def __init__(self, context: AsyncSyncContext, table: Table[T]) -> None:
-        self._context, self.table = context, table
+    def __init__(self, context: AsyncSyncContext, table: Table[T], aside: Aside) -> None:
+        self._context, self.table, self._aside = context, table, aside
 
     def __repr__(self) -> str:
         return f"<sync table {self.table.name}>"
@@ -48,7 +49,7 @@ class AsyncSyncTable(Generic[T]):
     async def insert_many(self, items: Iterable[T | dict[str, Any]]) -> list[T]:
         """Insert many objects in one transaction: all of them, or none. Raises as `insert` does."""
         given = list(items)  # on the loop, where they belong
-        step = await self._context.aside(lambda: steps.insert_many(self.table, given))
+        step = await self._aside(lambda: steps.insert_many(self.table, given))
         return await self._context.write(step)
 
     @overload
