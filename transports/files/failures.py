@@ -1,7 +1,7 @@
 """What an exception of obstore says: whether anything was sent, and whether it may be in effect; pure.
 
 obstore has a class for each of a few replies and `GenericError` for all the rest; what was met stands in the text that
-follows, which is a debug print of object_store's own error (the same form from obstore 0.6 on). What is not recognised
+follows, which is a debug print of object_store's own error (the same form from obstore 0.10 on). What is not recognised
 there is *in doubt*: nothing ever counts as refused, or as not sent, because a text was not understood.
 """
 
