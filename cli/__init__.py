@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from tidesync import __version__
-from tidesync.cli.arguments import add_conformance, add_demo, add_queue, add_serve, add_status
+from tidesync.cli.arguments import add_conformance, add_demo, add_queue, add_remote, add_serve, add_status
 from tidesync.errors import (
     MissingExtra,
     NotReachable,
@@ -86,5 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     add_serve(commands)
     add_status(commands)
     add_queue(commands)
+    add_remote(commands)
     add_conformance(commands)
     return parser

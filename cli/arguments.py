@@ -66,6 +66,22 @@ _SERVE_END: Final = """\
 Exit status: 0 stopped, 2 it could not serve. A token file has a TOKEN, or NAME TOKEN, in each line, each token of 16
 characters or more; the environment variable TIDESYNC_TOKEN may hold one more.
 """
+_REMOTE: Final = """\
+A remote that is a folder or a bucket, looked at and looked after. Devices may go on while it runs.
+
+  info TARGET       what it holds, in figures
+  verify TARGET     whether all of it is whole: every file is read and checked; it changes nothing
+  compact TARGET    delete old commits, once a snapshot has what they made, and what dead writers left
+
+TARGET is the path of a folder, or an address: s3://bucket/prefix, gs://, az://, with the extra `files`. Credentials,
+region and endpoint come from the environment, as for other programs (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
+A device that was away for longer than what a compaction keeps pulls everything again (`resync`); it loses nothing.
+"""
+_REMOTE_END: Final = """\
+Exit status: 0 done, and whole; 1 something is damaged, and nothing was changed; 2 there is no such remote, or it
+could not be reached. --json prints one object; its keys are in the documentation of tidesync.cli.remote, and are added
+to in time.
+"""
 _CONFORMANCE: Final = """\
 Whether a store or a transport keeps tidesync's contract, rule by rule. It is what `check_store` and `check_transport`
 of tidesync.conformance do, with the capabilities that the store or the transport itself tells.
@@ -182,6 +198,39 @@ def add_serve(commands: Commands) -> None:
     )
     serve.add_argument("--quiet", action="store_true", help="no line for each request")
     serve.set_defaults(run=_run_serve)
+
+
+def add_remote(commands: Commands) -> None:
+    """`tidesync remote`."""
+    remote = _command(
+        commands,
+        "remote",
+        "look at a folder or a bucket that is a remote, or compact it",
+        _REMOTE,
+        _REMOTE_END,
+    )
+    actions = remote.add_subparsers(metavar="ACTION", dest="action", required=True)
+    actions.add_parser("info", help="what it holds, in figures")
+    actions.add_parser("verify", help="read and check all of it")
+    compacting = actions.add_parser("compact", help="delete old commits and what was left over")
+    for each in actions.choices.values():
+        each.add_argument(
+            "target", metavar="TARGET", help="a folder, or an address such as s3://bucket/prefix"
+        )
+        each.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+        each.add_argument(
+            "--allow-http",
+            action="store_true",
+            help="reach a bucket without TLS, in sight of whoever listens",
+        )
+    compacting.add_argument(
+        "--keep",
+        type=float,
+        default=30.0,
+        metavar="DAYS",
+        help="what is not older than the last commit by so much stays (default: 30)",
+    )
+    remote.set_defaults(run=_run_remote)
 
 
 def add_conformance(commands: Commands) -> None:
@@ -307,6 +356,20 @@ def _run_queue(given: argparse.Namespace) -> int:
             )
         case _:
             return queue.list_queue(file, choice, key_file=key_file, as_json=as_json)
+
+
+def _run_remote(given: argparse.Namespace) -> int:
+    from tidesync.cli import remote
+
+    match given.action:
+        case "info":
+            return remote.info(given.target, as_json=given.json, allow_http=given.allow_http)
+        case "verify":
+            return remote.verify(given.target, as_json=given.json, allow_http=given.allow_http)
+        case _:
+            return remote.compact(
+                given.target, keep=given.keep, as_json=given.json, allow_http=given.allow_http
+            )
 
 
 def _run_conformance(given: argparse.Namespace) -> int:
