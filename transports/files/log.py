@@ -17,6 +17,9 @@ from tidesync.transports.files.place import Place
 from tidesync.transports.files.reading import read_all
 
 _HASHES_KEPT: Final = 1000
+_PUT_BACK: Final = (
+    "perhaps the remote was put back to an older copy; if it has to stay so, begin with a new index"
+)
 
 
 class InDoubt(RemoteUnavailable):
@@ -39,8 +42,7 @@ class Log:
         if head.number and head.number not in found[:1] and self.place.read(commit_name(head.number)) is None:
             raise RemoteDamaged(
                 commit_name(head.number),
-                "it is missing, though it was there: perhaps the remote was put back to an older copy; "
-                "if it has to stay so, begin with a new index",
+                f"it is missing, though it was there: {_PUT_BACK}",
             )
         return max([head.number, *found[-1:]])
 
@@ -52,8 +54,7 @@ class Log:
         if content is None or digest(content) != head.hash:
             raise RemoteDamaged(
                 commit_name(head.number),
-                "it is another commit than the one that was there: perhaps the remote was put back to an older copy, "
-                "and others went on from there; if that has to stay so, begin with a new index",
+                f"it is another commit than the one that was there: {_PUT_BACK}",
             )
 
     def commits(self, head: Head, last: int) -> Iterator[tuple[Commit, str, int]]:
@@ -71,8 +72,7 @@ class Log:
             if commit.previous != previous:
                 raise RemoteDamaged(
                     commit_name(number),
-                    f"it does not follow the commit {number - 1} that was there: perhaps the remote was put back to "
-                    "an older copy, and others went on from there",
+                    f"it does not follow the commit {number - 1} that was there: {_PUT_BACK}",
                 )
             previous = digest(content)
             self._keep(number, previous)

@@ -29,6 +29,8 @@ CHECKED_FOR: Final = 10.0
 """Seconds for which the last commit that was read counts as being there unchanged."""
 PATIENCE: Final = 20.0
 """Seconds in which a writer tries again, where others were first each time."""
+FAR: Final = 2000
+"""Commits behind which a snapshot is looked for, before they are read one by one."""
 COMMITS_AT_ONCE: Final = 1000
 BYTES_AT_ONCE: Final = 4_000_000
 """What is read before it is applied, in one transaction."""
@@ -56,7 +58,7 @@ class Replica:
         self._place = place
         self._reading = threading.Lock()
         self._open_tables: set[str] = set(authority.tables)
-        self._checked: tuple[int, float] | None = None
+        self._checked: float | None = None
         self._random = random.Random()  # noqa: S311  # jitter, not a secret
 
     def head(self) -> Head:
@@ -78,9 +80,12 @@ class Replica:
             while True:
                 try:
                     last = self.log.last(head)
-                    self._check(head)
+                    if last - head.number > FAR:
+                        head = self._begin(head)
                     if last > head.number:
                         head = self._read_on(head, last)
+                    else:
+                        self._check(head)
                     if last <= head.number:
                         return head
                 except RemoteDamaged:
@@ -91,10 +96,9 @@ class Replica:
 
     def _check(self, head: Head) -> None:
         """See now and then that the log goes on from the commit that the index is at."""
-        now = time.monotonic()
-        if self._checked is None or now - self._checked[1] > CHECKED_FOR:
+        if self._checked is None or time.monotonic() - self._checked > CHECKED_FOR:
             self.log.check(head)
-        self._checked = (head.number, now)
+            self._checked = time.monotonic()
 
     def _read_on(self, head: Head, last: int) -> Head:
         """Read and apply commits up to one that was listed, in parts."""
@@ -119,12 +123,10 @@ class Replica:
             if now != head:
                 return now
             now = index.apply(transaction, now, batch)
-        every = self.meta.snapshot_every
-        if every and now.number // every > head.number // every:
-            # Whoever made that commit has made a snapshot, and forgotten what is not in it.
-            fence = snapshots.last_fence(self._place)
-            with self.store.transaction(write=True) as transaction:
-                snapshots.trim(transaction, self.meta.remembers, fence)
+        # The first of them names the commit that the index was at.
+        self._checked = time.monotonic()
+        self._open(set(now.tables))
+        snapshots.after_reading(self._place, self.meta, self.store, head.number, now.number)
         return now
 
     def _begin(self, head: Head) -> Head:
@@ -136,7 +138,7 @@ class Replica:
         self._open({*head.tables, *manifest.tables})
         with self.store.transaction(write=True) as transaction:
             now = index.read_head(transaction)
-            if now != head:
+            if now != head or manifest.number <= now.number:
                 return now
             return index.load(transaction, now, manifest, snapshots.lines(self._place, manifest))
 
@@ -201,6 +203,7 @@ class Replica:
                     if not self.log.append(number, content):
                         raise _Lost
                     won = decided.outcomes, number
+                    self._checked = time.monotonic()
                     index.write_head(transaction, head.after(commit, digest(content)))
                 return won or (decided.outcomes, 0)
         except StoreError:

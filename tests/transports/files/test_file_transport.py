@@ -242,7 +242,7 @@ def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str]
 
 
 def test_an_index_is_gone_on_from(make_index: Callable[[str], Store]) -> None:
-    """Who opens it again reads the last commit once more, and those that came since."""
+    """Who opens it again reads the commits that came since, and no others."""
     files: Files = {}
     writer = client(files)
     first = client(files, index=make_index("x"))
@@ -257,8 +257,35 @@ def test_an_index_is_gone_on_from(make_index: Callable[[str], Store]) -> None:
 
     assert {**before, "b": held(writer)["b"]} == held(again)
     read = [name for word, name in place.calls if word == "read" and name.startswith("log/")]
-    assert [commit_name(5), commit_name(6)] == read
+    assert [commit_name(6)] == read
     again.close()
+
+
+def test_an_index_that_is_far_behind_begins_with_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of many commits; and never with one that is older than it is itself."""
+    monkeypatch.setattr("tidesync.transports.files.replica.FAR", 3)
+    files: Files = {}
+    writer = FileTransport(Memory(files), snapshot_every=4)
+    _ = writer.open(TABLES)
+    place = Dying(files)
+    reader = client(place, index=MemoryStore())
+    for number in range(9):
+        _ = applied(writer, insert(f"a{number}"))
+    expected = held(writer)
+    read: list[list[int]] = []
+    for more in (0, 3, 1):
+        for number in range(more):
+            _ = applied(writer, insert(f"b{len(files)}{number}"))
+        del place.calls[:]
+        _ = pull(reader)
+        read.append(
+            [int(name[4:24]) for word, name in place.calls if word == "read" and name.startswith("log/")]
+        )
+
+    # Of a snapshot's commit it is asked whether it is the log's own.
+    assert [[8, 9], [10, 11, 12], [13]] == read
+    assert {*expected} < {*held(reader)}
+    assert held(writer) == held(reader)
 
 
 def test_two_transports_share_an_index(make_index: Callable[[str], Store]) -> None:
