@@ -151,6 +151,7 @@ class AsyncAutosync:
             _ = await asyncio.wait({self._task}, timeout=patience)
         except asyncio.CancelledError:
             _ = self._task.cancel()
+            _ = await asyncio.wait({self._task})
             raise
 
     def _hurry(self, what: Callable[[], None]) -> None:

@@ -10,9 +10,13 @@ from tidesync.stores.memory import MemoryStore
 from tidesync.transports.authority import Authority
 
 
+def remote_of_its_own() -> Remote:
+    return Remote(Authority(MemoryStore(), [each.schema for each in TABLES], identity="remote").open())
+
+
 @pytest.fixture
 def remote() -> Remote:
-    return Remote(Authority(MemoryStore(), [each.schema for each in TABLES], identity="remote").open())
+    return remote_of_its_own()
 
 
 @pytest.fixture(autouse=True)
