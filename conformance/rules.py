@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from inspect import getattr_static
-from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast
 
 import attrs
 import pytest
@@ -72,18 +73,21 @@ def rule(
 
 def rule_of(function: object) -> Rule | None:
     """The rule that a function is, if it is one."""
-    for mark in getattr(function, "pytestmark", ()):
-        if mark.name == MARKER:
-            promise, why, look = _parts(inspect.getdoc(function) or "")
-            return Rule(
-                id=mark.args[0],
-                name=getattr(function, "__name__", ""),
-                promise=promise,
-                why=why,
-                look=look,
-                **mark.kwargs,
-            )
-    return None
+    return _read(cast("Callable[..., object]", function)) if _mark(function) is not None else None
+
+
+def _mark(function: object) -> pytest.Mark | None:
+    marks: Sequence[pytest.Mark] = getattr(function, "pytestmark", ())
+    return next((mark for mark in marks if mark.name == MARKER), None)
+
+
+@cache  # a report asks of every rule, and pytest at each of its steps
+def _read(function: Callable[..., object]) -> Rule:
+    mark = _mark(function)
+    assert mark is not None
+    promise, why, look = _parts(inspect.getdoc(function) or "")
+    name = getattr(function, "__name__", "")
+    return Rule(id=mark.args[0], name=name, promise=promise, why=why, look=look, **mark.kwargs)
 
 
 def _parts(text: str) -> tuple[str, str, str]:
@@ -151,13 +155,14 @@ def _suite_of(cls: type) -> type:
     return next(own, Suite)
 
 
-def _rules_of(cls: type) -> Iterator[tuple[Rule, Any]]:
-    suite = _suite_of(cls)
-    for name in sorted(dir(suite)):
-        function = getattr(suite, name)
-        found = rule_of(function)
-        if found is not None:
-            yield found, function
+def _rules_of(cls: type) -> Sequence[tuple[Rule, Any]]:
+    return _published(_suite_of(cls))
+
+
+@cache  # pytest asks at every test, several times
+def _published(suite: type) -> Sequence[tuple[Rule, Any]]:
+    functions = [getattr(suite, name) for name in sorted(dir(suite))]
+    return [(found, function) for function in functions if (found := rule_of(function)) is not None]
 
 
 def rules_of(cls: type) -> list[tuple[Rule, Any]]:
