@@ -179,9 +179,9 @@ class FileTransport:
 
 
 def _memory() -> Store:
-    from tidesync.stores.memory import MemoryStore
+    from tidesync.transports.files.memory import MemoryIndex
 
-    return MemoryStore()
+    return MemoryIndex()
 
 
 def _check_same(head: Head, meta: Meta, meta_hash: str) -> None:
