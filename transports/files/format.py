@@ -234,7 +234,7 @@ def _entry(line: Json, where: str) -> Entry:
 
 @attrs.frozen(kw_only=True)
 class Fence:
-    """`fences/N.jsonl`: whoever reads from the beginning begins with snapshot N; commits up to N may be gone.
+    """`fences/N.jsonl`: whoever reads from the beginning begins with snapshot N; commits before N may be gone.
 
     Its first line is `{"kind":"fence","format":1,"remote":…,"number":N,"snapshot":…}`, and the second one the checksum.
     `snapshot` is the hash of the manifest of snapshot N. Of several fences the one with the greatest number counts.

@@ -5,7 +5,7 @@ meta.json
 log/00000000000000000001.jsonl                  commit 1
 snapshots/00000000000000000100.jsonl            the manifest of the state after commit 100
 snapshots/00000000000000000100/<sha256>.jsonl   a part of it
-fences/00000000000000000100.jsonl               begin at that snapshot: commits up to 100 may be gone
+fences/00000000000000000100.jsonl               begin at that snapshot: commits before 100 may be gone
 ```
 
 A number has 20 decimal digits, with zeros in front, so that names sort as numbers do. A hash is the SHA-256 of a
