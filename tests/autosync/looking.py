@@ -78,9 +78,3 @@ def device(
     wire = AsyncWire(remote.authority)
     ctx = AsyncSyncContext(store or MemoryStore(), wire, TABLES, **options)
     return ctx, wire, Watch(ctx)
-
-
-def ended(watch: Watch, why: str) -> None:
-    """It has ended once, for this reason, and no task of it is left."""
-    assert [AutosyncStopped(why, None)] == watch.of(AutosyncStopped)  # type: ignore[arg-type]  # a literal
-    assert [] == [each.get_name() for each in asyncio.all_tasks() if "autosync" in each.get_name()]

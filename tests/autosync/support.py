@@ -43,7 +43,8 @@ class Watch:
     def until(self, so: Callable[[], object]) -> None:
         """Wait until it is so, looking after every event."""
         with self._more:
-            assert self._more.wait_for(so, LONG), self.events[-10:]
+            if not self._more.wait_for(so, LONG):
+                raise TimeoutError(f"it never came: {self.events[-10:]}")
 
     def cycles(self, count: int) -> None:
         """Wait until so many cycles are over, and it waits for the next."""
@@ -86,7 +87,8 @@ class Held:
 
     def _hold(self) -> None:
         self.begun.set()
-        assert self.go_on.wait(LONG)
+        if not self.go_on.wait(LONG):
+            raise TimeoutError("nobody let it go on")
 
 
 def refuse(error: Exception, *tables: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from tests.aio.support import AsyncWire, on_loop
 from tests.api.support import NOTES, TABLES, Remote
 from tests.autosync.conftest import remote_of_its_own
-from tests.autosync.looking import Held, Watch, device, ended, eventually
+from tests.autosync.looking import Held, Watch, device, eventually
 from tests.autosync.support import LONG, TINY, refuse
 from tidesync import AsyncSyncContext, KeepLocal
 from tidesync.errors import NotReachable
@@ -22,6 +22,12 @@ from tidesync.events import (
     RecordsChanged,
 )
 from tidesync.stores.memory import MemoryStore
+
+
+def ended(watch: Watch, why: str) -> None:
+    """It has ended once, for this reason, and no task of it is left."""
+    assert [AutosyncStopped(why, None)] == watch.of(AutosyncStopped)  # type: ignore[arg-type]  # a literal
+    assert [] == [each.get_name() for each in asyncio.all_tasks() if "autosync" in each.get_name()]
 
 
 @pytest.mark.parametrize("state", ["idle", "waiting", "offline", "at once"])
