@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tidesync.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from tidesync.conformance.bridge import Bridged
     from tidesync.conformance.domain import Domain
     from tidesync.conformance.expect import RuleBroken
     from tidesync.conformance.loading import load_clients, load_store
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SUITE_VERSION",
     "TABLES",
+    "Bridged",
     "Domain",
     "NotConforming",
     "Report",
@@ -49,6 +51,7 @@ __all__ = [
 _HOMES: Final = {
     "SUITE_VERSION": "rules",
     "TABLES": "transport.tables",
+    "Bridged": "bridge",
     "Domain": "domain",
     "NotConforming": "report",
     "Report": "report",

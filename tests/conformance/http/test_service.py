@@ -5,19 +5,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.conformance.http.declared import NATIVE, REST
 from tests.conformance.http.domains import REST2, REST3
 from tests.conformance.http.wire import FailingWire
-from tidesync.conformance import TABLES, TransportConformance
-from tidesync.contracts.transport import CursorGuarantee, TransportCapabilities
+from tidesync.conformance import TransportConformance
 from tidesync.transports.http import HttpTransport
 from tidesync.transports.http.transport import Protocol
-
-NAMES = frozenset(table.name for table in TABLES)
-REST = TransportCapabilities(
-    identity="", cursor=CursorGuarantee.KEYSET, max_changes=4, total=True, filters=True, tombstones=NAMES, overlap=2.0,
-    exchange_timeout=120.0,
-)  # fmt: skip
-"""What the transport tells of a server that speaks REST."""
 
 
 class _OverHttp(TransportConformance):
@@ -40,10 +33,7 @@ class TestNative(_OverHttp):
     """tidesync's own protocol."""
 
     protocol = "tidesync"
-    capabilities = TransportCapabilities(
-        identity="", cursor=CursorGuarantee.COMMIT_ORDERED, max_changes=1000, ordered=True, total=True, filters=True,
-        tombstones=NAMES, departures=NAMES, remembers=None, max_bytes=1 << 20, exchange_timeout=120.0,
-    )  # fmt: skip
+    capabilities = NATIVE
 
 
 class TestService2(_OverHttp):

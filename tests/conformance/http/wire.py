@@ -1,17 +1,18 @@
-"""A wire that rules may make fail: the transport under the first client's httpx."""
+"""A wire that rules may make fail: the transport under the first client's httpx, for threads and for an event loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 import httpx
 
-Send = Callable[[httpx.Request], httpx.Response]
 _JSON: Final = {"Content-Type": "application/json"}
+Answer = Callable[[httpx.Request], httpx.Response]
+Echo = Callable[[httpx.Request, httpx.Response, bytes], httpx.Response]
 
 
-class _Cut(httpx.SyncByteStream):
+class _Cut(httpx.SyncByteStream, httpx.AsyncByteStream):
     """The first half of a body, and then the connection is gone."""
 
     def __init__(self, body: bytes) -> None:
@@ -21,18 +22,35 @@ class _Cut(httpx.SyncByteStream):
         yield self._body[: len(self._body) // 2]
         raise httpx.RemoteProtocolError("the peer closed the connection without sending the complete body")
 
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
 
 class FailingWire(httpx.BaseTransport):
-    """A way to a server on which all requests go wrong as a rule says, until `heal`."""
+    """A way to a server on which all requests go wrong as a rule says, until `heal`.
+
+    `instead`: what becomes of a request that does not arrive. `echo`: what becomes of the reply to one that does.
+    """
 
     def __init__(self) -> None:
         self._inside = httpx.HTTPTransport()
-        self._fault: Send | None = None
+        self.instead: Answer | None = None
+        self.echo: Echo | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request, or do what goes wrong with it."""
         _ = request.read()
-        return (self._fault or self._inside.handle_request)(request)
+        if self.instead is not None:
+            return self.instead(request)
+        reply = self._inside.handle_request(request)
+        if self.echo is None:
+            return reply
+        try:
+            body = reply.read()
+        finally:
+            reply.close()
+        return self.echo(request, reply, body)
 
     def close(self) -> None:
         """Close the connections."""
@@ -40,7 +58,7 @@ class FailingWire(httpx.BaseTransport):
 
     def heal(self) -> None:
         """Nothing goes wrong any more."""
-        self._fault = None
+        self.instead = self.echo = None
 
     def refuse(self) -> None:
         """Nothing is listening."""
@@ -48,7 +66,7 @@ class FailingWire(httpx.BaseTransport):
         def refused(request: httpx.Request) -> httpx.Response:
             raise httpx.ConnectError("connection refused", request=request)
 
-        self._fault = refused
+        self._goes_wrong(instead=refused)
 
     def lose_request(self) -> None:
         """The request does not arrive, and no reply comes."""
@@ -56,49 +74,66 @@ class FailingWire(httpx.BaseTransport):
         def lost(request: httpx.Request) -> httpx.Response:
             raise httpx.ReadTimeout("no reply in time", request=request)
 
-        self._fault = lost
+        self._goes_wrong(instead=lost)
 
     def lose_reply(self) -> None:
         """The request arrives, and no reply comes."""
 
-        def lost(request: httpx.Request) -> httpx.Response:
-            _ = self._heard(request)
+        def lost(request: httpx.Request, reply: httpx.Response, body: bytes) -> httpx.Response:
             raise httpx.ReadError("connection reset by peer", request=request)
 
-        self._fault = lost
+        self._goes_wrong(echo=lost)
 
     def truncate_reply(self) -> None:
         """The reply ends in the middle."""
 
-        def cut(request: httpx.Request) -> httpx.Response:
-            reply, body = self._heard(request)
+        def cut(request: httpx.Request, reply: httpx.Response, body: bytes) -> httpx.Response:
             return httpx.Response(reply.status_code, headers=_kept(reply), stream=_Cut(body))
 
-        self._fault = cut
+        self._goes_wrong(echo=cut)
 
     def garble_reply(self) -> None:
         """The request arrives, and what comes back is no JSON."""
 
-        def garbled(request: httpx.Request) -> httpx.Response:
-            reply, _ = self._heard(request)
+        def garbled(request: httpx.Request, reply: httpx.Response, body: bytes) -> httpx.Response:
             return httpx.Response(reply.status_code, headers=_kept(reply), content=b'\xff{"id": nonsense')
 
-        self._fault = garbled
+        self._goes_wrong(echo=garbled)
 
     def fail(self) -> None:
         """The server fails inside."""
-        self._fault = lambda request: httpx.Response(500, headers=_JSON, content=b'{"error":"planned"}')
+        self._goes_wrong(
+            instead=lambda request: httpx.Response(500, headers=_JSON, content=b'{"error":"planned"}')
+        )
 
     def deny(self) -> None:
         """Nobody is let in."""
-        self._fault = lambda request: httpx.Response(401, headers=_JSON, content=b"{}")
+        self._goes_wrong(instead=lambda request: httpx.Response(401, headers=_JSON, content=b"{}"))
 
-    def _heard(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        reply = self._inside.handle_request(request)
+    def _goes_wrong(self, *, instead: Answer | None = None, echo: Echo | None = None) -> None:
+        self.instead, self.echo = instead, echo
+
+
+class AsyncFailingWire(httpx.AsyncBaseTransport):
+    """The same for an event loop, as `wire` says; it keeps no connection, since nobody closes it on its loop."""
+
+    def __init__(self, wire: FailingWire) -> None:
+        self._wire = wire
+        self._inside = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request, or do what goes wrong with it."""
+        _ = await request.aread()
+        if self._wire.instead is not None:
+            return self._wire.instead(request)
+        reply = await self._inside.handle_async_request(request)
+        if self._wire.echo is None:
+            return reply
         try:
-            return reply, reply.read()
+            body = await reply.aread()
         finally:
-            reply.close()
+            await reply.aclose()
+        return self._wire.echo(request, reply, body)
 
 
 def _kept(reply: httpx.Response) -> list[tuple[str, str]]:
