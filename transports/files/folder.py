@@ -65,6 +65,8 @@ class Folder:
             raise ConfigurationError(f"{name} would have {len(content):,} bytes, and {LARGEST:,} is the most")
         with self._certainly_not(f"create {name}"):
             self._make(path.parent, name)
+            if os.path.lexists(path):
+                return False  # who comes late does not wait for the disk
             for _ in range(ATTEMPTS):
                 temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
                 try:

@@ -172,7 +172,7 @@ class Replica:
         bound = 0.004
         while True:
             yield self._random.uniform(0, bound)
-            bound = min(bound * 1.5, 0.25)
+            bound = min(bound * 1.5, 0.1)
 
     def _made(self, number: int) -> None:
         """Make a snapshot after this commit, if that is due."""
