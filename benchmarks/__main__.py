@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from benchmarks import encrypted, http, local, memory, service, sync
+from benchmarks import encrypted, files, http, local, memory, service, sync
 from benchmarks.measure import Result
 
 LINEAR = 1.3
@@ -15,7 +15,7 @@ LINEAR = 1.3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="how many records or pending operations")
-    parser.add_argument("--only", default="", help="local, encrypted, sync, http, service or memory")
+    parser.add_argument("--only", default="", help="local, encrypted, sync, http, service, files or memory")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     by_name: dict[str, list[Result]] = {}
@@ -24,6 +24,8 @@ def main() -> int:
         print(result.line(), flush=True)
         by_name.setdefault(result.name, []).append(result)
     over = _linearity(by_name)
+    if arguments.only in ("", "files"):
+        _log()
     if arguments.only in ("", "memory"):
         over += _memory()
     return 1 if over else 0
@@ -50,10 +52,9 @@ def _results(sizes: list[int], only: str) -> Iterator[Result]:
             for size in sizes:
                 yield sync.push_drain(size, declared=declared)
         yield sync.push_behind_parked(sizes[0], 10_000)
-    if only in ("", "http"):
-        yield from http.requests()
-    if only in ("", "service"):
-        yield from service.results()
+    for part, results in {"http": http.requests, "service": service.results, "files": files.results}.items():
+        if only in ("", part):
+            yield from results()
 
 
 def _linearity(by_name: dict[str, list[Result]]) -> int:
@@ -71,6 +72,15 @@ def _linearity(by_name: dict[str, list[Result]]) -> int:
         over += factor > LINEAR and floor <= LINEAR
         print(f"  {name:<44} {factor:>5.2f}   floor {floor:>5.2f}{verdict}")
     return over
+
+
+def _log() -> None:
+    print("\nmemory of a new device that reads a folder of 1,000 records, each commit with its operation ids")
+    for count in (10, 1_000, 10_000):
+        inside, outside = files.memory(count, file=False), files.memory(count, file=True)
+        print(
+            f"  in {count:>6,} commits: index in memory {inside:>5.1f} MB, in a SQLite file {outside:>5.1f} MB"
+        )
 
 
 def _memory() -> int:
