@@ -1,5 +1,6 @@
-"""The file transport keeps the contract, on a folder."""
+"""The file transport keeps the contract, on a folder; in a soak, also with indexes in files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.conformance.wires import LoopbackWire
 from tidesync.conformance import TABLES, TransportConformance
 from tidesync.contracts.transport import CursorGuarantee, Transport, TransportCapabilities
+from tidesync.stores import SQLiteStore
 from tidesync.transports import FileTransport
 
 NAMES = frozenset(table.name for table in TABLES)
@@ -31,3 +33,15 @@ class TestFolder(TransportConformance):
     @pytest.fixture
     def clients(self, folder: Path, wire: LoopbackWire) -> list[Transport]:
         return [wire, *(FileTransport(folder) for _ in range(2))]
+
+
+if os.environ.get("HYPOTHESIS_PROFILE") == "soak":  # an index is any store, and those have their own suite
+
+    class TestIndexed(TestFolder):
+        """Two devices with an index of their own, and one that shares it with the second."""
+
+        @pytest.fixture
+        def clients(self, folder: Path, wire: LoopbackWire, tmp_path: Path) -> list[Transport]:
+            wire.inner = FileTransport(folder, index=SQLiteStore(tmp_path / "one.db"))
+            shared = [FileTransport(folder, index=SQLiteStore(tmp_path / "other.db")) for _ in range(2)]
+            return [wire, *shared]
