@@ -31,6 +31,7 @@ from tidesync.transports.files.names import (
 )
 from tidesync.transports.files.parts import Known, Manifest, Row, place_of, read_manifest
 from tidesync.transports.files.place import Place
+from tidesync.transports.files.reading import read_all
 from tidesync.transports.strict import Malformed, Members, parse
 
 _Line: TypeAlias = Row | Known
@@ -231,13 +232,14 @@ class _Look:
         found = self.numbers(LOG)
         self.leftovers += [commit_name(number) for number in found if number < self.fence]
         counted = {number for number in found if number >= self.fence}
+        contents = read_all(self.place, [commit_name(number) for number in sorted(counted)])
         expected = self.fence or 1
         for number in sorted(counted | manifests.keys()):
             if number > expected or number not in counted:
                 self.gap(expected, number if number not in counted else number - 1)
             expected = number + 1
             if number in counted:
-                self.commit(number)
+                self.commit(number, next(contents))
             manifest = manifests.get(number)
             if manifest is not None:
                 self.snapshot(manifest)
@@ -252,10 +254,9 @@ class _Look:
         self.flush()
         self.at = self.previous = None
 
-    def commit(self, number: int) -> None:
+    def commit(self, number: int, content: bytes | None) -> None:
         """One commit: what it says, whether it follows the one before, and what it makes of the tables."""
         name, previous = commit_name(number), self.previous
-        content = self.place.read(name)
         if content is None:
             self.gap(number, number)
             return

@@ -10,6 +10,12 @@ import pytest
 
 from tests.docs.pages import blocks
 from tests.packaging.tree import ROOT
+from tests.transports.authority.support import change, delete, insert, update
+from tests.transports.files.lives import applied, device, records
+from tidesync.records import Json, same
+from tidesync.stores.memory import MemoryStore
+from tidesync.transports.files.compaction import compact
+from tidesync.transports.files.folder import Folder
 
 PAGE = ROOT / "docs" / "files-format.md"
 LIVE = {
@@ -104,3 +110,28 @@ def test_the_page_s_program_finds_a_byte_that_was_changed(name: str, tmp_path: P
     else:
         with pytest.raises(ValueError, match=re.escape(name.rpartition("/")[2])):
             reader()(folder)
+
+
+VALUES: list[Json] = [
+    None, True, 0, -1, 2**63 - 1, 0.1, -0.0, 2.0, 1e300, 5e-324, "", "\u2028 \x00 \x7f \n \U0001f600", [1, [2.5, None]],
+    {"a": {"b": [True]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("compacted", [False, True], ids=["log", "fence"])
+def test_the_page_s_program_reads_what_file_transports_have_written(compacted: bool, tmp_path: Path) -> None:
+    """Two devices with snapshots, deletes and every kind of value: the same records, to the bit."""
+    folder = tmp_path / "shared"
+    phone, laptop = device(Folder(folder), snapshot_every=4), device(Folder(folder))
+    for number, value in enumerate(VALUES):
+        _ = applied((phone, laptop)[number % 2], insert(f"r{number}", text=f"{number}", more=value))
+    _ = applied(laptop, delete("r3"), update("r4", text="changed"), insert("r\u00e9/\u0301", text=""))
+    if compacted:
+        assert len(VALUES) + 1 == compact(Folder(folder), MemoryStore(), keep=0).fence
+    _ = applied(phone, delete("r5"), change("insert", "l", table="list", name="a list"))
+    found = reader()(folder)
+    wanted = {(table, id): each for table in ("item", "list") for id, each in records(laptop, table).items()}
+
+    assert len(VALUES) == len(wanted)  # two went, two came
+    assert wanted.keys() == found.keys()
+    assert [] == [key for key, record in wanted.items() if not same(record, found[key])]
