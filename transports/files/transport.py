@@ -62,7 +62,7 @@ class FileTransport:
 
     `index` is the store for what the log makes of the tables, opened and closed with the transport: memory by default,
     which is filled anew after a `close`; for many records a SQLiteStore on a file of its own, which other processes of
-    this machine may share.
+    this machine may share. It may have `synchronous="normal"`: what it loses is read again.
 
     Where there is no remote yet, `open` makes one, which remembers the ids of operations for `remembers` seconds at the
     least, and gets a snapshot each `snapshot_every` commits (0: never). Later these are what they were.
