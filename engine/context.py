@@ -136,7 +136,7 @@ class SyncContext(Face[Transport]):
             queue = session.queue(transaction, time.time())
             result = step(queue)
             events = queue.close(source)
-        self._tell(events, source)
+        self._tell(events)
         return result
 
     def read(self, step: Callable[[StoreTransaction], T]) -> T:
@@ -170,7 +170,7 @@ class SyncContext(Face[Transport]):
                 events = queue.close("local")
             finally:
                 self._local.queue = None
-        self._tell(events, "local")
+        self._tell(events)
 
     @contextmanager
     def _unbroken(self) -> Generator[None]:

@@ -19,7 +19,7 @@ from tidesync.course import Course, Running, check_online, check_tempo, planned
 from tidesync.course import Pull as AutoPull
 from tidesync.effects import Plan
 from tidesync.errors import BatchActive, ConfigurationError, ContextClosed, UnknownTable, UsageError
-from tidesync.events import Event, Source
+from tidesync.events import Event
 from tidesync.holder import gone, run_and_outer
 from tidesync.lease import Holder
 from tidesync.ledger import Counters
@@ -236,10 +236,10 @@ class Face(Generic[Wire]):
 
         return unsubscribe
 
-    def _tell(self, events: Sequence[Event], source: Source) -> None:
-        """Tell of a write that was committed. A resolution wants to be pushed, also where no record changed."""
+    def _tell(self, events: Sequence[Event]) -> None:
+        """Tell of a write, or resolution, that was committed: the subscribers, and an autosync."""
         self._emit_all(events)
-        if self._autosync is not None and (events or source == "resolution"):
+        if self._autosync is not None and events:
             self._autosync.changed()
 
     def _emit_all(self, events: Sequence[Event]) -> None:

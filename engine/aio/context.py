@@ -170,7 +170,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
                 result = step(queue)
                 return result, queue.close(source)
 
-        result, _ = await self._ports.apart(job, lambda done: self._tell(done[1], source))
+        result, _ = await self._ports.apart(job, lambda done: self._tell(done[1]))
         return result
 
     async def read(self, step: Callable[[StoreTransaction], T]) -> T:
@@ -190,7 +190,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
         Push, pull and purge inside are `BatchActive`. Writes of other threads, or tasks, wait until it ends.
         """
-        return AsyncBatch(self._ports, lambda: self._opened, lambda events: self._tell(events, "local"))
+        return AsyncBatch(self._ports, lambda: self._opened, self._tell)
 
     # ---- sync
 
