@@ -267,6 +267,13 @@ class Watch(Stream[Rows[T]]):
         refuse_both(self._calls)
         return super().next(timeout)
 
+    def close(self) -> None:
+        """Nothing more comes; does nothing if it is closed. Closing the context closes it, too.
+
+        A call of the callback that is under way goes on to its end, and is not waited for.
+        """
+        super().close()
+
     def _take(self) -> Rows[T] | None:
         changed = None if self.closed else self._notes.take()
         if changed is None:
@@ -291,12 +298,14 @@ class Watch(Stream[Rows[T]]):
                 _ = self._bell.wait(rest.longer())
                 continue
             rest = Rest()
-            if rows is None or self.closed:
-                return
-            try:
-                _ = callback(rows)
-            except Exception:
-                logger.exception("the callback of a watch of %s failed", self._view.query.table)
+            if rows is not None and not self.closed:
+                self._call(callback, rows)
+
+    def _call(self, callback: Callable[[Rows[T]], object], rows: Rows[T]) -> None:
+        try:
+            _ = callback(rows)
+        except Exception:
+            logger.exception("the callback of a watch of %s failed", self._view.query.table)
 
 
 def refuse_both(calls: bool) -> None:

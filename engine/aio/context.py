@@ -68,6 +68,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         self._ports = LoopPorts(self._store, self._wire, self._emit)
         self._home = Home()
         self._settling: set[asyncio.Task[None]] = set()
+        self._calling: set[AsyncWatch[Any]] = set()
 
     _entered = "async with AsyncSyncContext(...)"
 
@@ -113,7 +114,10 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
                 if isinstance(self._autosync, AsyncAutosync) and not left:
                     await self._autosync.end("close", CLOSING)
             finally:
+                calling, self._calling = self._calling, set()
                 await self._ports.close(self._transport)
+            for watch in () if left else tuple(calling):
+                await watch.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -304,7 +308,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
     @property
     def _outlook(self) -> AsyncOutlook:
-        return AsyncOutlook(self._changes, self._committed, self._emit_all, self.subscribe, self._settling)
+        return AsyncOutlook(self._changes, self._committed, self._emit_all, self.subscribe, self._calling)
 
     async def _committed(self, step: Callable[[StoreTransaction], T]) -> T:
         face.refuse_batch(self._active)

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 import attrs
 
@@ -69,13 +69,13 @@ class AsyncRead(Protocol):
 
 @attrs.frozen(eq=False)
 class AsyncOutlook:
-    """A context as its watches see it. `tasks` keeps those that call back."""
+    """A context as its watches see it. `calling` keeps those that call back."""
 
     changes: Changes
     read: AsyncRead
     tell: Callable[[Sequence[Event]], None]
     subscribe: Callable[[Callable[[Event], None]], Callable[[], None]]
-    tasks: set[asyncio.Task[None]]
+    calling: set[AsyncWatch[Any]]
 
     async def look_elsewhere(self) -> None:
         """See whether somebody else changed records, and tell it."""
@@ -174,13 +174,13 @@ class AsyncWatch(AsyncStream[Rows[T]]):
         bell = Bell()
         self._view, self._notes = view, Notes(view.query.table, bell.ring)
         self._last: Result | None = None
-        self._calls = callback is not None
+        self._task: asyncio.Task[None] | None = None
+        self._away = False
         super().__init__(self._notes, bell, outlook, poll)
         if callback is not None:
             name = f"tidesync-watch-{view.query.table}"
-            task = asyncio.get_running_loop().create_task(self._call_back(callback), name=name)
-            outlook.tasks.add(task)  # the loop itself keeps no task alive
-            task.add_done_callback(outlook.tasks.discard)
+            self._task = asyncio.get_running_loop().create_task(self._call_back(callback), name=name)
+            outlook.calling.add(self)  # the loop itself keeps no task alive
 
     def __repr__(self) -> str:
         return f"<watch of {self._view.query.table}{', closed' if self.closed else ''}>"
@@ -191,8 +191,17 @@ class AsyncWatch(AsyncStream[Rows[T]]):
         Raises `BatchActive` inside a batch, and what reading the store raises; then it is asked again next time.
         `UsageError` if this watch has a callback.
         """
-        refuse_both(self._calls)
+        refuse_both(self._task is not None)
         return await super().next(timeout)
+
+    async def close(self) -> None:
+        """Nothing more comes; does nothing if it is closed. Closing the context closes it, too.
+
+        A call of the callback that is under way goes on to its end, and is not waited for.
+        """
+        await super().close()
+        if self._task is not None and not self._away:
+            _ = await asyncio.wait((self._task,))
 
     async def _take(self) -> Rows[T] | None:
         changed = None if self.closed else self._notes.take()
@@ -210,22 +219,30 @@ class AsyncWatch(AsyncStream[Rows[T]]):
 
     async def _call_back(self, callback: Callable[[Rows[T]], object]) -> None:
         rest = Rest()
-        while not self.closed:
-            try:
-                rows = await self._come(None)
-            except Exception:
-                logger.exception("a watch of %s could not look", self._view.query.table)
-                await self._bell.wait(rest.longer())
-                continue
-            rest = Rest()
-            if rows is None or self.closed:
-                return
-            try:
-                answer = callback(rows)
-                if inspect.isawaitable(answer):
-                    _ = await cast("Awaitable[object]", answer)
-            except Exception:
-                logger.exception("the callback of a watch of %s failed", self._view.query.table)
+        try:
+            while not self.closed:
+                try:
+                    rows = await self._come(None)
+                except Exception:
+                    logger.exception("a watch of %s could not look", self._view.query.table)
+                    await self._bell.wait(rest.longer())
+                    continue
+                rest = Rest()
+                if rows is not None and not self.closed:
+                    await self._call(callback, rows)
+        finally:
+            self._outlook.calling.discard(self)
+
+    async def _call(self, callback: Callable[[Rows[T]], object], rows: Rows[T]) -> None:
+        self._away = True
+        try:
+            answer = callback(rows)
+            if inspect.isawaitable(answer):
+                _ = await cast("Awaitable[object]", answer)
+        except Exception:
+            logger.exception("the callback of a watch of %s failed", self._view.query.table)
+        finally:
+            self._away = False
 
 
 class AsyncEventStream(AsyncStream[Event]):
