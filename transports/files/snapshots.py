@@ -189,6 +189,8 @@ def trim(transaction: StoreTransaction, remembers: int, fence: int) -> None:
 
 def known_from(transaction: StoreTransaction, clock: str, remembers: int) -> str | None:
     """The moment from which on operation ids are known; None if all are."""
+    if transaction.count(Query(REMEMBERED)) <= KEPT:
+        return None
     newest = Query(REMEMBERED, None, (Order(_AT, descending=True),), skip=KEPT - 1, take=1, fields=("at",))
     least = next(iter(transaction.select(newest)), None)
     return None if least is None else min(str(least["at"]), earlier(clock, remembers))

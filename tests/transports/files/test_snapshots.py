@@ -25,24 +25,24 @@ from tests.transports.files.lives import (
 from tidesync.errors import NotReachable, RemoteDamaged
 from tidesync.stores.memory import MemoryStore
 from tidesync.transports.files import snapshots
+from tidesync.transports.files.compaction import compact
 from tidesync.transports.files.index import Head
 from tidesync.transports.files.names import commit_name, manifest_name
 from tidesync.transports.files.parts import Counts, Known, Manifest, Part, Row, read_manifest
+from tidesync.transports.files.verify import verify
 
 REMEMBERS = 60
-steps = st.lists(
-    st.tuples(
-        st.integers(0, 1),  # who
-        st.lists(
-            st.tuples(st.sampled_from("IUD"), st.sampled_from("abc"), st.integers(0, 9)),
-            min_size=1,
-            max_size=3,
-        ),
-        st.integers(0, 40),  # seconds until then
-    ),
-    min_size=1,
-    max_size=12,
-)
+
+
+def histories(actors: int) -> st.SearchStrategy[list[Any]]:
+    """Who acts, what they change, and how many seconds after the one before."""
+    changes = st.tuples(st.sampled_from("IUD"), st.sampled_from("abc"), st.integers(0, 9))
+    step = st.tuples(
+        st.integers(0, actors - 1), st.lists(changes, min_size=1, max_size=3), st.integers(0, 40)
+    )
+    return st.lists(step, min_size=1, max_size=12)
+
+
 small: Any = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -65,17 +65,16 @@ def manifest(files: Files, number: int) -> Manifest:
     return read_manifest(files[manifest_name(number)], number, device(dict(files))._current().meta.id)
 
 
-@small
-@given(steps)
-def test_a_snapshot_and_the_tail_are_what_the_log_is(tiny: None, history: list[Any]) -> None:
-    """For any history of two writers: cold from the snapshot, replayed from the first commit, and the writer's own."""
-    files: Files = {}
+def lived(history: list[Any], files: Files) -> list[MemoryStore]:
+    """The indexes of two writers who went through this, and caught up; who is neither of them compacts."""
     indexes = [MemoryStore(), MemoryStore()]
-    options = {"snapshot_every": 3, "remembers": REMEMBERS}
-    writers = [device(files, index, **options) for index in indexes]
+    writers = [device(files, index, snapshot_every=3, remembers=REMEMBERS) for index in indexes]
     now, kinds = 1_000_000.0, {"I": "insert", "U": "update", "D": "delete"}
     for who, changes, seconds in history:
         now += seconds
+        if who == 2:
+            _ = compact(Memory(files), MemoryStore(), keep=seconds)
+            continue
         writers[who]._current().authority.clock = lambda now=now: now  # type: ignore[misc]
         _ = writers[who].push(
             [
@@ -85,12 +84,36 @@ def test_a_snapshot_and_the_tail_are_what_the_log_is(tiny: None, history: list[A
         )
     for writer in writers:
         _ = writer.get("item", "a")
+    return indexes
+
+
+@small
+@given(histories(2))
+def test_a_snapshot_and_the_tail_are_what_the_log_is(tiny: None, history: list[Any]) -> None:
+    """For any history of two writers: cold from the snapshot, replayed from the first commit, and the writer's own."""
+    files: Files = {}
+    indexes = lived(history, files)
     whole = {name: content for name, content in files.items() if not name.startswith("snapshots/")}
     stores = [*indexes, cold(files), cold(whole)]
 
     assert [counters(stores[0])] * 4 == [counters(store) for store in stores]
     first, *others = [trimmed(store, REMEMBERS) for store in stores]
     assert [first] * 3 == others
+
+
+@small
+@given(histories(3))
+def test_whatever_is_compacted_in_between_all_hold_the_same(tiny: None, history: list[Any]) -> None:
+    """For any history with compactions in it: nothing is damaged, and nobody holds anything else than a newcomer."""
+    files: Files = {}
+    indexes = lived(history, files)
+    stores = [*indexes, cold(files)]
+    fence = snapshots.last_fence(Memory(files))
+    found = [trimmed(store, REMEMBERS, fence) for store in stores]
+
+    assert () == verify(Memory(files), MemoryStore()).damages
+    assert [counters(stores[0])] * 3 == [counters(store) for store in stores]
+    assert [found[0]] * 3 == found
 
 
 def test_a_snapshot_is_made_each_so_many_commits_and_read_in_the_place_of_the_log(tiny: None) -> None:
