@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import anyio
 import httpx
 
 from tidesync.contracts.transport import Change, Outcome, Page, PullRequest, TransportCapabilities
@@ -100,13 +101,19 @@ class AsyncHttpTransport:
             await opened[0].close()
 
     async def _connected(self) -> tuple[TaskDriver, Opening]:
-        options, client = self._options, self._given
-        if client is None:
-            outside = options.outside
-            verify = await asyncio.to_thread(certificates, trust_env=outside)  # a file, and a slow one
-            client = httpx.AsyncClient(trust_env=outside, verify=verify, limits=options.pool)
+        client, options = await asyncio.to_thread(self._ready_client), self._options
         driver = TaskDriver(client, owned=self._given is None, concurrency=options.concurrency)
         return driver, Opening(options)
+
+    def _ready_client(self) -> httpx.AsyncClient:
+        """The client. It is made on a thread: that reads certificates, and imports most of httpx and what drives it."""
+        anyio.run(anyio.sleep, 0)
+        if self._given is not None:
+            return self._given
+        outside = self._options.outside
+        return httpx.AsyncClient(
+            trust_env=outside, verify=certificates(trust_env=outside), limits=self._options.pool
+        )
 
     def _ready(self) -> tuple[TaskDriver, Face]:
         if self._opened is None:
