@@ -115,8 +115,8 @@ class Log:
                 return False
         try:
             # The number may have been used, and its file compacted, while this writer slept: then the new file is
-            # behind a fence, which was there before the old one went.
-            behind = names.numbers(FENCES, self.place.names(FENCES, file_name(number - 1)))
+            # behind a fence, which was there before the old one went. What does not belong there is told to readers.
+            behind = any(map(names.number_of, self.place.names(FENCES, file_name(number - 1))))
         except TransportError as error:
             raise InDoubt(f"commit {number} is there, and may be behind a fence: {error}") from error
         if not behind:

@@ -81,10 +81,18 @@ def numbers(folder: str, found: Iterable[str]) -> list[int]:
     for name in found:
         if is_ignored(name):
             continue
-        if not _NUMBERED.match(name) or not 1 <= int(name[:20]) <= LAST_NUMBER:
+        number = number_of(name)
+        if number is None:
             raise foreign(folder, name)
-        known.append(int(name[:20]))
+        known.append(number)
     return sorted(known)
+
+
+def number_of(name: str) -> int | None:
+    """The number of a file, by its name inside the folder; None for a name that no number has."""
+    if not _NUMBERED.match(name) or not 1 <= int(name[:20]) <= LAST_NUMBER:
+        return None
+    return int(name[:20])
 
 
 def digests(number: int, found: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.transports.authority.support import change, insert, kinds, update
-from tests.transports.files.clients import Files, applied, client, commits, held, pull, send
+from tests.transports.files.clients import Files, applied, client, commits, damaged, held, pull, send
 from tests.transports.files.dying import Memory
 from tidesync.contracts.transport import (
     Applied,
@@ -123,6 +123,17 @@ def test_what_is_said_is_what_is_proved(
     assert 2 == len(commits(files))
     assert held(transport) == held(client(files))
     assert {"a": "mine", "b": "mine"} == {id: row["text"] for id, row in held(transport).items()}
+
+
+def test_a_foreign_file_among_the_fences_leaves_no_doubt() -> None:
+    """It says nothing of a commit; who begins anew names it."""
+    files: Files = {}
+    _, transport = flaky(files)
+    files["fences/notes.txt"] = b"something else"
+
+    assert ["Applied"] == kinds(send(transport, insert("a")))
+    with damaged("fences/notes.txt", "does not belong"):
+        _ = pull(client(files))
 
 
 def test_what_arrives_late_is_found() -> None:
