@@ -1,4 +1,4 @@
-"""The file transport keeps the contract, on a folder; in a soak, also with indexes in files."""
+"""The file transport keeps the contract, on a folder; in a soak, also with indexes in files, and on event loops."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.wires import LoopbackWire
-from tidesync.conformance import TABLES, TransportConformance
+from tidesync.conformance import TABLES, Bridged, TransportConformance
 from tidesync.contracts.transport import CursorGuarantee, Transport, TransportCapabilities
 from tidesync.stores import SQLiteStore
-from tidesync.transports import FileTransport
+from tidesync.transports import AsyncFileTransport, FileTransport
 
 NAMES = frozenset(table.name for table in TABLES)
 
@@ -47,3 +47,11 @@ if os.environ.get("HYPOTHESIS_PROFILE") == "soak":  # an index is any store, and
             wire.inner = FileTransport(folder, index=SQLiteStore(tmp_path / "one.db"))
             shared = [FileTransport(folder, index=SQLiteStore(tmp_path / "other.db")) for _ in range(2)]
             return [wire, *shared]
+
+    class TestAsync(TestFolder):
+        """Three devices with an event loop each."""
+
+        @pytest.fixture
+        def clients(self, folder: Path, wire: LoopbackWire) -> list[Transport]:
+            wire.inner = Bridged(AsyncFileTransport(folder))
+            return [wire, *(Bridged(AsyncFileTransport(folder)) for _ in range(2))]
