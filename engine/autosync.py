@@ -34,9 +34,17 @@ class Autosync:
     """
 
     def __init__(
-        self, course: Course, drive: Drive, ports: Ports, online: Online | None, tell: Callable[[Event], None]
+        self,
+        course: Course,
+        drive: Drive,
+        ports: Ports,
+        online: Online | None,
+        *,
+        tell: Callable[[Event], None],
+        held_up: Callable[[], bool],
     ) -> None:
-        self._course, self._drive, self._online, self._tell = course, drive, online, tell
+        self._course, self._drive, self._online = course, drive, online
+        self._tell, self._held_up = tell, held_up
         self._wake = threading.Condition()
         self._pid = os.getpid()
         self._inner = ports
@@ -87,8 +95,8 @@ class Autosync:
         """End it, and wait until it has ended: the exchange under way comes to its end, and nothing else is sent.
 
         Waits for `timeout` seconds at the most (None: as long as the transport takes); it then ends by itself. Called
-        by what autosync itself calls (a subscriber, policy, handler, `online`), it does not wait. Does nothing if it
-        has ended.
+        by what autosync itself calls (a subscriber, policy, handler, `online`), or in a batch, it does not wait: that
+        would be for itself. Does nothing if it has ended.
         """
         self.end("stop", timeout)
 
@@ -99,7 +107,7 @@ class Autosync:
         with self._wake:
             self._course.halted = self._course.halted or why
             self._wake.notify_all()
-        if self._thread is not threading.current_thread():
+        if self._thread is not threading.current_thread() and not self._held_up():
             self._thread.join(timeout)
 
     def changed(self) -> None:

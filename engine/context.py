@@ -126,6 +126,9 @@ class SyncContext(Face[Transport]):
         """The queue of the batch that is open on this thread."""
         return getattr(self._local, "queue", None)
 
+    def _in_batch(self) -> bool:
+        return self._active is not None
+
     def write(self, step: Callable[[Queue], T], source: Source = "local") -> T:
         """Run one step on the queue in a transaction of its own, or in the batch that is active here."""
         session, active = self._opened, self._active
@@ -259,7 +262,9 @@ class SyncContext(Face[Transport]):
         )  # fmt: skip
         with self._opening:
             course = self._course(pulls, online, tempo, on_a_loop=False)
-            found = Autosync(course, self._drive, self._ports, online, self._emit)
+            found = Autosync(
+                course, self._drive, self._ports, online, tell=self._emit, held_up=self._in_batch
+            )  # fmt: skip
             self._autosync = found.begin()
         return found
 

@@ -74,9 +74,12 @@ class AsyncAutosync:
         drive: AsyncDrive,
         ports: AsyncPorts,
         online: AsyncOnline | None,
+        *,
         tell: Callable[[Event], None],
+        held_up: Callable[[], bool],
     ) -> None:
-        self._course, self._drive, self._online, self._tell = course, drive, online, tell
+        self._course, self._drive, self._online = course, drive, online
+        self._tell, self._held_up = tell, held_up
         self._ports = _Gate(ports, course)
         self._wake = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="tidesync-autosync")
@@ -119,8 +122,8 @@ class AsyncAutosync:
         """End it, and wait until it has ended: the exchange under way comes to its end, and nothing else is sent.
 
         Waits for `timeout` seconds at the most (None: as long as the transport takes); it then ends by itself. Called
-        by what autosync itself calls (a subscriber, policy, handler, `online`), it does not wait. Does nothing if it
-        has ended.
+        by what autosync itself calls (a subscriber, policy, handler, `online`), or in a batch, it does not wait: that
+        would be for itself. Does nothing if it has ended.
         """
         self._halt("stop")
         return Ending(lambda: self._ended(timeout))
@@ -145,7 +148,7 @@ class AsyncAutosync:
         self._wake.set()
 
     async def _ended(self, patience: float | None) -> None:
-        if self._task is asyncio.current_task():
+        if self._task is asyncio.current_task() or self._held_up():
             return
         try:
             _ = await asyncio.wait({self._task}, timeout=patience)

@@ -162,6 +162,9 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
         """The batch that this task is in."""
         return AsyncBatch.active(self._ports)
 
+    def _in_batch(self) -> bool:
+        return self._active is not None
+
     async def write(self, step: Callable[[Queue], T], source: Source = "local") -> T:
         """Run one step on the queue in a transaction of its own, or in the batch that is active here."""
         session, active = self._opened, self._active
@@ -273,7 +276,9 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
             every=every, on_change=on_change, quiet=quiet, within=within, backoff=backoff, max_backoff=max_backoff
         )  # fmt: skip
         course = self._course(pulls, online, tempo, on_a_loop=True)
-        found = self._autosync = AsyncAutosync(course, self._drive, self._ports, online, self._emit)
+        found = self._autosync = AsyncAutosync(
+            course, self._drive, self._ports, online, tell=self._emit, held_up=self._in_batch
+        )
         return found
 
     # ---- live queries

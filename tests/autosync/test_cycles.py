@@ -184,12 +184,15 @@ def test_it_waits_without_looking(remote: Remote, monkeypatch: pytest.MonkeyPatc
     with ctx, ctx.autosync(**{**TINY, "quiet": 0.05, "within": LONG}) as auto:
         watch.cycles(1)
         waits: list[float | None] = []
-        wait = auto._wake.wait
+        calls: list[int] = []
+        wait, notify = auto._wake.wait, auto._wake.notify_all
         monkeypatch.setattr(auto._wake, "wait", lambda left=None: (waits.append(left), wait(left))[1])
+        monkeypatch.setattr(auto._wake, "notify_all", lambda: (calls.append(1), notify())[1])
         time.sleep(0.05)
         assert [] == waits
         ctx[NOTES].insert({"id": "a"})
         for stars in range(300):
             ctx[NOTES].update("a", stars=stars)
         watch.cycles(2)
+        assert 1 <= len(calls) < 30
         assert len(waits) < 60

@@ -165,6 +165,23 @@ def test_stopped_by_what_it_asks(remote: Remote, place: str) -> None:
         assert "mine" == (remote.content("note", "a") or {})["text"]
 
 
+def test_stopped_in_a_batch(remote: Remote) -> None:
+    """A cycle under way waits for the batch, so `stop()` does not wait for the cycle."""
+    ctx, _, watch = device(remote.authority)
+    with ctx:
+        auto = ctx.autosync([NOTES], **TINY)
+        watch.cycles(1)
+        with ctx.batch():
+            ctx[NOTES].insert({"id": "a"})
+            auto.trigger()
+            time.sleep(0.02)
+            assert "syncing" == auto.status.state
+            auto.stop()
+        auto.stop()
+        ended(watch, "stop")
+        assert 1 == ctx.pending_operations
+
+
 @pytest.mark.parametrize("hangs", [False, True])
 def test_closing_the_context(remote: Remote, monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
     """It waits for the exchange under way, within reason; one that hangs ends as if the process had."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.aio.support import AsyncWire, on_loop
+from tests.aio.support import AsyncWire, looped, on_loop
 from tests.api.support import NOTES, TABLES, Remote
 from tests.autosync.conftest import remote_of_its_own
 from tests.autosync.looking import Held, Watch, device, eventually
@@ -148,6 +148,24 @@ def test_ended_by_what_it_awaits(place: str, how: str) -> None:
             assert "mine" == (remote.content("note", "a") or {})["text"]
 
     on_loop(main())
+
+
+@looped
+async def test_stopped_in_a_batch() -> None:
+    """A cycle under way waits for the batch, so `stop()` does not wait for the cycle."""
+    ctx, _, watch = device(remote_of_its_own())
+    async with ctx:
+        auto = ctx.autosync([NOTES], **TINY)
+        await watch.cycles(1)
+        async with ctx.batch():
+            await ctx[NOTES].insert({"id": "a"})
+            auto.trigger()
+            await asyncio.sleep(0.01)
+            assert "syncing" == auto.status.state
+            await auto.stop()
+        await auto.stop()
+        ended(watch, "stop")
+        assert 1 == await ctx.pending_operations
 
 
 @pytest.mark.parametrize("what", ["push", "pull"])
