@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from benchmarks import encrypted, files, http, local, memory, service, sync
+from benchmarks import aio, encrypted, files, http, local, memory, service, sync
 from benchmarks.measure import Result
 
 LINEAR = 1.3
@@ -15,7 +15,9 @@ LINEAR = 1.3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="how many records or pending operations")
-    parser.add_argument("--only", default="", help="local, encrypted, sync, http, service, files or memory")
+    parser.add_argument(
+        "--only", default="", help="local, encrypted, sync, http, service, asyncio, files or memory"
+    )
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     by_name: dict[str, list[Result]] = {}
@@ -24,6 +26,8 @@ def main() -> int:
         print(result.line(), flush=True)
         by_name.setdefault(result.name, []).append(result)
     over = _linearity(by_name)
+    if arguments.only in ("", "asyncio"):
+        _delays()
     if arguments.only in ("", "files"):
         _log()
     if arguments.only in ("", "memory"):
@@ -52,7 +56,13 @@ def _results(sizes: list[int], only: str) -> Iterator[Result]:
             for size in sizes:
                 yield sync.push_drain(size, declared=declared)
         yield sync.push_behind_parked(sizes[0], 10_000)
-    for part, results in {"http": http.requests, "service": service.results, "files": files.results}.items():
+    parts = {
+        "http": http.requests,
+        "service": service.results,
+        "asyncio": aio.results,
+        "files": files.results,
+    }
+    for part, results in parts.items():
         if only in ("", part):
             yield from results()
 
@@ -72,6 +82,15 @@ def _linearity(by_name: dict[str, list[Result]]) -> int:
         over += factor > LINEAR and floor <= LINEAR
         print(f"  {name:<44} {factor:>5.2f}   floor {floor:>5.2f}{verdict}")
     return over
+
+
+def _delays() -> None:
+    found = aio.heartbeat()
+    print(
+        f"\nevent loop: worst delay of a heartbeat, median of {aio.RUNS} runs: {found.pull:.1f} ms while "
+        f"{aio.PULLED:,} records are pulled, {found.push:.1f} ms while {aio.PUSHED:,} operations are pushed, "
+        f"{found.idle:.1f} ms with nothing to do; the collector's longest pause {found.collector:.1f} ms"
+    )
 
 
 def _log() -> None:

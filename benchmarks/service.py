@@ -41,7 +41,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def _running(command: list[str]) -> Iterator[Server]:
+def running(command: list[str]) -> Iterator[Server]:
+    """A server, as long as the block lasts."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -61,8 +62,8 @@ def results() -> Iterator[Result]:
     """REST writes and pages, one client and sixteen; batches; pages of what changed."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        _running([*SERVE, "--db", str(Path(folder) / "service.db")]) as service,
-        _running(["benchmarks.bare_service", str(Path(folder) / "bare.db")]) as bare,
+        running([*SERVE, "--db", str(Path(folder) / "service.db")]) as service,
+        running(["benchmarks.bare_service", str(Path(folder) / "bare.db")]) as bare,
     ):
         for clients in (1, 16):
             yield compared(
