@@ -391,6 +391,23 @@ def test_damage_in_what_would_go_stops_it_before_anything_is_deleted() -> None:
         assert before <= set(files)
 
 
+def test_a_snapshot_that_did_not_arrive_whole_gets_no_fence() -> None:
+    """It is read back before anything goes: a disk may say that it has written, and not have."""
+
+    class Lossy(Memory):
+        def create(self, name: str, content: bytes) -> bool:
+            return super().create(name, content[:-20] if name.count("/") == 2 else content)
+
+    files = log().files
+    before = state(files)
+    with pytest.raises(RemoteDamaged, match="does not fit"):
+        _ = compact(Lossy(files), MemoryStore(), keep=0)
+
+    assert [] == numbers(files, "fences/")
+    assert list(range(1, 7)) == numbers(files, "log/")
+    assert before == state(files)
+
+
 def test_nothing_goes_behind_a_fence_whose_snapshot_was_damaged_since() -> None:
     """Who made it was killed before it deleted: the log can still mend it."""
     files = log().files

@@ -211,6 +211,18 @@ def test_a_snapshot_has_to_pay(commits: int, changes: int, newest: Manifest | No
     assert expected == snapshots.pays(head, newest)
 
 
+def test_a_snapshot_that_does_not_pay_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it would be its turn: the next one is, once enough has changed."""
+    monkeypatch.setattr(snapshots, "COMMIT_WEIGHT", 0)
+    files: Files = {}
+    writer = device(files, snapshot_every=1)
+    _ = applied(writer, *(insert(f"r{number}") for number in range(4)))
+    for number in range(12):
+        _ = applied(writer, update("r0", size=number))
+
+    assert [1, 9] == snapshots_in(files)
+
+
 def test_snapshots_cost_a_constant_number_of_lines_for_each_change() -> None:
     """Of a thousand records that are changed one by one, as of one: at most 70 lines for each change."""
     total, newest = 0, None

@@ -10,7 +10,7 @@ from tests.transports.authority.support import change, delete, insert, update
 from tests.transports.files.dying import Dying, Memory
 from tests.transports.files.lives import Files, Written, applied, cold, device
 from tests.transports.files.test_format_page import example
-from tidesync.errors import ConfigurationError
+from tidesync.errors import ConfigurationError, RemoteDamaged
 from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.files import snapshots
@@ -227,23 +227,35 @@ def test_a_snapshot_that_lacks_a_record_or_counts_wrongly_is_found() -> None:
         assert [manifest_name(5)] == list({damage.file for damage in looked(files).damages})
 
 
-def test_lines_of_a_snapshot_out_of_order_are_found() -> None:
-    """So that nothing can be there twice."""
+@pytest.mark.parametrize("number", [3, 5], ids=["begun with", "compared"])
+def test_lines_of_a_snapshot_out_of_order_are_found(number: int) -> None:
+    """So that nothing can be there twice; also where there is no log any more to compare it with."""
     files = written()
-    name = part_of(files, 5)
+    del files[fence_name(3)], files[part_of(files, 8 - number)], files[manifest_name(8 - number)]
+    name, remote = part_of(files, number), looked(written_meta(files)).remote
+    manifest = read_manifest(files[manifest_name(number)], number, remote)
     lines = files.pop(name).splitlines()[:-1]
-    for found in (lines[::-1], [*lines[:1], *lines]):
+    late = [lines[0].replace(b'"sequence":', b'"sequence":9'), *lines[1:]]
+    for found in (lines[::-1], [*lines[:1], *lines], late):
         content = with_checksum(found)
-        manifest = read_manifest(files[manifest_name(5)], 5, looked(written_meta(files)).remote)
         part = attrs.evolve(manifest.parts[0], digest=digest(content), size=len(content), lines=len(found))
+        counts = {**manifest.tables, "item": Counts(1 + len(found) - len(lines))}
         changed = {
             **files,
             name.replace(name[-70:-6], digest(content)): content,
-            manifest_name(5): write_manifest(attrs.evolve(manifest, parts=[part])),
+            manifest_name(number): write_manifest(attrs.evolve(manifest, parts=[part], tables=counts)),
         }
-        [damage] = looked(changed).damages
-        assert damage.file in changed
-        assert damage.file.startswith("snapshots/")
+        with pytest.raises(RemoteDamaged, match=r"in order|later commit"):
+            _ = list(
+                snapshots.lines(
+                    Memory(changed), read_manifest(changed[manifest_name(number)], number, remote)
+                )
+            )
+        assert [True] == [
+            damage.file.startswith("snapshots/")
+            for damage in looked(changed).damages
+            if not damage.file.startswith("log/")
+        ]
 
 
 def test_snapshots_may_have_forgotten_what_may_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
