@@ -29,7 +29,8 @@ class Other:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _ = self._process.communicate(timeout=60)
-        assert 0 == self._process.returncode
+        if error is None and self._process.returncode != 0:
+            raise AssertionError(f"the other process ended with {self._process.returncode}")
 
     def do(self, line: str) -> float:
         """Have it done; when it was done, by the clock of this machine."""
