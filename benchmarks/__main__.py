@@ -85,12 +85,15 @@ def _linearity(by_name: dict[str, list[Result]]) -> int:
 
 
 def _delays() -> None:
-    found = aio.heartbeat()
+    print(f"\nworst delay of a heartbeat on the event loop, median of {aio.RUNS} runs, in milliseconds")
     print(
-        f"\nevent loop: worst delay of a heartbeat, median of {aio.RUNS} runs: {found.pull:.1f} ms while "
-        f"{aio.PULLED:,} records are pulled, {found.push:.1f} ms while {aio.PUSHED:,} operations are pushed, "
-        f"{found.idle:.1f} ms with nothing to do; the collector's longest pause {found.collector:.1f} ms"
+        f"  {'':<20} nothing to do   pull {aio.PULLED:,}   push {aio.PUSHED:,}   longest pause of the collector"
     )
+    for said, frozen in (("as it is", False), ("after gc.freeze()", True)):
+        found = aio.heartbeat(frozen=frozen)
+        print(
+            f"  {said:<20} {found.idle:>13.1f} {found.pull:>13.1f} {found.push:>12.1f} {found.collector:>32.1f}"
+        )
 
 
 def _log() -> None:

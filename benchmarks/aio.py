@@ -196,8 +196,12 @@ class Delays:
     collector: float
 
 
-def heartbeat(runs: int = RUNS) -> Delays:
-    """The median of some runs, each in a process of its own, against the service in another."""
+def heartbeat(*, frozen: bool, runs: int = RUNS) -> Delays:
+    """The median of some runs, each in a process of its own, against the service in another.
+
+    `frozen`: the process called gc.freeze() when it had imported everything, as one that cares about delays does:
+    else a full collection, which stops every thread, looks at all modules again.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
         running([*SERVE, "--db", str(Path(folder) / "service.db")]) as service,
@@ -205,7 +209,7 @@ def heartbeat(runs: int = RUNS) -> Delays:
         _fill(service.url)
         told = []
         for run in range(runs):
-            command = [sys.executable, "-m", "benchmarks.aio", service.url, str(run)]
+            command = [sys.executable, "-m", "benchmarks.aio", service.url, str(run), *["frozen"] * frozen]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             told.append([float(word) for word in done.stdout.split()])
     return Delays(*(statistics.median(column) for column in zip(*told, strict=True)))
@@ -275,4 +279,7 @@ async def _one_run(url: str, run: int) -> None:
 
 
 if __name__ == "__main__":
+    if "frozen" in sys.argv:
+        _ = gc.collect()
+        gc.freeze()
     asyncio.run(_one_run(sys.argv[1], int(sys.argv[2])))
