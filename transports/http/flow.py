@@ -84,4 +84,4 @@ class Together(Step[list[T]]):
     __slots__ = ("flows",)
 
     def __init__(self, flows: Sequence[Flow[T]]) -> None:
-        self.flows = flows
+        self.flows: Sequence[Flow[Any]] = flows
