@@ -55,7 +55,7 @@ bench: install ## run the benchmarks
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 soak: install ## search for long: histories of five edits, the suite on our stores, all scenarios over all protocols, attacks, simulated lives
-	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py tests/peers tests/stores/sqlcipher
+	@HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/engine/test_law.py tests/attacks/service/test_views.py tests/peers tests/stores/sqlcipher tests/conformance/http/test_async_service.py
 	@TIDESYNC_CONFORMANCE_PROFILE=ci HYPOTHESIS_PROFILE=soak $(PYTHON) -m pytest -n 2 -q tests/conformance/test_*.py
 	@$(PYTHON) -m tests.attacks.service.soak
 	@$(PYTHON) -m tidesync.conformance.simulation soak $(ARGS)

@@ -96,6 +96,11 @@ def test_a_discovery_that_fails_is_a_typed_error(answer: Any, error: type[Transp
     assert [] == list(transport(script, protocol="auto").pull(READ).records)
 
 
+async def awaited() -> str:
+    """A function that threads cannot wait for."""
+    return "token"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -111,6 +116,7 @@ def test_a_discovery_that_fails_is_a_typed_error(answer: Any, error: type[Transp
         {"auth": ""},
         {"auth": "a\nb"},
         {"headers": {"a": 5}},
+        {"auth": awaited},
     ],
 )
 def test_options_that_cannot_work_are_refused_at_once(options: dict[str, Any]) -> None:
