@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 from weakref import ref
 
 import attrs
@@ -28,8 +28,7 @@ ANY: tuple[str, ...] = ()
 """Ids of changed records, where nobody knows which: any of the table may have."""
 
 
-@attrs.frozen
-class Noted:
+class Noted(NamedTuple):
     """What a transaction under way changes: records of a table, under this number of it."""
 
     table: str
@@ -105,15 +104,19 @@ class Changes:
             noted = self._under_way.pop(threading.get_ident(), None)
             if noted is None or how == "undone":
                 return
-            changed = [(each.table, each.ids if how == "committed" else ANY) for each in noted]
-            if how == "committed":
-                changed += [(each.table, ANY) for each in noted if self._settle(each)]
+            elsewhere = [each.table for each in noted if how == "unsure" or self._settle(each)]
+            if not self._listeners:
+                return
             listeners = self._alive()
-        _tell(listeners, changed)
+        changed = [(each.table, each.ids) for each in noted]
+        _tell(listeners, [*changed, *((table, ANY) for table in elsewhere)])
 
     def _settle(self, noted: Noted) -> bool:
         numbers = self._numbers.get(noted.table)
         if numbers is None or noted.number <= numbers.known:
+            return False
+        if noted.number == numbers.known + 1 and not numbers.ours:
+            numbers.known = noted.number
             return False
         numbers.ours.add(noted.number)
         return numbers.advance(noted.number, self._claimed(noted.table))
