@@ -12,7 +12,7 @@ from tidesync.transports import layout
 from tidesync.transports.files import names, snapshots
 from tidesync.transports.files.format import Meta, read_commit
 from tidesync.transports.files.lines import FORMAT
-from tidesync.transports.files.looking import Scratch, find
+from tidesync.transports.files.looking import Scratch, find, is_number
 from tidesync.transports.files.names import FENCES, LOG, ROOT, SNAPSHOTS, commit_name, parts_folder
 from tidesync.transports.files.parts import Counts
 from tidesync.transports.files.place import Place
@@ -91,7 +91,7 @@ def _sizes(place: Place) -> dict[str, list[int]]:
     """The sizes of all files, by folder; those of the parts with the snapshots."""
     found = {folder: _counted(place, folder) for folder in (ROOT, LOG, SNAPSHOTS, FENCES)}
     for folder in place.folders(SNAPSHOTS):
-        if not names.is_ignored(folder):
+        if is_number(folder):
             found[SNAPSHOTS] += _counted(place, parts_folder(int(folder)))
     return found
 

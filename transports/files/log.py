@@ -12,7 +12,7 @@ from tidesync.transports.files import names
 from tidesync.transports.files.format import Commit, Meta, read_commit
 from tidesync.transports.files.index import Head
 from tidesync.transports.files.lines import digest
-from tidesync.transports.files.names import FENCES, LOG, commit_name, file_name
+from tidesync.transports.files.names import FENCES, LOG, META, commit_name, file_name
 from tidesync.transports.files.place import Place
 from tidesync.transports.files.reading import read_all
 
@@ -20,6 +20,8 @@ _HASHES_KEPT: Final = 1000
 _PUT_BACK: Final = (
     "perhaps the remote was put back to an older copy; if it has to stay so, begin with a new index"
 )
+
+_REMADE: Final = "it is missing, or another one than was there: bring it back, or open what is there now"
 
 
 class InDoubt(RemoteUnavailable):
@@ -47,15 +49,23 @@ class Log:
         return max([head.number, *found[-1:]])
 
     def check(self, head: Head) -> None:
-        """See that the head's commit is the one that was read: the remote may have been put back to an older copy."""
-        if head.number == 0:
-            return
-        content = self.place.read(commit_name(head.number))
+        """See that what the next commit names is what was read: the remote may have been put back to an older copy."""
+        name = commit_name(head.number) if head.number else META
+        content = self.place.read(name)
         if content is None or digest(content) != head.hash:
-            raise RemoteDamaged(
-                commit_name(head.number),
-                f"it is another commit than the one that was there: {_PUT_BACK}",
-            )
+            reason = f"it is another commit than the one that was there: {_PUT_BACK}"
+            raise RemoteDamaged(name, reason if head.number else _REMADE)
+
+    def arrived(self, head: Head) -> None:
+        """Forget the hashes of commits that may not have led to this head.
+
+        A snapshot, or another process, may have led there; and where the remote was put back to an older copy before
+        that, the commits that were read here are of another history.
+        """
+        with self._mutex:
+            if head.number and self._hashes.get(head.number) != head.hash:
+                self._hashes.clear()
+                self._hashes[head.number] = head.hash
 
     def commits(self, head: Head, last: int) -> Iterator[tuple[Commit, str, int]]:
         """The commits after the head, up to a number that was listed: each with the hash and size of its file."""

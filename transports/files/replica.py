@@ -26,7 +26,7 @@ from tidesync.transports.files.place import Place
 from tidesync.transports.layout import DELETED
 
 CHECKED_FOR: Final = 10.0
-"""Seconds for which the last commit that was read counts as being there unchanged."""
+"""Seconds for which the last commit that was read counts as being there unchanged, where reading is a request."""
 PATIENCE: Final = 20.0
 """Seconds in which a writer tries again, where others were first each time."""
 FAR: Final = 2000
@@ -87,6 +87,7 @@ class Replica:
                     else:
                         self._check(head)
                     if last <= head.number:
+                        self.log.arrived(head)
                         return head
                 except RemoteDamaged:
                     # What is behind a fence may be gone, or be what a writer made of it who had slept.
@@ -95,8 +96,9 @@ class Replica:
                     head = self._begin(head)
 
     def _check(self, head: Head) -> None:
-        """See now and then that the log goes on from the commit that the index is at."""
-        if self._checked is None or time.monotonic() - self._checked > CHECKED_FOR:
+        """See that the log goes on from the commit that the index is at; now and then, where that is a request."""
+        asked = self._checked if self._place.at_once > 1 else None
+        if asked is None or time.monotonic() - asked > CHECKED_FOR:
             self.log.check(head)
             self._checked = time.monotonic()
 

@@ -31,7 +31,7 @@ from tidesync.errors import (
     TransportError,
     Unauthorized,
 )
-from tidesync.records import Copy, Record, Tombstone
+from tidesync.records import INT_MAX, Copy, Record, Tombstone
 from tidesync.schema import TableSchema
 from tidesync.transports.authority import Authority
 from tidesync.transports.commits import Effect, Write
@@ -81,8 +81,10 @@ class FileTransport:
         snapshot_every: int = SNAPSHOT_EVERY,
     ) -> None:
         for name, value, least in (("remembers", remembers, 1), ("snapshot_every", snapshot_every, 0)):
-            if type(value) is not int or value < least:
-                raise ConfigurationError(f"{name} is a whole number from {least} on, not {value!r:.60}")
+            if type(value) is not int or not least <= value <= INT_MAX:
+                raise ConfigurationError(
+                    f"{name} is a whole number from {least} to 2^63 - 1, not {value!r:.60}"
+                )
         self._place: Final[Place] = target if isinstance(target, Place) else open_place(target, options)
         self._given: Final = index
         self._remembers, self._snapshot_every = remembers, snapshot_every

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 import attrs
@@ -49,10 +50,10 @@ class Damage:
 class Verification:
     """What was found. Nothing was changed.
 
-    `remote` is the remote's id. `commits`, `changes` and `snapshots` are how many were read that are whole; `fence` is
-    the number of the commit with whose snapshot the log begins, 0 if it begins with the first commit. `damages` is all
-    that was found. `leftovers` are files that do no harm, and that a compaction deletes: what lies before the fence,
-    and what writers left that were killed.
+    `remote` is the remote's id, "unknown" if no file tells it. `commits`, `changes` and `snapshots` are how many were
+    read that are whole; `fence` is the number of the commit with whose snapshot the log begins, 0 if it begins with the
+    first commit. `damages` is all that was found. `leftovers` are files that do no harm, and that a compaction deletes:
+    what lies before the fence, and what writers left that were killed.
     """
 
     remote: str
@@ -102,11 +103,11 @@ def _remote_of(place: Place) -> str:
         raise ConfigurationError(f"{place!r} holds no remote: there is no {META}")
     for name in reversed(found):
         content = place.read(f"{LOG}/{name}")
-        try:
-            return Members(parse((content or b"").partition(b"\n")[0])).text("remote")
-        except Malformed:
-            continue
-    return ""
+        with suppress(Malformed):
+            remote = Members(parse((content or b"").partition(b"\n")[0])).text("remote")
+            if remote:
+                return remote
+    return "unknown"
 
 
 class _Look:

@@ -35,6 +35,8 @@ class Flaky(Memory):
     the second answer; "late" one whose effect comes when `arrive` is called. None: it works.
     """
 
+    at_once = 2  # each call is a request: none is made for what was read a moment ago
+
     def __init__(self, files: Files) -> None:
         super().__init__(files)
         self.plan: dict[str, list[str | None]] = {}

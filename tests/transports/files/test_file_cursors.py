@@ -7,10 +7,12 @@ import attrs
 import pytest
 
 from tests.transports.authority.support import insert, kinds
-from tests.transports.files.clients import Files, applied, client, commits, damaged, held, pull, send
+from tests.transports.files.clients import Files, applied, client, commits, damaged, held, pull, refused, send
+from tests.transports.files.dying import Memory
 from tidesync.errors import ProtocolError, ResyncRequired
 from tidesync.records import Json
 from tidesync.stores import MemoryStore
+from tidesync.transports.files.compaction import compact
 from tidesync.transports.files.names import commit_name
 
 
@@ -89,6 +91,54 @@ def test_a_remote_that_was_put_back_is_noticed_while_it_is_used(monkeypatch: pyt
     with damaged(commit_name(4), "another commit"):
         _ = pull(writer)
     assert after == put.files
+
+
+def test_nothing_is_written_on_top_of_what_was_put_back_a_moment_ago() -> None:
+    """Where reading costs nothing, the last commit is looked at before each write: no commit names one that is gone."""
+    put = Put(kept=2, others=2)
+    writer = client(put.files)
+    for number in range(4):
+        _ = applied(writer, insert(f"a{number}"))
+    put.restore()
+    after = dict(put.files)
+
+    assert ["NotSent"] == kinds(send(writer, insert("b")))
+    assert after == put.files
+
+
+def test_what_was_read_before_a_remote_was_put_back_is_not_believed_after_a_compaction() -> None:
+    """A cursor of what was lost is not honoured, though this client knows of that commit: not all would be told."""
+    put = Put(kept=2, others=5)
+    writer, store = client(put.files), MemoryStore()
+    for number in range(4):
+        _ = applied(writer, insert(f"a{number}"))
+    seen, shares = client(put.files, index=store), client(put.files, index=store)
+    cursor = pull(seen).cursor
+    assert cursor == pull(shares).cursor
+    put.restore()
+    _ = compact(Memory(put.files), MemoryStore(), keep=0)
+
+    for follower in (seen, shares):
+        with pytest.raises(ResyncRequired, match="start again"):
+            _ = pull(follower, cursor)
+        assert held(client(put.files)) == held(follower)
+
+
+def test_a_remote_that_was_made_anew_before_its_first_commit_is_noticed() -> None:
+    """A client of the one that is gone writes nothing into the other, nor into what has no meta.json any more."""
+    files: Files = {}
+    before = client(files)
+    files.clear()
+    for there in (0, 1):
+        assert there == len(files)
+        refused(before, "meta.json", insert("a"))
+        with damaged("meta.json", "was there"):
+            _ = pull(before)
+        after = client(files)
+
+    assert ["meta.json"] == list(files)
+    _ = applied(after, insert("b"))
+    assert {"b"} == held(client(files)).keys()
 
 
 def test_a_cursor_from_before_what_was_lost_is_good() -> None:

@@ -80,8 +80,10 @@ def test_two_that_open_at_once_open_one_remote() -> None:
         {"remembers": 0},
         {"remembers": 1.5},
         {"remembers": True},
+        {"remembers": 2**63},  # would be in meta.json, and refused by whoever reads it
         {"snapshot_every": -1},
         {"snapshot_every": None},
+        {"snapshot_every": 10**400},
     ],
     ids=str,
 )

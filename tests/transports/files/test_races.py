@@ -156,9 +156,13 @@ def _calls(place: Dying, act: Callable[[], object]) -> list[str]:
 
 
 def test_what_things_cost() -> None:
-    """A push is two lists and a create; a pull without news is a list, and each new commit is read once."""
+    """A push is two lists and a create; a pull without news is a list, and each new commit is read once.
+
+    Where a call is no request, the last commit is read once more each time.
+    """
     files: Files = {}
     place = Dying(files)
+    place.at_once = 2
     transport = client(place)
     _ = applied(transport, insert("a"))
     other = client(files)
@@ -171,9 +175,11 @@ def test_what_things_cost() -> None:
     assert ["names log"] == _calls(place, lambda: send(transport, insert("a")))
     for number in range(3):
         _ = applied(other, insert(f"c{number}"))
+    place.at_once = 1
     assert ["names log", *(f"read {commit_name(number)}" for number in (3, 4, 5))] == _calls(
         place, lambda: pull(transport)
     )
+    assert ["names log", f"read {commit_name(5)}"] == _calls(place, lambda: pull(transport))
 
 
 def test_construction_asks_the_place_nothing() -> None:

@@ -317,6 +317,14 @@ def test_without_meta_json_all_else_is_looked_at() -> None:
         files[META] = b""
 
 
+def test_where_no_file_tells_the_remote_s_id_damage_is_told_all_the_same() -> None:
+    """Nothing is left but a file that does not belong there."""
+    found = looked({"log/x": b"x"})
+
+    assert {META, "log/x"} == {damage.file for damage in found.damages}
+    assert ("unknown", False, 0) == (found.remote, found.whole, found.commits)
+
+
 def test_leftovers_are_no_damage() -> None:
     """What a compaction deletes is told, and by whom it was left."""
     files = written()
@@ -378,3 +386,13 @@ def test_info_of_a_new_remote_has_no_commits() -> None:
     assert (0, 0, None, None, 0, (), {}) == (
         found.commits, found.changes, found.first, found.last, found.fence, found.snapshots, found.tables,
     )  # fmt: skip
+
+
+def test_info_counts_no_folder_that_does_not_belong_there() -> None:
+    """`verify` names it."""
+    files = written()
+    figures = info(Memory(files), MemoryStore())
+    files |= {"snapshots/old/x": b"x", "snapshots/2/x": b"x", "log/old/x": b"x"}
+
+    assert figures == info(Memory(files), MemoryStore())
+    assert 3 == len(looked(files).damages)
