@@ -187,6 +187,33 @@ def test_a_writer_who_is_killed_while_it_makes_a_snapshot_leaves_a_usable_remote
     assert number > 5
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["new", "behind"])
+def test_a_reader_who_is_killed_while_it_loads_a_snapshot_goes_on_from_what_it_had(
+    tiny: None, begun: bool
+) -> None:
+    """At every call of it: the index holds all of the snapshot, or none of it."""
+    files: Files = {}
+    writer = device(files, snapshot_every=0)
+    _ = applied(writer, insert("r0"), insert("gone"))
+    first = dict(files)
+    for each in range(1, 4):
+        _ = applied(writer, insert(f"r{each}"), *([delete("gone")] if each == 1 else []))
+    _ = compact(Memory(files), MemoryStore(), keep=0)
+    expected = records(writer)
+    number, ended = 0, False
+    while not ended:
+        store = cold(first) if begun else MemoryStore()
+        before = held(store) if begun else []
+        place = Dying(files, number)
+        with suppress(Killed):
+            ended = expected == records(device(place, store))
+        if number > 2 and counters(store)[0] != 4:  # by then the index is open
+            assert before == held(store)
+        assert expected == records(device(files, store))
+        number += 1
+    assert number > 8
+
+
 def lines(count: int, changes: int = 0, number: int = 0) -> Manifest:
     part = Part(digest="0" * 64, size=1, lines=count)
     return Manifest(
