@@ -64,7 +64,8 @@ class Points:
         if self.when != "before":
             done = threading.Event()
             self.ports.thread.leave(done.set)
-            assert done.wait(10)
+            if not done.wait(10):
+                raise TimeoutError
         if self.when == "after":
             # What the thread has told the loop comes before this, and the caller's next step behind it.
             _ = asyncio.get_running_loop().call_soon(task.cancel)

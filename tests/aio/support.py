@@ -36,12 +36,15 @@ def on_loop(main: Coroutine[Any, Any, T], within: float = 30.0) -> T:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         async with asyncio.timeout(within):
             result = await main
-        assert {asyncio.current_task()} == asyncio.all_tasks()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            raise AssertionError(f"tasks are left: {left}")
         return result
 
     result = asyncio.run(watched())
     _ = gc.collect(0)
-    assert ([], []) == (complaints, threads())
+    if complaints or threads():
+        raise AssertionError(f"{complaints} were not seen, {threads()} go on")
     return result
 
 
@@ -57,7 +60,8 @@ def looped(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 async def until(true: threading.Event) -> None:
     """Wait for a thread without holding the loop up."""
-    assert await asyncio.to_thread(true.wait, 10)
+    if not await asyncio.to_thread(true.wait, 10):
+        raise TimeoutError
 
 
 class AsyncWire:

@@ -38,7 +38,8 @@ class Loop:
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """What the function returns, awaited if it has to be."""
-        assert threading.current_thread() is not self._thread, "this call would wait for itself"
+        if threading.current_thread() is self._thread:
+            raise AssertionError("this call would wait for itself")
         if not hasattr(self._callers, "context"):
             self._callers.context = contextvars.copy_context()
         done: Future[Any] = Future()
@@ -62,7 +63,8 @@ class Loop:
         _ = self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
-        assert ([], 1) == (self.complaints, len(left))
+        if self.complaints or len(left) > 1:
+            raise AssertionError(f"{self.complaints} were not seen, {left} are left")
 
 
 class Blocking:
