@@ -76,9 +76,7 @@ def perform(effect: Effect[Any], ports: Ports) -> Any:
 class AsyncPorts(Protocol):
     """The world as an event loop reaches it: what takes time is awaited."""
 
-    async def transact(
-        self, step: Callable[[StoreTransaction, float], T], late: Callable[[T], None], /
-    ) -> T:
+    async def transact(self, step: Callable[[StoreTransaction, float], T], late: Callable[[T], None], /) -> T:
         """Run the step inside one write transaction; its time is in seconds since 1970.
 
         If it commits though the caller was cancelled meanwhile, `late` is given what it returned, on the loop.

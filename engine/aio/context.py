@@ -344,7 +344,7 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
     def resolve_error(self, error: OperationError, how: str, record: Any = None) -> Awaitable[None]:
         """Apply a resolution of an `OperationError`; use its methods."""
-        step = self._mending(error, how, record)
+        _, step = self._opened, self._mending(error, how, record)
         task = asyncio.ensure_future(self.write(step, "resolution"))
         self._settling.add(task)  # the loop itself keeps no task alive
         task.add_done_callback(self._settling.discard)

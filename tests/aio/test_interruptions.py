@@ -23,7 +23,7 @@ from tidesync import (
     keep_remote,
 )
 from tidesync.contracts.transport import Change, NotSent, Rejected
-from tidesync.errors import SyncBusy, UsageError
+from tidesync.errors import ContextClosed, SyncBusy, UsageError
 from tidesync.events import Event, PushFinished
 from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
@@ -325,6 +325,22 @@ async def test_errors_are_settled_with_await(world: AsyncWorld, wire: AsyncWire,
         assert ([] if how.startswith("cancel") else ["pending"]) == states
         texts = {"retry": ["x"], "cancel_and_discard": []}
         assert texts.get(how, ["y"]) == await ctx[NOTES].values("text")
+
+
+@looped
+async def test_errors_are_settled_where_the_context_is_open(world: AsyncWorld, wire: AsyncWire) -> None:
+    """From another thread, or after closing, it is refused at once, and nothing is begun that nobody awaits."""
+    ctx = await world.device(wire=wire).open()
+    _ = await ctx[NOTES].insert({"id": "a"})
+    wire.inner.say("a", Rejected("no", "not today"))
+    with pytest.raises(PushFailed) as caught:
+        _ = await ctx.push()
+    [error] = caught.value.errors
+    with pytest.raises(UsageError, match="event loop"):
+        _ = await asyncio.to_thread(error.retry)
+    await ctx.close()
+    with pytest.raises(ContextClosed):
+        _ = error.retry()
 
 
 @looped
