@@ -93,7 +93,7 @@ def compact(place: Place, scratch: Store, *, keep: float) -> Compaction:
 def _check_names(place: Place) -> None:
     """Raise `RemoteDamaged` where anything lies that does not belong: then it is not touched."""
     for folder in (ROOT, LOG, SNAPSHOTS, FENCES):
-        if odd := foreign_folders(place, folder):
+        if odd := foreign_folders(folder, place.folders(folder)):
             raise names.foreign(folder, odd[0])
     for folder in (LOG, SNAPSHOTS, FENCES):
         _ = names.numbers(folder, place.names(folder))

@@ -10,7 +10,8 @@ integer is never written with a fraction or exponent, nor such a number without 
 the order shown, without spaces, but readers do not depend on either. Moments are UTC, `2026-11-20T03:45:05.507000Z`:
 always 27 characters, whose order as text is the order in time.
 
-A file that breaks a rule said here is `RemoteDamaged`, which names it. One that says a greater format is a
+A file that breaks a rule said here is `RemoteDamaged`, which names it; but of a key that is there twice in a record,
+which no tidesync wrote, the last one counts. One that says a greater format is a
 `ProtocolError`: it was written by a newer tidesync.
 """
 

@@ -47,9 +47,12 @@ def lines_in(content: bytes, name: str) -> list[Json]:
     if content[-_TAIL:] != _checksum(body):
         raise RemoteDamaged(name, "it is torn, or was changed: its checksum does not fit")
     try:
-        return parse_lines(body)
+        found = parse_lines(body)
     except Malformed as error:
         raise RemoteDamaged(name, str(error)) from error
+    if len(found) != body.count(b"\n"):
+        raise RemoteDamaged(name, "it does not have one value a line")
+    return found
 
 
 def opened(content: bytes, name: str) -> tuple[Json, Sequence[Json]]:

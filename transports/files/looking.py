@@ -86,9 +86,9 @@ def _batches(commits: Iterable[tuple[Commit, str, int]]) -> Iterator[list[tuple[
     yield batch
 
 
-def foreign_folders(place: Place, folder: str) -> list[str]:
-    """Folders inside a folder of the remote that do not belong there, in order."""
-    found = [name for name in place.folders(folder) if not names.is_ignored(name)]
+def foreign_folders(folder: str, inside: Iterable[str]) -> list[str]:
+    """Of the folders inside one of the remote, those that do not belong there."""
+    found = [name for name in inside if not names.is_ignored(name)]
     if folder == ROOT:
         return [name for name in found if name not in FOLDERS]
     return [name for name in found if folder != SNAPSHOTS or not is_number(name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -78,8 +78,9 @@ def verify(place: Place, scratch: Store) -> Verification:
     Raises `ConfigurationError` where there is no remote, and what the place and the store raise. A compaction that runs
     meanwhile may look like damage.
     """
-    content, damages = place.read(META), list[Damage]()
+    content, damages = None, list[Damage]()
     try:
+        content = place.read(META)
         if content is None:
             raise snapshots.missing(META)
         meta = read_meta(content)
@@ -97,14 +98,16 @@ def verify(place: Place, scratch: Store) -> Verification:
 
 def _remote_of(place: Place) -> str:
     """The id of a remote whose meta.json does not tell it: what its last commit says."""
-    found = [name for name in place.names(LOG) if not names.is_ignored(name)]
-    others = [name for folder in FOLDERS for name in place.names(folder)]
-    if not others and place.read(META) is None:
-        raise ConfigurationError(f"{place!r} holds no remote: there is no {META}")
-    for name in reversed(found):
-        content = place.read(f"{LOG}/{name}")
-        with suppress(Malformed):
-            remote = Members(parse((content or b"").partition(b"\n")[0])).text("remote")
+    with suppress(RemoteDamaged):
+        if place.read(META) is None and not any(map(place.names, FOLDERS)):
+            raise ConfigurationError(f"{place!r} holds no remote: there is no {META}")
+    found = list[str]()
+    with suppress(RemoteDamaged):
+        found = place.names(LOG)
+    for number in reversed([number for number in map(names.number_of, found) if number]):
+        with suppress(Malformed, RemoteDamaged):
+            content = place.read(commit_name(number)) or b""
+            remote = Members(parse(content.partition(b"\n")[0])).text("remote")
             if remote:
                 return remote
     return "unknown"
@@ -153,12 +156,21 @@ class _Look:
             if name != META:
                 self.wrong(names.foreign(ROOT, name))
         for folder in (ROOT, *FOLDERS):
-            for name in foreign_folders(self.place, folder):
+            for name in foreign_folders(folder, self.within(self.place.folders, folder)):
                 self.wrong(names.foreign(folder, name))
+
+    def within(self, names_in: Callable[[str], list[str]], folder: str) -> list[str]:
+        """What there is in a folder; nothing if it is none, which is a damage."""
+        try:
+            return names_in(folder)
+        except RemoteDamaged as error:
+            if Damage(error.file, error.reason) not in self.damages:
+                self.wrong(error)
+            return []
 
     def listed(self, folder: str) -> list[str]:
         """The names in a folder that count; what is unfinished is left over."""
-        found = self.place.names(folder)
+        found = self.within(self.place.names, folder)
         start = f"{folder}/" if folder else ""
         self.leftovers += [f"{start}{name}" for name in found if name.startswith(TEMPORARY)]
         return [name for name in found if not names.is_ignored(name)]
@@ -210,7 +222,7 @@ class _Look:
 
     def parts(self, manifests: dict[int, Manifest | None]) -> None:
         """Parts that no manifest lists are left over; those that one lists are read with it."""
-        for folder in self.place.folders(SNAPSHOTS):
+        for folder in self.within(self.place.folders, SNAPSHOTS):
             number = int(folder) if is_number(folder) else 0
             if not number:
                 continue  # foreign
@@ -233,7 +245,7 @@ class _Look:
         found = self.numbers(LOG)
         self.leftovers += [commit_name(number) for number in found if number < self.fence]
         counted = {number for number in found if number >= self.fence}
-        contents = read_all(self.place, [commit_name(number) for number in sorted(counted)])
+        contents = self.contents([commit_name(number) for number in sorted(counted)])
         expected = self.fence or 1
         for number in sorted(counted | manifests.keys()):
             if number > expected or number not in counted:
@@ -255,7 +267,19 @@ class _Look:
         self.flush()
         self.at = self.previous = None
 
-    def commit(self, number: int, content: bytes | None) -> None:
+    def contents(self, files: list[str]) -> Iterator[bytes | RemoteDamaged | None]:
+        """What these files hold, one after another; of one that is no file, what is wrong with it."""
+        done = 0
+        while done < len(files):
+            try:
+                for content in read_all(self.place, files[done:]):
+                    done += 1
+                    yield content
+            except RemoteDamaged as error:
+                done += 1
+                yield error
+
+    def commit(self, number: int, content: bytes | RemoteDamaged | None) -> None:
         """One commit: what it says, whether it follows the one before, and what it makes of the tables."""
         name, previous = commit_name(number), self.previous
         if content is None:
@@ -263,6 +287,8 @@ class _Look:
             return
         self.previous = None  # what is torn has another hash than it had
         try:
+            if isinstance(content, RemoteDamaged):
+                raise content
             commit = read_commit(content, number, self.meta.id)
             self.previous = digest(content)
             if previous is not None and commit.previous != previous:

@@ -232,6 +232,14 @@ def test_values_that_are_no_json_of_ours_are_refused(value: bytes) -> None:
     assert LOG_1 == caught.value.file
 
 
+def test_a_line_is_one_value() -> None:
+    """Neither two on a line nor one on two lines: other programs would read something else."""
+    one = json.dumps(LINE).encode()
+    for head, line in (({**HEAD, "changes": 2}, one + b"," + one), (HEAD, one.replace(b'"a"', b"[1\n2]", 1))):
+        with pytest.raises(RemoteDamaged, match="one value a line"):
+            _ = read_commit(with_checksum([json.dumps(head).encode(), line]), 1, WHO)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -15,6 +15,7 @@ from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.files import snapshots
 from tidesync.transports.files.compaction import compact
+from tidesync.transports.files.folder import Folder
 from tidesync.transports.files.info import info
 from tidesync.transports.files.lines import digest, with_checksum
 from tidesync.transports.files.names import META, commit_name, fence_name, manifest_name
@@ -323,6 +324,43 @@ def test_where_no_file_tells_the_remote_s_id_damage_is_told_all_the_same() -> No
 
     assert {META, "log/x"} == {damage.file for damage in found.damages}
     assert ("unknown", False, 0) == (found.remote, found.whole, found.commits)
+
+
+@pytest.mark.parametrize(
+    "name", ["meta.json", "log", "snapshots", "fences", commit_name(4), manifest_name(3)]
+)
+@pytest.mark.parametrize("link", [True, False])
+def test_what_stands_in_the_place_of_a_file_or_folder_is_damage(
+    name: str, link: bool, tmp_path: Path
+) -> None:
+    """A link, a file for a folder, a folder for a file: it is told, and the rest is looked at."""
+    for file, content in written().items():
+        path = tmp_path / "remote" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _ = path.write_bytes(content)
+    path, moved = tmp_path / "remote" / name, tmp_path / "moved"
+    was_folder = path.is_dir()
+    _ = path.rename(moved)
+    if link:
+        path.symlink_to(moved)
+    elif was_folder:
+        path.touch()
+    else:
+        path.mkdir()
+
+    found = verify(Folder(tmp_path / "remote"), MemoryStore())
+
+    assert name in {damage.file for damage in found.damages}
+    assert (name != "log") == (found.commits > 0)
+
+
+def test_a_name_that_no_file_can_have_is_damage_also_where_meta_json_is_gone() -> None:
+    """It is not read."""
+    files = written()
+    del files[META]
+    files["log/no name.txt"] = b"x"
+
+    assert {META, "log/no name.txt"} == {damage.file for damage in looked(files).damages}
 
 
 def test_leftovers_are_no_damage() -> None:
