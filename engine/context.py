@@ -300,11 +300,9 @@ class SyncContext(Face[Transport]):
 
     @property
     def _outlook(self) -> Outlook:
-        return Outlook(self._changes, self._committed, self._emit_all, self.subscribe)
-
-    def _committed(self, step: Callable[[StoreTransaction], T]) -> T:
-        face.refuse_batch(self._active)
-        return self.read(step)
+        return Outlook(
+            self._changes, self.read, lambda: face.refuse_batch(self._active), self._emit_all, self.subscribe
+        )
 
     # ---- the queue
 

@@ -126,7 +126,7 @@ class Buffer(Inbox):
 
 
 class Read(Protocol):
-    """Runs a step on a committed state of the store; `BatchActive` inside a batch."""
+    """Runs a step on one committed state of the store."""
 
     def __call__(self, step: Callable[[StoreTransaction], U], /) -> U:
         """What the step returns."""
@@ -135,10 +135,11 @@ class Read(Protocol):
 
 @attrs.frozen(eq=False)
 class Outlook:
-    """A context as its watches see it."""
+    """A context as its watches see it. `outside` raises `BatchActive` inside a batch."""
 
     changes: Changes
     read: Read
+    outside: Callable[[], None]
     tell: Callable[[Sequence[Event]], None]
     subscribe: Callable[[Callable[[Event], None]], Callable[[], None]]
 
@@ -175,6 +176,7 @@ class Stream(Generic[R]):
 
         Raises `BatchActive` inside a batch, and what reading the store raises; then it is asked again next time.
         """
+        self._outlook.outside()
         if not self._turn.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), _LONG)):
             return None
         try:

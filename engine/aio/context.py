@@ -313,11 +313,10 @@ class AsyncSyncContext(Face[AsyncTransport | Transport]):
 
     @property
     def _outlook(self) -> AsyncOutlook:
-        return AsyncOutlook(self._changes, self._committed, self._emit_all, self.subscribe, self._calling)
-
-    async def _committed(self, step: Callable[[StoreTransaction], T]) -> T:
-        face.refuse_batch(self._active)
-        return await self.read(step)
+        return AsyncOutlook(
+            self._changes, self.read, lambda: face.refuse_batch(self._active), self._emit_all, self.subscribe,
+            self._calling,
+        )  # fmt: skip
 
     # ---- the queue
 

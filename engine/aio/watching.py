@@ -60,7 +60,7 @@ class Bell:
 
 
 class AsyncRead(Protocol):
-    """Runs a step on a committed state of the store; `BatchActive` inside a batch."""
+    """Runs a step on one committed state of the store."""
 
     def __call__(self, step: Callable[[StoreTransaction], U], /) -> Awaitable[U]:
         """What the step returns."""
@@ -69,10 +69,11 @@ class AsyncRead(Protocol):
 
 @attrs.frozen(eq=False)
 class AsyncOutlook:
-    """A context as its watches see it. `calling` keeps those that call back."""
+    """A context as its watches see it: as in `Outlook`. `calling` keeps those that call back."""
 
     changes: Changes
     read: AsyncRead
+    outside: Callable[[], None]
     tell: Callable[[Sequence[Event]], None]
     subscribe: Callable[[Callable[[Event], None]], Callable[[], None]]
     calling: set[AsyncWatch[Any]]
@@ -105,6 +106,7 @@ class AsyncStream(Generic[R]):
 
         Raises `BatchActive` inside a batch, and what reading the store raises; then it is asked again next time.
         """
+        self._outlook.outside()
         until = None if timeout is None else time.monotonic() + timeout
         try:
             async with asyncio.timeout(timeout):

@@ -268,12 +268,13 @@ async def test_nobody_holds_a_watch(device: AsyncSyncContext) -> None:
 async def test_a_batch_is_no_place_to_watch(device: AsyncSyncContext) -> None:
     """In the task that is in the batch: `BatchActive`. Other tasks wait until it ends."""
     async with device as ctx:
-        watch, other = ctx[NOTES].watch(poll=None), ctx[NOTES].watch(poll=None)
+        watch, other, stream = ctx[NOTES].watch(poll=None), ctx[NOTES].watch(poll=None), ctx.events()
         waiting = asyncio.create_task(other.next())
         async with ctx.batch():
             await ctx[NOTES].insert({"id": "a"})
-            with pytest.raises(BatchActive):
-                await watch.next(0)
+            for asked in (watch, stream):
+                with pytest.raises(BatchActive):
+                    await asked.next(0)
             with pytest.raises(BatchActive):
                 ctx[NOTES].watch()
         assert ["a"] == ids(await watch.next(0))

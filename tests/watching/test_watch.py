@@ -468,15 +468,17 @@ def test_what_makes_no_sense_is_refused(ctx: SyncContext, call: Any, refused: ty
 
 
 def test_a_batch_is_no_place_to_watch(ctx: SyncContext) -> None:
-    """Inside a batch nothing is committed yet: `BatchActive`; afterwards the watch goes on."""
-    watch = ctx[NOTES].watch()
+    """Inside a batch nothing is committed yet: `BatchActive`, always; afterwards the watch goes on."""
+    watch, stream = ctx[NOTES].watch(), ctx.events()
+    watch.next()
     with ctx.batch():
+        for asked in (watch, stream):
+            with pytest.raises(BatchActive):
+                asked.next(0)
         ctx[NOTES].insert({"id": "a"})
         with pytest.raises(BatchActive):
-            watch.next(0)
-        with pytest.raises(BatchActive):
             ctx[NOTES].watch()
-    assert ["a"] == ids(watch.next(0))
+    assert (["a"], True) == (ids(watch.next(0)), stream.next(0) is not None)
 
 
 def test_a_watch_of_a_class_that_refuses_a_record(tmp_path: Any) -> None:
