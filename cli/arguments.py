@@ -22,7 +22,7 @@ tables, both with soft delete:
 
 There the demo adds about 310 records, whose ids begin with "demo-" and a random word, and leaves them.
 
-With --remote it is a plain folder, as on a shared or synchronised disk: `tidesync remote info DIR` looks at it later.
+With --remote it is a plain folder, as on a shared disk: `tidesync remote info DIR` looks at it later.
 """
 _DEMO_END: Final = "Exit status: 0 all agree, 1 they differ, 2 the demo could not run, 130 interrupted."
 _STATUS: Final = """\
@@ -96,6 +96,13 @@ Exit status: 0 every rule holds or deviates as given, 1 a rule is broken, 2 it c
 _STATES: Final = ("pending", "attempted", "failed", "conflict", "parked")
 
 
+def _folder(text: str) -> Path:
+    """A folder's path: an address would make a path, too, of a folder that nobody wants."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!a} is an address: give the path of a folder")
+    return Path(text)
+
+
 def add_demo(commands: Commands) -> None:
     """`tidesync demo`."""
     demo = _command(
@@ -108,7 +115,7 @@ def add_demo(commands: Commands) -> None:
     )
     remote.add_argument(
         "--remote",
-        type=Path,
+        type=_folder,
         metavar="DIR",
         help="no service: this new or empty folder is the remote, and is kept",
     )

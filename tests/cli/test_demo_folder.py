@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.command import headings, tidesync
 from tests.cli.test_demo import MERGED, STEPS, rows
+from tidesync.cli import main
 
 REFUSED = "A refused operation"
 """The one step that is left out: a folder has no rule of its own."""
@@ -79,6 +80,17 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     assert (2, "") == (told.returncode, told.stdout)
     assert f"--remote {tmp_path}: the folder is not empty: name another folder" in told.stderr
     assert ["mine.txt"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/demo", "memory://demo", "file:///tmp/demo"])
+def test_an_address_is_no_folder(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused, and no folder of that name is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        _ = main(["demo", "--remote", address])
+
+    assert 2 == ended.value.code
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_the_devices_files_do_not_lie_in_the_remote(tmp_path: Path) -> None:
