@@ -183,6 +183,7 @@ class AsyncWatch(AsyncStream[Rows[T]]):
             name = f"tidesync-watch-{view.query.table}"
             self._task = asyncio.get_running_loop().create_task(self._call_back(callback), name=name)
             outlook.calling.add(self)  # the loop itself keeps no task alive
+            self._task.add_done_callback(lambda _: outlook.calling.discard(self))
 
     def __repr__(self) -> str:
         return f"<watch of {self._view.query.table}{', closed' if self.closed else ''}>"
@@ -203,6 +204,7 @@ class AsyncWatch(AsyncStream[Rows[T]]):
         """
         await super().close()
         if self._task is not None and not self._away:
+            _ = self._task.cancel()  # it may wait for a batch to end, which may be the caller's
             _ = await asyncio.wait((self._task,))
 
     async def _take(self) -> Rows[T] | None:
@@ -221,19 +223,16 @@ class AsyncWatch(AsyncStream[Rows[T]]):
 
     async def _call_back(self, callback: Callable[[Rows[T]], object]) -> None:
         rest = Rest()
-        try:
-            while not self.closed:
-                try:
-                    rows = await self._come(None)
-                except Exception:
-                    logger.exception("a watch of %s could not look", self._view.query.table)
-                    await self._bell.wait(rest.longer())
-                    continue
-                rest = Rest()
-                if rows is not None and not self.closed:
-                    await self._call(callback, rows)
-        finally:
-            self._outlook.calling.discard(self)
+        while not self.closed:
+            try:
+                rows = await self._come(None)
+            except Exception:
+                logger.exception("a watch of %s could not look", self._view.query.table)
+                await self._bell.wait(rest.longer())
+                continue
+            rest = Rest()
+            if rows is not None and not self.closed:
+                await self._call(callback, rows)
 
     async def _call(self, callback: Callable[[Rows[T]], object], rows: Rows[T]) -> None:
         self._away = True

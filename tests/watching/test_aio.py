@@ -1,10 +1,11 @@
 """Live queries and event streams of an `AsyncSyncContext`."""
 
 import asyncio
+import contextlib
 import gc
-import inspect
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import pytest
 from tests.aio.support import AsyncWorld, looped, on_loop
 from tests.api.support import NOTES, TABLES, MakeStore, Remote
 from tests.watching.other import Other
-from tests.watching.test_watch import ids
-from tidesync import AsyncEventStream, AsyncSyncContext, AsyncWatch, EventStream, Rows, Watch
-from tidesync.errors import BatchActive, ContextClosed, StoreBusy, UsageError
+from tests.watching.support import ids
+from tidesync import AsyncSyncContext, AsyncWatch, Rows
+from tidesync.errors import BatchActive, ContextClosed, StoreBusy, StoreClosed, UsageError
 from tidesync.events import EventsMissed, OperationQueued, RecordsChanged
 from tidesync.queue import Queue
 from tidesync.stores import SQLiteStore
@@ -281,6 +282,42 @@ async def test_a_batch_is_no_place_to_watch(device: AsyncSyncContext) -> None:
         assert ["a"] == ids(await waiting)
 
 
+@pytest.mark.parametrize("kind", ["watch", "context"])
+def test_closing_waits_for_no_batch(device: AsyncSyncContext, kind: str) -> None:
+    """A callback's watch that waits for a batch to end is closed inside that batch, and is gone."""
+
+    async def main() -> list[list[str]]:
+        shown: list[list[str]] = []
+        async with device as ctx:
+            watch = ctx[NOTES].watch(None, lambda rows: shown.append(ids(rows)), poll=0.01)
+            assert await eventually(lambda: bool(shown))
+            with contextlib.suppress(StoreClosed):  # what becomes of a batch whose context was closed
+                async with ctx.batch():
+                    await ctx[NOTES].insert({"id": "a"})
+                    await asyncio.sleep(0.05)  # it wants to look for others' changes
+                    await (watch.close() if kind == "watch" else ctx.close())
+                    assert watch.closed
+                    assert "tidesync-watch-note" not in {task.get_name() for task in asyncio.all_tasks()}
+        return shown
+
+    assert [[]] == on_loop(main(), 10)
+
+
+@looped
+async def test_a_watch_that_is_closed_before_its_task_began_is_let_go(device: AsyncSyncContext) -> None:
+    """Nothing is kept of it, and the callback is not called."""
+    shown: list[object] = []
+    async with device as ctx:
+        watch = ctx[NOTES].watch(None, shown.append)
+        await watch.close()
+        gone = weakref.ref(watch)
+        del watch
+        await asyncio.sleep(0)
+        gc.collect()
+        assert gone() is None
+    assert [] == shown
+
+
 @looped
 async def test_a_watch_needs_an_open_context(device: AsyncSyncContext) -> None:
     """Before `open` and after `close` it is `ContextClosed`; with a callback it is not asked."""
@@ -354,15 +391,3 @@ async def test_another_process_is_seen(tmp_path: Path) -> None:
         assert [elsewhere] * 3 + [RecordsChanged("note", ("m",), "local")] == [
             each for each in told if isinstance(each, RecordsChanged)
         ]
-
-
-@pytest.mark.parametrize(("one", "other"), [(Watch, AsyncWatch), (EventStream, AsyncEventStream)])
-def test_the_streams_of_both_faces_are_one(one: type, other: type) -> None:
-    """The same names, signatures and docstrings; what is awaited is what waits."""
-    names = {name for name in dir(one) if not name.startswith("_")}
-    assert {"close", "closed", "next"} == names == {name for name in dir(other) if not name.startswith("_")}
-    for name in names:
-        here, there = getattr(one, name), getattr(other, name)
-        assert inspect.getdoc(here) == inspect.getdoc(there)
-        if callable(here):
-            assert inspect.signature(here) == inspect.signature(there)
