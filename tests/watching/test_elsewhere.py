@@ -11,7 +11,7 @@ from tests.api.support import LISTS, NOTES, TABLES, TodoList
 from tests.api.worker import device
 from tests.cli.command import tidesync
 from tests.watching.other import Other
-from tests.watching.test_watch import eventually, ids
+from tests.watching.support import eventually, ids
 from tidesync import SyncContext
 from tidesync.events import Event, RecordsChanged
 from tidesync.stores import MemoryStore, SQLiteStore

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from tests.api.support import LISTS, NOTES, TodoList, World
-from tests.watching.test_watch import eventually
+from tests.watching.support import eventually
 from tidesync import SyncContext
 from tidesync.events import Event, EventsMissed, OperationQueued, Purged, RecordsChanged
 
