@@ -6,44 +6,21 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.transports.authority.support import change, delete, insert, update
-from tests.transports.files.dying import Dying, Memory
+from tests.transports.authority.support import insert
+from tests.transports.files.dying import Memory
 from tests.transports.files.lives import Files, Written, applied, cold, device
+from tests.transports.files.looks import looked, written
 from tests.transports.files.test_format_page import example
 from tidesync.errors import ConfigurationError, RemoteDamaged
 from tidesync.stores.memory import MemoryStore
 from tidesync.stores.sqlite import SQLiteStore
 from tidesync.transports.files import snapshots
-from tidesync.transports.files.compaction import compact
 from tidesync.transports.files.folder import Folder
-from tidesync.transports.files.info import info
 from tidesync.transports.files.lines import digest, with_checksum
 from tidesync.transports.files.names import META, commit_name, fence_name, manifest_name
 from tidesync.transports.files.parts import Counts, read_manifest, write_manifest
-from tidesync.transports.files.verify import Damage, Verification, verify
+from tidesync.transports.files.verify import Damage, verify
 from tidesync.transports.layout import moment
-
-
-def looked(files: Files) -> Verification:
-    """What is found; whatever it is, not a file changes."""
-    place, before = Dying(files), dict(files)
-    found = verify(place, MemoryStore())
-    assert before == files
-    assert {"read", "names", "folders"} >= {word for word, _ in place.calls}
-    return found
-
-
-def written() -> Files:
-    """Commits 3 to 6 behind a fence at 3; snapshots 3 and 5."""
-    files: Files = {}
-    writer = device(files, snapshot_every=5)
-    _ = applied(writer, insert("a", text="a"), insert("b", text="b"))
-    _ = applied(writer, delete("a"), change("insert", "l", table="list", name="list"))
-    _ = applied(writer, update("b", text="c"))
-    _ = compact(Memory(files), MemoryStore(), keep=0)
-    for number in range(3):
-        _ = applied(writer, update("b", size=number))
-    return files
 
 
 def rewritten(content: bytes, old: bytes, new: bytes) -> bytes:
@@ -390,47 +367,3 @@ def test_it_works_on_a_store_in_a_file_as_in_memory(tmp_path: Path) -> None:
     files = written()
 
     assert looked(files) == verify(Memory(files), SQLiteStore(tmp_path / "scratch.db"))
-
-
-def test_info_tells_a_remote_in_figures(tmp_path: Path) -> None:
-    """Of the state that a newcomer reads; bytes are those of the files."""
-    files = written()
-    sizes = {
-        folder: sum(len(content) for name, content in files.items() if name.startswith(folder))
-        for folder in ("log/", "snapshots/", "fences/")
-    }
-    found = info(Memory(files), SQLiteStore(tmp_path / "scratch.db"))
-
-    assert found == info(Memory(files), MemoryStore())
-    assert (looked(files).remote, 1, 2592000, 5) == (
-        found.remote, found.format, found.remembers, found.snapshot_every,
-    )  # fmt: skip
-    assert (6, 8, 3, (3, 5)) == (found.commits, found.changes, found.fence, found.snapshots)
-    assert {"item": Counts(1, 0), "list": Counts(1, 0)} == found.tables
-    assert {"": 1, "log": 4, "snapshots": 4, "fences": 1} == found.files
-    assert {"": len(files[META]), **{name[:-1]: size for name, size in sizes.items()}} == found.sizes
-    assert 8 == found.operations
-    assert found.first is not None
-    assert found.last is not None
-    assert "2020" < found.first <= found.last
-
-
-def test_info_of_a_new_remote_has_no_commits() -> None:
-    """Nothing was ever written to it."""
-    files: Files = {}
-    _ = device(files)
-    found = info(Memory(files), MemoryStore())
-
-    assert (0, 0, None, None, 0, (), {}) == (
-        found.commits, found.changes, found.first, found.last, found.fence, found.snapshots, found.tables,
-    )  # fmt: skip
-
-
-def test_info_counts_no_folder_that_does_not_belong_there() -> None:
-    """`verify` names it."""
-    files = written()
-    figures = info(Memory(files), MemoryStore())
-    files |= {"snapshots/old/x": b"x", "snapshots/2/x": b"x", "log/old/x": b"x"}
-
-    assert figures == info(Memory(files), MemoryStore())
-    assert 3 == len(looked(files).damages)
