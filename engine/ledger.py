@@ -204,8 +204,7 @@ class Ledger:
 
     def save(self, head: Head) -> None:
         """Write the head at flush; nothing that a user could have decided on has changed."""
-        self._heads[head.key] = head
-        self._touched[head.key] = head
+        self._heads[head.key] = self._touched[head.key] = head
         for entry in head.entries:
             for name in self._names(head, entry):
                 self._named.setdefault(name, {})[entry.key] = (head, entry)
@@ -234,6 +233,15 @@ class Ledger:
 
     def flush(self) -> None:
         """Write every row that changed. May be called more than once in a transaction."""
+        if self._touched or self._removed or self._changed:
+            self._flush_rows()
+        self._count_changes()
+        counted = self.counters.encode()
+        if counted != self._counted:
+            self._counted = counted
+            self.transaction.put(META, [counted])
+
+    def _flush_rows(self) -> None:
         puts: dict[str, list[Record]] = {HEADS: [], OPERATIONS: [], EDGES: []}
         drops: dict[str, list[str]] = {HEADS: [], OPERATIONS: [], EDGES: []}
         self.counters.pending -= len(self._removed)
@@ -256,11 +264,6 @@ class Ledger:
             if rows:
                 self.transaction.put(table, rows)
         self._flush_locals()
-        self._count_changes()
-        counted = self.counters.encode()
-        if counted != self._counted:
-            self._counted = counted
-            self.transaction.put(META, [counted])
 
     def _count_changes(self) -> None:
         """One more for each table whose records this transaction changes."""

@@ -229,7 +229,7 @@ def _decimal(expr: Expr) -> bool:
 
 
 def _member(item: Evaluate, values: list[Scalar]) -> Evaluate:
-    wanted = {(kind_of(value), value) for value in values if kind_of(value) != STRUCTURE}
+    wanted = {(kind, value) for value in values if (kind := kind_of(value)) != STRUCTURE}
 
     def member(record: Record) -> bool:
         value = item(record)
@@ -253,8 +253,7 @@ def evaluator(expr: Expr) -> Evaluate:
             compare, a, b = COMPARISONS[op], evaluator(left), evaluator(right)
             return lambda record: compare(a(record), b(record))
         case In(item, values):
-            a = evaluator(item)
-            return _member(a, [decimal_of(value) if _decimal(item) else value for value in values])
+            return _member(evaluator(item), list(map(decimal_of, values) if _decimal(item) else values))
         case And(items):
             parts = [evaluator(item) for item in items]
             return lambda record: all(part(record) is True for part in parts)

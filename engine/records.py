@@ -61,7 +61,10 @@ def content_of(copy: Copy) -> Record | None:
     """What the user owns of a copy: the record without system fields; None if it is not alive."""
     if not alive(copy):
         return None
-    return {key: value for key, value in copy.items() if key not in SYSTEM_FIELDS}
+    content = copy.copy()
+    for field in SYSTEM_FIELDS:
+        _ = content.pop(field, None)
+    return content
 
 
 def with_system(content: Record, copy: Copy) -> Record:

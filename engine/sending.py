@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import attrs
 
 from tidesync.contracts.transport import Absent, Anything, Change, Expected, Version
 from tidesync.ledger import Ledger
 from tidesync.operations import Operation, State
-from tidesync.query import Compare, Field, Order, Query, Value, all_of, equals
+from tidesync.query import And, Compare, Field, Order, Query, Value, equals
 from tidesync.queue import Queue, describe
 from tidesync.records import Copy, Record, Tombstone, alive, content_of, version_of
 from tidesync.reports import ErrorStatus, Status
@@ -22,6 +23,10 @@ from tidesync.rules.chain import Entry, Head, before, kind_of, record_key
 from tidesync.rules.collapse import vanishes
 from tidesync.rules.merge import changed_fields
 from tidesync.values import ColumnType
+
+_SEQUENCE: Final = Field("sequence", ColumnType.INTEGER)
+_IN_ORDER: Final = (Order(_SEQUENCE),)
+_IS_READY: Final = equals("lane", READY, ColumnType.STRING)
 
 
 @attrs.define(eq=False)
@@ -172,15 +177,12 @@ def _candidates(queue: Queue, run: Run) -> Iterator[Head]:
                 run.again[:] = [str(later["id"]) for later in rows[index + 1 :]]
                 yield head
         run.again.clear()
-    sequence = Field("sequence", ColumnType.INTEGER)
+    until = Compare("le", _SEQUENCE, Value(run.snapshot, ColumnType.INTEGER))
+    limit = min(run.max_changes, 500)
     while True:
-        where = all_of(
-            equals("lane", READY, ColumnType.STRING),
-            Compare("gt", sequence, Value(run.position, ColumnType.INTEGER)),
-            Compare("le", sequence, Value(run.snapshot, ColumnType.INTEGER)),
-        )
-        limit = min(run.max_changes, 500)
-        rows = list(ledger.transaction.select(Query(OPERATIONS, where, (Order(sequence),), take=limit)))
+        after = Compare("gt", _SEQUENCE, Value(run.position, ColumnType.INTEGER))
+        query = Query(OPERATIONS, And((_IS_READY, after, until)), _IN_ORDER, take=limit)
+        rows = list(ledger.transaction.select(query))
         ledger.load(record_key(str(row["table"]), str(row["record_id"])) for row in rows)
         _look_ahead(queue, rows)
         for row in rows:

@@ -56,7 +56,12 @@ class Head:
     remote: Record | Tombstone | None = None
     revision: int = 0
     entries: list[Entry] = attrs.field(factory=list[Entry])
+    key: str = attrs.field(init=False)
+    """The name of the record in the engine's own tables."""
     _content: tuple[Copy, Record | None] = (None, None)
+
+    def __attrs_post_init__(self) -> None:
+        self.key = record_key(self.table, self.record_id)
 
     @property
     def base_content(self) -> Record | None:
@@ -64,11 +69,6 @@ class Head:
         if self._content[0] is not self.base:
             self._content = (self.base, content_of(self.base))
         return self._content[1]
-
-    @property
-    def key(self) -> str:
-        """The name of the record in the engine's own tables."""
-        return record_key(self.table, self.record_id)
 
     @property
     def in_conflict(self) -> bool:
