@@ -36,6 +36,7 @@ from tidesync.schema import TableSchema
 
 _EVENTS: Final = 5_000
 _SEEN: Final = 20
+_CONSTANT: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class Program:
@@ -135,6 +136,8 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _copied(value: Any) -> Any:
+    if type(value) in _CONSTANT:  # most values are, and a rule hands out hundreds of thousands
+        return value
     if isinstance(value, dict):
         fields = cast("dict[object, Any]", value)
         return {key: _copied(each) for key, each in fields.items()}
