@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -32,6 +33,9 @@ from tidesync.contracts.transport import (
 from tidesync.records import Copy, Record, Tombstone, alive
 from tidesync.rows import EDGES, HEADS, META, OPERATIONS
 from tidesync.sending import Sent
+
+KEYS: tuple[Key, ...] = (("items", "A"), ("items", "B"), ("lists", "L"), ("lists", "M"))
+"""Every record of every layout, in order."""
 
 # ---- the classic table, which the law is compared with
 
@@ -263,14 +267,15 @@ class Explorer:
         self.device.put_back(point.state)
         remote, sent = point.remote, 0
         run = self.device.begin(max_changes=5)
-        while batch := self.device.mark(run):
+        tables = self.device.tables
+        while tables.state[OPERATIONS] and (batch := self.device.mark(run)):
             outcomes: list[Outcome] = []
             for each in reversed(batch):
                 remote, outcome = remote.take(each.change)
                 sent += self._took_effect(point, each.change, outcome)
                 outcomes.append(outcome)
             self.device.settle(batch, outcomes[::-1], run)
-        state = self.device.tables.state
+        state = tables.state
         self._equal(point, "the queue is empty", {}, {**state[OPERATIONS], **state[HEADS], **state[EDGES]})
         self._equal(point, "the remote ends as after the uncollapsed history", point.held, remote.contents)
         self._equal(point, "the device ends equal", point.held, self.device.contents())
@@ -306,56 +311,59 @@ def _alike(held: Contents, lists: Sequence[Key]) -> str:
     return f"{len(items)} {sorted((key in held, key[1] in named) for key in lists)}"
 
 
+class _Names(dict[object, int | None]):
+    """Numbers for texts and versions in the order in which they appear; None stays None."""
+
+    def __init__(self) -> None:
+        super().__init__({None: None})
+
+    def __missing__(self, value: object) -> int:
+        self[value] = number = len(self)
+        return number
+
+
 def canonical(point: Point) -> tuple[Any, ...]:
     """What the future depends on: values, versions, places and like records are named anew in order of appearance."""
     state, remote = point.state, point.remote
-    rows: list[Any] = sorted(state[OPERATIONS].values(), key=lambda row: row["sequence"])  # type: ignore[arg-type, return-value]
-    names: dict[object, int] = {}
-    alias = _aliases(point, rows)
-
-    def name(kind: str, value: object) -> object:
-        return None if value is None else names.setdefault((kind, value), len(names))
+    rows: list[Any] = sorted(state[OPERATIONS].values(), key=itemgetter("sequence"))
+    names, alias = _Names(), _aliases(point, rows)
 
     def shown(copy: Any) -> object:
         if copy is None:
             return None
-        named = copy.get("list")
-        return name("text", copy["text"]), alias.get(named, named), name("version", copy.get("version"))
+        return names[copy["text"]], alias.get(copy.get("list")), names[copy.get("version")]
 
     def seen(copy: Any) -> object:
         if copy is None:
             return None
-        return shown(copy["record"]) if "record" in copy else ("gone", name("version", copy["tombstone"]))
-
-    def key(text: str) -> str:
-        table, _, id = text.partition("/")
-        return f"{table}/{alias.get(id, id)}"
+        return shown(copy["record"]) if "record" in copy else ("gone", names[copy["tombstone"]])
 
     def target(text: str) -> object:
-        return name("text", text[2:]) if text.startswith("*/t") else key(text)
+        table, _, id = text.partition("/")
+        return names[id] if id[0] == "t" else (table, alias[id])
 
     place = {row["id"]: index for index, row in enumerate(rows)}
     number = {row["sequence"]: index for index, row in enumerate(rows)}
     operations = tuple(
         (
             alias[row["record_id"]], row["kind"], shown(row["content"]), row["state"], row["attempts"],
-            str(row["fields"]), name("expected", str(row["expected"]) if row["expected"] else None), row["sent_kind"],
+            None if row["fields"] is None else tuple(row["fields"]),
+            names[row["expected"] and str(row["expected"])], row["sent_kind"],
             None if row["blocker"] is None else place.get(row["blocker"], "left"), row["operation"] in remote.seen,
             len(row["names"]),
         )
         for row in rows
     )  # fmt: skip
-    order = sorted(alias, key=lambda id: alias[id])
-    table = {id: "items" if id in "AB" else "lists" for id in alias}
+    order = sorted(KEYS, key=lambda key: alias[key[1]])
     heads = tuple(
-        None if (row := state[HEADS].get(f"{table[id]}/{id}")) is None
+        None if (row := state[HEADS].get(f"{table}/{id}")) is None
         else (seen(row["base"]), seen(row["remote"]), tuple(place[each] for each in row["entries"]))  # type: ignore[union-attr]
-        for id in order
+        for table, id in order
     )  # fmt: skip
-    here = tuple(shown(state[table[id]].get(id)) for id in order)
+    here = tuple(shown(state[table].get(id)) for table, id in order)
     there = tuple(
-        shown(copy) if not isinstance(copy, Tombstone) else ("gone", name("version", copy.version))
-        for copy in (remote.rows.get((table[id], id)) for id in order)
+        ("gone", names[copy.version]) if isinstance(copy, Tombstone) else shown(copy)
+        for copy in map(remote.rows.get, order)
     )
     old = None
     if point.classic is not None:
@@ -370,22 +378,24 @@ def canonical(point: Point) -> tuple[Any, ...]:
     return operations, heads, tuple(edges), here, there, old, pending, point.pushed
 
 
-def _aliases(point: Point, rows: Sequence[Any]) -> dict[str, str]:
+def _aliases(point: Point, rows: Sequence[Any]) -> dict[object, str]:
     """Names for the records, the same for two states that differ only in which of two like records is which."""
     far = len(rows)
+    touched: dict[str, int] = {}
+    named: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        _ = touched.setdefault(row["record_id"], index)
+        if row["content"]:
+            _ = named.setdefault(row["content"].get("list"), index)
+    kept = {copy.get("list") for copy in point.remote.rows.values() if alive(copy)}
 
     def rank(key: Key) -> tuple[Any, ...]:
         table, id = key
-        touched = next((index for index, row in enumerate(rows) if row["record_id"] == id), far)
-        named = next(
-            (i for i, row in enumerate(rows) if row["content"] and row["content"].get("list") == id), far
-        )
-        there = point.remote.rows.get(key)
-        local = point.state[table].get(id)
-        kept = any(alive(copy) and copy.get("list") == id for copy in point.remote.rows.values())
-        local_name = "" if local is None or local.get("list") is None else "named"
-        return table, touched, named, local is None, there is None, alive(there), kept, local_name
+        there, local = point.remote.rows.get(key), point.state[table].get(id)
+        name = "" if local is None or local.get("list") is None else "named"
+        return (
+            table, touched.get(id, far), named.get(id, far), local is None, there is None, alive(there), id in kept,
+            name,
+        )  # fmt: skip
 
-    keys = [*{*point.remote.rows, *(("items", id) for id in "AB"), *(("lists", id) for id in "LM")}]
-    ranked = sorted(sorted(keys), key=rank)
-    return {id: f"{table}{index}" for index, (table, id) in enumerate(ranked)}
+    return {id: f"{table}{index}" for index, (table, id) in enumerate(sorted(KEYS, key=rank))}

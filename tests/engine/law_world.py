@@ -45,12 +45,12 @@ def schemas(*, declared: bool) -> dict[str, TableSchema]:
     }
 
 
-def refuses(held: Contents, key: Key, new: Record | None) -> bool:
-    """Whether foreign keys forbid that this becomes the content of the record."""
+def refuses(held: Mapping[Key, Copy], key: Key, new: Record | None) -> bool:
+    """Whether foreign keys forbid that this becomes the content of the record, where these are held."""
     if new is None:
-        return key[0] == "lists" and any(record.get("list") == key[1] for record in held.values())
+        return key[0] == "lists" and any(alive(copy) and copy.get("list") == key[1] for copy in held.values())
     named = new.get("list")
-    return named is not None and ("lists", named) not in held
+    return named is not None and not alive(held.get(("lists", str(named))))
 
 
 # ---- the remote
@@ -88,7 +88,7 @@ class Remote:
                 **(content_of(now) or {}),
                 **{field: change.record[field] for field in change.fields},
             }
-        if refuses(self.contents, key, new):
+        if refuses(self.rows, key, new):
             return self, Rejected("foreign_key", f"{change.kind} of {key} breaks a reference")
         copy: Copy = Tombstone(version) if new is None else {**new, "version": version}
         after = Remote(
@@ -115,8 +115,9 @@ def _holds(expected: Expected, now: Copy) -> bool:
 class Tables:
     """Records in memory, for one thread and for the engine's queue alone: nothing is checked, nothing rolled back.
 
-    A table is replaced, never changed, so that a state is taken down and put back by its names. The law takes tens
-    of millions of steps on it; what a whole store promises is shown elsewhere.
+    A table is replaced, never changed, so that a state is taken down and put back by its names. Nor are rows: the
+    engine makes new ones, so its own are handed out as they lie here. The law takes tens of millions of steps on
+    it; what a whole store promises is shown elsewhere.
     """
 
     def __init__(self, tables: Iterable[TableSchema]) -> None:
@@ -125,7 +126,7 @@ class Tables:
     def get(self, table: str, ids: Sequence[str]) -> list[Record | None]:
         """As the contract says."""
         rows = self.state[table]
-        return [None if (row := rows.get(id)) is None else row.copy() for id in ids]
+        return [rows.get(id) for id in ids]
 
     def select(self, query: Query) -> Iterator[Record]:
         """Where its conditions compare fields with values that are never null."""
@@ -133,12 +134,11 @@ class Tables:
         where = query.where
         for item in where.items if isinstance(where, And) else () if where is None else (where,):
             rows = _kept(rows, item) if rows else rows
-        names = (
-            [order.by.name for order in query.order if isinstance(order.by, Field)] if len(rows) > 1 else []
-        )
-        rows.sort(key=lambda row: tuple(row[name] for name in (*names, "id")))
+        if len(rows) > 1:
+            names = [order.by.name for order in query.order if isinstance(order.by, Field)]
+            rows.sort(key=operator.itemgetter(*names, "id"))
         stop = None if query.take is None else query.skip + query.take
-        return iter([row.copy() for row in rows[query.skip : stop]])
+        return iter(rows[query.skip : stop])
 
     def count(self, query: Query) -> int:
         """As the contract says, without skip and take."""
@@ -146,7 +146,7 @@ class Tables:
 
     def put(self, table: str, records: Sequence[Record]) -> None:
         """As the contract says."""
-        self.state[table] = {**self.state[table], **{str(record["id"]): record.copy() for record in records}}
+        self.state[table] = {**self.state[table], **{str(record["id"]): record for record in records}}
 
     def delete(self, table: str, ids: Sequence[str]) -> int:
         """As the contract says."""
