@@ -89,16 +89,20 @@ class Log:
             yield commit, previous, len(content)
 
     def hash_at(self, number: int) -> str | None:
-        """The hash of a commit of the log; None if its file is not there any more."""
+        """The hash of a commit of the log; None if its file is not there any more, or lies behind a fence."""
         with self._mutex:
             known = self._hashes.get(number)
         if known is None:
             content = self.place.read(commit_name(number))
-            if content is None:
+            if content is None or self.is_behind(number):
                 return None
             known = digest(content)
             self._keep(number, known)
         return known
+
+    def is_behind(self, number: int) -> bool:
+        """Whether there is a fence after a commit: its file then may be one that a writer made who had slept."""
+        return any(map(names.number_of, self.place.names(FENCES, file_name(number))))
 
     def append(self, number: int, content: bytes) -> bool:
         """Make this the commit of its number; False if that is another one, and this one will never be.
@@ -126,7 +130,7 @@ class Log:
         try:
             # The number may have been used, and its file compacted, while this writer slept: then the new file is
             # behind a fence, which was there before the old one went. What does not belong there is told to readers.
-            behind = any(map(names.number_of, self.place.names(FENCES, file_name(number - 1))))
+            behind = self.is_behind(number - 1)
         except TransportError as error:
             raise InDoubt(f"commit {number} is there, and may be behind a fence: {error}") from error
         if not behind:

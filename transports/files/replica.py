@@ -111,6 +111,9 @@ class Replica:
             batch.append((commit, its_hash))
             start, size = start.after(commit, its_hash), size + its_size
             if len(batch) == COMMITS_AT_ONCE or size > BYTES_AT_ONCE or commit.number == last:
+                if self._place.at_once == 1 and self.log.is_behind(head.number):
+                    # Between the list and the reading of it a fence may have come, and behind it another commit.
+                    return self._begin(head)
                 head = self._apply(head, batch)
                 if head != start:
                     return head

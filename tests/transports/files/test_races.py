@@ -7,7 +7,7 @@ import pytest
 
 from tests.transports.authority.support import change, insert, kinds, update
 from tests.transports.files.clients import TABLES, Files, applied, client, commits, held, pull, send
-from tests.transports.files.dying import Dying
+from tests.transports.files.dying import Dying, Memory
 from tidesync.conformance.faults import FaultyStore, StoreFault
 from tidesync.contracts.transport import (
     Applied,
@@ -15,9 +15,12 @@ from tidesync.contracts.transport import (
     NotSent,
     Version,
 )
+from tidesync.errors import ResyncRequired
+from tidesync.records import Json
 from tidesync.stores import MemoryStore
 from tidesync.transports import FileTransport
 from tidesync.transports.files import replica
+from tidesync.transports.files.compaction import compact
 from tidesync.transports.files.names import commit_name
 from tidesync.transports.files.place import Place
 
@@ -123,6 +126,54 @@ class Later:
         return "fail" if call == self.number else None
 
 
+def _asleep(at_once: int) -> tuple[Files, FileTransport, Json]:
+    """A reader that slept between its list and its reading, and its cursor from before.
+
+    Meanwhile others wrote, the log was compacted, and a writer woke up, who had decided long ago: its commit came into
+    being behind the fence, under the number that the reader is about to read.
+    """
+    files: Files = {}
+    writer = client(files)
+    _ = applied(writer, insert("a", text="one"))
+    slept = {**files}
+    _ = applied(client(slept), insert("void"))
+
+    def meanwhile(word: str, name: str) -> None:
+        if (word, name) == ("read", commit_name(2)) and slept:
+            _ = applied(writer, insert("b"))
+            _ = compact(Memory(files), MemoryStore(), keep=0)
+            files[name] = slept[name]
+            slept.clear()
+
+    place = Dying(files, meanwhile=meanwhile)
+    place.at_once = at_once
+    reader = client(place)
+    cursor = pull(reader).cursor
+    _ = applied(writer, update("a", text="two"))
+    return files, reader, cursor
+
+
+def test_what_lies_behind_a_fence_is_not_read() -> None:
+    """Where that is no request, fences are looked for once the commits were read: none of them was void."""
+    files, reader, cursor = _asleep(at_once=1)
+
+    with pytest.raises(ResyncRequired, match="compacted"):
+        _ = pull(reader, cursor)
+    assert held(client(files)) == held(reader)
+    assert {"a": "two", "b": None} == {id: row.get("text") for id, row in held(reader).items()}
+
+
+def test_a_cursor_of_what_lies_behind_a_fence_is_not_honoured() -> None:
+    """Though a file lies there still, and has the hash: what was there before would never be told."""
+    files, reader, cursor = _asleep(at_once=2)
+    cursor = pull(reader, cursor).cursor
+
+    for follower in (client(files), reader):
+        with pytest.raises(ResyncRequired, match="compacted"):
+            _ = pull(follower, cursor)
+    assert held(client(files)) == held(reader)
+
+
 def test_what_is_in_the_log_is_in_effect_whatever_the_index_does() -> None:
     """Wherever an index fails: not sent if the log has it not, applied if it has; and it is read again later."""
     seen: set[tuple[str, bool]] = set()
@@ -158,7 +209,7 @@ def _calls(place: Dying, act: Callable[[], object]) -> list[str]:
 def test_what_things_cost() -> None:
     """A push is two lists and a create; a pull without news is a list, and each new commit is read once.
 
-    Where a call is no request, the last commit is read once more each time.
+    Where a call is no request, the last commit is read once more each time, and fences are looked for after a reading.
     """
     files: Files = {}
     place = Dying(files)
@@ -176,9 +227,8 @@ def test_what_things_cost() -> None:
     for number in range(3):
         _ = applied(other, insert(f"c{number}"))
     place.at_once = 1
-    assert ["names log", *(f"read {commit_name(number)}" for number in (3, 4, 5))] == _calls(
-        place, lambda: pull(transport)
-    )
+    reads = [f"read {commit_name(number)}" for number in (3, 4, 5)]
+    assert ["names log", *reads, "names fences"] == _calls(place, lambda: pull(transport))
     assert ["names log", f"read {commit_name(5)}"] == _calls(place, lambda: pull(transport))
 
 
