@@ -87,7 +87,7 @@ class Autosync:
         """Ask for a cycle at once, and return; one that is under way is followed by one more.
 
         It waits for no backoff, but never comes before the time that the remote named (`retry_after`). Pulls that rest
-        are tried again. After the end it does nothing.
+        are tried again. After the end it does nothing. Any thread may call it.
         """
         self._hurry(self._course.pace.trigger)
 

@@ -7,6 +7,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeAlias, TypeVar
 
@@ -114,9 +115,9 @@ class AsyncAutosync:
         """Ask for a cycle at once, and return; one that is under way is followed by one more.
 
         It waits for no backoff, but never comes before the time that the remote named (`retry_after`). Pulls that rest
-        are tried again. After the end it does nothing.
+        are tried again. After the end it does nothing. Any thread may call it.
         """
-        self._hurry(self._course.pace.trigger)
+        self._at_home(lambda: self._hurry(self._course.pace.trigger))
 
     def stop(self, timeout: float | None = None) -> Awaitable[None]:
         """End it, and wait until it has ended: the exchange under way comes to its end, and nothing else is sent.
@@ -143,9 +144,22 @@ class AsyncAutosync:
 
     # ---- the task
 
+    def _at_home(self, call: Callable[[], None]) -> None:
+        """Call it on the loop: now if this is there, soon if this is another thread, not at all if it has ended."""
+        loop = self._task.get_loop()
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is loop:
+            call()
+        else:
+            with suppress(RuntimeError):
+                _ = loop.call_soon_threadsafe(call)
+
     def _halt(self, why: StopReason) -> None:
         self._course.halted = self._course.halted or why
-        self._wake.set()
+        self._at_home(self._wake.set)
 
     async def _ended(self, patience: float | None) -> None:
         if self._task is asyncio.current_task() or self._held_up():

@@ -65,6 +65,23 @@ async def test_what_it_tells_in_what_order() -> None:
 
 
 @looped
+async def test_another_thread_may_trigger_and_stop_it() -> None:
+    """As whoever is told of a network does; the loop wakes for it."""
+    asyncio.get_running_loop().set_debug(True)  # else asyncio does not notice what only happens to work
+    ctx, _, watch = device(remote_of_its_own())
+    async with ctx:
+        auto = ctx.autosync([NOTES], **TINY)
+        await watch.cycles(1)
+        await asyncio.to_thread(auto.trigger)
+        await watch.cycles(2)
+        assert ["start", "trigger"] == [each.why for each in watch.of(CycleStarted)]
+        await asyncio.to_thread(auto.stop)
+        await watch.until(lambda: watch.of(AutosyncStopped))
+        await asyncio.to_thread(auto.trigger)
+        assert (False, "stopped", 2) == (auto.on, auto.status.state, len(watch.of(CycleStarted)))
+
+
+@looped
 async def test_it_never_overlaps_itself() -> None:
     """Changes and triggers during a cycle are one more; resolutions are a cause, its own work is none."""
     remote = remote_of_its_own()
