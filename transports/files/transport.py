@@ -85,6 +85,10 @@ class FileTransport:
                 raise ConfigurationError(
                     f"{name} is a whole number from {least} to 2^63 - 1, not {value!r:.60}"
                 )
+        if index is not None and (isinstance(index, type) or not hasattr(index, "transaction")):
+            raise ConfigurationError(
+                f"index is a store of its own, such as SQLiteStore(path), and not {index!r:.60}"
+            )
         self._place: Final[Place] = target if isinstance(target, Place) else open_place(target, options)
         self._given: Final = index
         self._remembers, self._snapshot_every = remembers, snapshot_every

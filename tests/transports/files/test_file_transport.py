@@ -93,6 +93,13 @@ def test_options_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
         _ = FileTransport(Memory(), **options)
 
 
+@pytest.mark.parametrize("index", ["index.db", Path("index.db"), MemoryStore], ids=str)
+def test_an_index_is_a_store(index: Any) -> None:
+    """Not the path of one, nor a class: it is said at once what is wanted."""
+    with pytest.raises(ConfigurationError, match=r"SQLiteStore\(path\)"):
+        _ = FileTransport(Memory(), index=index)
+
+
 def test_it_is_used_between_open_and_close() -> None:
     """Before and after, every call says so; closing is never an error, and opening works again."""
     transport = FileTransport(Memory())
