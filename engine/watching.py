@@ -177,10 +177,12 @@ class Stream(Generic[R]):
         Raises `BatchActive` inside a batch, and what reading the store raises; then it is asked again next time.
         """
         self._outlook.outside()
-        if not self._turn.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), _LONG)):
+        until = None if timeout is None else time.monotonic() + timeout
+        wait = -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)
+        if not self._turn.acquire(timeout=wait):
             return None
         try:
-            return self._come(None if timeout is None else time.monotonic() + timeout)
+            return self._come(until)
         finally:
             self._turn.release()
 
@@ -225,13 +227,10 @@ class Stream(Generic[R]):
             return None
 
 
-_LONG: Final = 3600.0
-
-
 def pause(now: float, *ends: float | None) -> float | None:
     """Seconds until the first of these moments; None if there is none."""
     left = [end - now for end in ends if end is not None]
-    return min(*left, _LONG) if left else None
+    return min(*left, threading.TIMEOUT_MAX) if left else None
 
 
 class Watch(Stream[Rows[T]]):

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import threading
 import time
 from typing import Any
@@ -11,10 +12,7 @@ import pytest
 from tests.api.support import NOTES
 from tests.watching.support import eventually, ids
 from tidesync import Rows, SyncContext
-from tidesync.errors import (
-    ContextClosed,
-    UsageError,
-)
+from tidesync.errors import ContextClosed, UsageError
 
 # ---- waiting
 
@@ -100,6 +98,28 @@ def test_several_threads_may_ask_one_watch(ctx: SyncContext) -> None:
     for thread in threads:
         thread.join(10)
     assert [["0"], ["0", "1"], ["0", "1", "2"]] == [ids(rows) for rows in got]
+
+
+def test_waiting_for_a_turn_is_part_of_the_time(ctx: SyncContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gets its turn late waits for the rest of its seconds only."""
+    watch, ends, had = ctx[NOTES].watch(), list[Any](), list[float]()
+
+    class Late:
+        """A turn that is had only after a moment."""
+
+        def acquire(self, timeout: float) -> bool:
+            had.append(time.monotonic())
+            time.sleep(0.001)
+            return True
+
+        def release(self) -> None: ...
+
+    monkeypatch.setattr(watch, "_turn", Late())
+    monkeypatch.setattr(watch, "_come", ends.append)
+    for seconds in (10.0, math.inf, None):
+        assert watch.next(seconds) is None
+    assert ends[0] <= had[0] + 10.0
+    assert [math.inf, None] == ends[1:]
 
 
 # ---- a callback
