@@ -141,9 +141,8 @@ class Changes:
         with self._lock:
             for table, numbers in self._numbers.items():
                 number = found.get(table, 0)
-                if number < before.get(
-                    table, 0
-                ):  # somebody who knows of no numbers has written, or a backup is back
+                # Less than before: somebody who knows of no numbers has written, or a backup is back.
+                if number < before.get(table, 0):
                     self._numbers[table] = _Numbers(number, others=True)
                 elif number > numbers.known:
                     _ = numbers.advance(number, self._claimed(table))

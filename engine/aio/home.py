@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from tidesync.aio.worker import Turn
 from tidesync.errors import UsageError
 
-ELSEWHERE = "this context is open on another event loop: use it there, or close it there and open it here"
+ELSEWHERE: Final = (
+    "this context is open on another event loop: use it there, or close it there and open it here"
+)
 
 
 class Home:

@@ -98,9 +98,8 @@ class Incoming:
         if self._unpack is None:
             return self._keep(raw)
         self._empty = self._empty and not raw
-        size = min(
-            self._limit + 1, PIECE
-        )  # decompressed here, so that no piece is larger than what may be taken
+        # Decompressed here, so that no piece is larger than what may be taken.
+        size = min(self._limit + 1, PIECE)
         left = raw
         while True:
             try:
