@@ -32,16 +32,23 @@ def check_ends(store: object, transport: object, handler: object) -> None:
         raise ConfigurationError(f"a handler is an instance, say of a DefaultHandler, not {_told(handler)}")
 
 
+def is_async(function: object) -> bool:
+    """Whether it is a coroutine function, or an object that is called as one."""
+    called = getattr(type(function), "__call__", None)  # noqa: B004  # asks for its kind, not whether it is there
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+def check_plain(what: str, *functions: object) -> None:
+    """Raise `ConfigurationError` for what has to be awaited, which a `SyncContext` does nowhere."""
+    if any(map(is_async, functions)):
+        raise ConfigurationError(f"{what} is asynchronous: give it to an AsyncSyncContext")
+
+
 def check_synchronous(transport: object, handler: object, policies: Iterable[object]) -> None:
     """Raise `ConfigurationError` for what has to be awaited, which a `SyncContext` does nowhere."""
-    for what, given, names in (
-        ("transport", transport, ("push", "pull")),
-        ("handler", handler, ("execute",)),
-    ):
-        if any(inspect.iscoroutinefunction(getattr(given, name, None)) for name in names):
-            raise ConfigurationError(f"this {what} is asynchronous: give it to an AsyncSyncContext")
-    if any(map(inspect.iscoroutinefunction, policies)):
-        raise ConfigurationError("a policy that is a coroutine function needs an AsyncSyncContext")
+    check_plain("this transport", *(getattr(transport, name, None) for name in ("push", "pull")))
+    check_plain("this handler", getattr(handler, "execute", None))
+    check_plain("this policy", *policies)
 
 
 def _has(given: object, *names: str) -> bool:
@@ -158,4 +165,8 @@ def check_subscriber(callback: object) -> None:
     if not callable(callback):
         raise ConfigurationError(
             f"subscribe() takes a callable that is given each event, not {callback!r:.60}"
+        )
+    if is_async(callback):
+        raise ConfigurationError(
+            "a subscriber is called, and not awaited: let it begin a task, or iterate events()"
         )

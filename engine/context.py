@@ -285,6 +285,7 @@ class SyncContext(Face[Transport]):
         Raises `BatchActive`, `ConfigurationError`, `InvalidQuery`.
         """
         face.refuse_batch(self._active)
+        arguments.check_plain("this callback", callback)
         return Watch(self._viewing(table, query, callback, poll), self._outlook, callback, poll)
 
     def events(self, *, buffer: int = 1000, poll: float | None = 1.0) -> EventStream:

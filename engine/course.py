@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import random
@@ -107,8 +106,8 @@ def check_online(online: object, *, on_a_loop: bool) -> None:
     """Raise `ConfigurationError` unless this can tell whether there is a network."""
     if online is not None and not callable(online):
         raise ConfigurationError(f"online is a callable that returns True or False, not {online!r:.60}")
-    if inspect.iscoroutinefunction(online) and not on_a_loop:
-        raise ConfigurationError("online is a coroutine function: that takes an AsyncSyncContext")
+    if not on_a_loop:
+        arguments.check_plain("online", online)
 
 
 def planned(pulls: Sequence[Pull | Table[Any]], known: Callable[[Table[Any]], Table[Any]]) -> list[Wanted]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from tidesync.arguments import is_async
 from tidesync.contracts.transport import Rejected, Unknown
 from tidesync.errors import ConfigurationError
 from tidesync.records import Record, same
@@ -144,7 +144,7 @@ def by_table(
 
 
 def _check_waits_for_nothing(rule: BeforeWrite, what: str) -> None:
-    if inspect.iscoroutinefunction(rule) or inspect.iscoroutinefunction(type(rule).__call__):
+    if is_async(rule):
         raise ConfigurationError(
             f"{what} is a coroutine function, and is asked inside a transaction: make it a plain one"
         )

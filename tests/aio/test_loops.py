@@ -219,12 +219,34 @@ def test_a_synchronous_context_awaits_nobody(remote: Remote) -> None:
         async def on_push_complete(self, report: Any) -> None:
             raise AssertionError
 
+    class Called:
+        async def __call__(self, conflict: Any) -> Any:
+            raise AssertionError
+
     wrong: list[tuple[Any, dict[str, Any]]] = [
         (AsyncWire(remote.authority), {}),
         (None, {"policy": policy}),
         (None, {"policies": {NOTES: policy}}),
+        (None, {"policy": Called()}),
         (None, {"handler": Handler()}),
     ]
     for transport, options in wrong:
         with pytest.raises(ConfigurationError, match="AsyncSyncContext"):
             _ = SyncContext(MemoryStore(), transport, TABLES, **options)
+    with SyncContext(MemoryStore(), None, TABLES) as ctx:
+        for callback in (policy, Called()):
+            with pytest.raises(ConfigurationError, match="AsyncSyncContext"):
+                _ = ctx[NOTES].watch(None, callback)
+
+
+@looped
+async def test_a_subscriber_is_not_awaited(world: AsyncWorld) -> None:
+    """On a loop neither: a coroutine function is refused, since nothing of it would ever run."""
+
+    async def subscriber(event: Any) -> None:
+        raise AssertionError
+
+    async with world.device() as ctx:
+        with pytest.raises(ConfigurationError, match="begin a task"):
+            _ = ctx.subscribe(subscriber)
+        _ = await ctx[NOTES].insert({"id": "a"})

@@ -43,9 +43,14 @@ def test_a_predicate_that_has_to_be_awaited(remote: Remote) -> None:
     async def online() -> bool:
         return True
 
+    class Online:
+        async def __call__(self) -> bool:
+            return True
+
     ctx, _, _ = device(remote.authority)
-    with ctx, pytest.raises(ConfigurationError, match="AsyncSyncContext"):
-        ctx.autosync(online=online)  # type: ignore[arg-type]  # that is the mistake
+    for wrong in (online, Online()):
+        with ctx, pytest.raises(ConfigurationError, match="AsyncSyncContext"):
+            ctx.autosync(online=wrong)  # type: ignore[arg-type]  # that is the mistake
 
 
 def test_pulls_are_checked_as_pull_does(remote: Remote) -> None:

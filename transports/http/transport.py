@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Mapping, Sequence
 
 import httpx
 
+from tidesync.arguments import is_async
 from tidesync.contracts.transport import Change, Outcome, Page, PullRequest, TransportCapabilities
 from tidesync.errors import ConfigurationError
 from tidesync.records import Record, Tombstone
@@ -52,7 +52,7 @@ class HttpTransport:
         max_reply_bytes: int = 64 * 1024 * 1024,
         page_limit: int = 1000,
     ) -> None:
-        if inspect.iscoroutinefunction(auth):
+        if is_async(auth):
             raise ConfigurationError("auth= is an async function: AsyncHttpTransport can await it")
         self._options = checked(
             url,

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias, final
 import anyio.to_thread
 from starlette.requests import Request
 
+from tidesync.arguments import is_async
 from tidesync.errors import ConfigurationError
 from tidesync.transports.principal import Principal
 
@@ -87,7 +88,7 @@ def _token(request: Request) -> str | None:
 
 async def ask(authorize: Authorize, request: Request) -> Principal | None:
     """What `authorize` says, wherever it wants to be called. Raises TypeError for another answer."""
-    if _is_async(authorize):
+    if is_async(authorize):
         answer: Any = authorize(request)
     else:
         answer = await anyio.to_thread.run_sync(authorize, request)
@@ -96,9 +97,3 @@ async def ask(authorize: Authorize, request: Request) -> Principal | None:
     if answer is not None and not isinstance(answer, Principal):
         raise TypeError(f"authorize answers a Principal or None, not {type(answer).__name__}")
     return answer
-
-
-def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(type(function), "__call__", None)  # noqa: B004  # asks for its kind, not whether it is there
-    )

@@ -212,6 +212,22 @@ def test_a_function_that_gives_no_token_denies() -> None:
     run(several)
 
 
+def test_a_function_that_has_to_be_awaited_is_for_the_other_face() -> None:
+    """`HttpTransport` refuses it at once, and says who can await it."""
+
+    async def fresh() -> str:
+        raise AssertionError
+
+    class Source:
+        async def __call__(self) -> str:
+            raise AssertionError
+
+    sources: list[Any] = [fresh, Source()]
+    for source in sources:
+        with pytest.raises(ConfigurationError, match="AsyncHttpTransport"):
+            _ = HttpTransport(URL, auth=source)
+
+
 # ---------------------------------------------------------------- the network
 
 
