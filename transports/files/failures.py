@@ -81,11 +81,6 @@ class Failure:
     passing: bool
     cause: Exception
 
-    @property
-    def doubtful(self) -> bool:
-        """Whether it may be in effect nevertheless."""
-        return self.what is What.DOUBT
-
     def error(self, address: str, name: str) -> TidesyncError:
         """The error to raise for a request about a file or folder; `cause` is to be chained."""
         match self.what:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -189,11 +189,6 @@ class Known:
 def place_of(line: Row | Known) -> tuple[int, str, str]:
     """Where a line stands among those of all parts of its snapshot: greater than of those before it."""
     return (0, line.table, line.id) if isinstance(line, Row) else (1, line.operation, "")
-
-
-def write_part(lines: Iterable[Row | Known]) -> bytes:
-    """The bytes of a snapshot's part."""
-    return with_checksum([line_of(line) for line in lines])
 
 
 def read_part(content: bytes, number: int, part: Part) -> list[Row | Known]:
