@@ -89,9 +89,8 @@ class Bucket:
         if not self._proved and self._known is not None:
             try:
                 self._prove(*self._known)
-            except (
-                RemoteUnavailable
-            ) as error:  # in doubt is what changes nothing; the file itself was not sent
+            except RemoteUnavailable as error:
+                # In doubt is what changes nothing; the file itself was not sent.
                 raise NotReachable(str(error)) from error
         created = self._create(name, content)
         if created and not self._proved:
