@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.aio.support import AsyncWire, looped, on_loop
 from tests.api.support import LISTS, NOTES, TABLES, Remote, Wire
 from tests.autosync.conftest import remote_of_its_own
 from tests.autosync.looking import Held, device, eventually
-from tests.autosync.support import TINY, refuse
+from tests.autosync.support import TINY
 from tidesync import AsyncSyncContext, KeepLocal
 from tidesync.contracts.transport import PullRequest, Rejected
 from tidesync.errors import BatchActive, ContextClosed, NotReachable, RemoteChanged, UsageError
@@ -110,17 +111,21 @@ async def test_failures_wait_and_the_remote_names_the_time() -> None:
     """Neither a change nor a trigger is earlier than that."""
     remote = remote_of_its_own()
     ctx, wire, watch = device(remote)
-    wire.inner.on_pull = refuse(NotReachable("slow down", retry_after=0.1))
+    sent: list[float] = []
+
+    def pull(request: PullRequest) -> None:
+        sent.append(time.monotonic())
+        if len(sent) == 1:
+            raise NotReachable("slow down", retry_after=0.1)
+
+    wire.inner.on_push, wire.inner.on_pull = lambda changes: sent.append(time.monotonic()), pull
     async with ctx, ctx.autosync([NOTES], **TINY) as auto:
         await watch.cycles(1)
-        began = asyncio.get_running_loop().time()
-        wire.inner.on_pull = lambda request: None
+        assert ("waiting", 1) == (auto.status.state, auto.status.failures)
         await ctx[NOTES].insert({"id": "a"})
         auto.trigger()
-        await asyncio.sleep(0.03)
-        assert (0, "waiting", 1) == (len(wire.inner.pushes), auto.status.state, auto.status.failures)
-        await watch.cycles(2)
-        assert asyncio.get_running_loop().time() - began > 0.07
+        await watch.until(lambda: remote.content("note", "a") and len(watch.of(AutosyncWaiting)) > 1)
+        assert sent[1] - sent[0] >= 0.1
         assert ("idle", 0) == (auto.status.state, auto.status.failures)
 
 

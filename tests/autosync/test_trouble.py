@@ -12,7 +12,7 @@ import pytest
 from tests.api.support import LISTS, NOTES, Remote
 from tests.autosync.support import LONG, TINY, Held, device, refuse
 from tidesync import KeepLocal, Pull, PushFailed
-from tidesync.contracts.transport import NotSent, PullRequest, Rejected, Unknown
+from tidesync.contracts.transport import Change, NotSent, Outcome, PullRequest, Rejected, Unknown
 from tidesync.errors import (
     NotReachable,
     RemoteChanged,
@@ -45,27 +45,39 @@ def test_a_failing_remote_is_not_hammered(remote: Remote) -> None:
     assert "failure" == waits[0]
 
 
-def test_the_remote_names_the_time(remote: Remote) -> None:
+@pytest.mark.parametrize("of", ["push", "pull"])
+def test_the_remote_names_the_time(remote: Remote, of: str) -> None:
     """Nothing is sent before it, neither for a change nor for a trigger: of a push and of a pull."""
-    for of in ("push", "pull"):
-        ctx, wire, watch = device(remote.authority)
-        wire.say(of, NotSent("slow down", retry_after=0.15))
-        wire.on_pull = refuse(NotReachable("slow down", retry_after=0.15))
-        with ctx:
-            if of == "push":
-                ctx[NOTES].insert({"id": of})
-            with ctx.autosync([NOTES], **TINY) as auto:
-                watch.cycles(1)
-                after = time.monotonic()
-                wire.on_pull = lambda request: None
-                requests = wire.requests
-                ctx[NOTES].insert({"id": f"{of} again"})
-                auto.trigger()
-                time.sleep(0.05)
-                assert (requests, "retry_after") == (wire.requests, watch.of(AutosyncWaiting)[0].why)
-                watch.cycles(2)
-                assert time.monotonic() - after > 0.1
-    assert ["pull again", "push", "push again"] == remote.ids("note")
+    ctx, wire, watch = device(remote.authority)
+    named: list[float] = []
+    after: list[float] = []
+
+    def sent(_: object) -> None:
+        if named:
+            after.append(time.monotonic())
+
+    def push(_: Change) -> Outcome:
+        named.append(time.monotonic())
+        return NotSent("slow down", retry_after=0.15)
+
+    def pull(request: PullRequest) -> None:
+        sent(request)
+        if not named:
+            named.append(time.monotonic())
+            raise NotReachable("slow down", retry_after=0.15)
+
+    wire.on_push, wire.on_pull = sent, pull
+    with ctx:
+        if of == "push":
+            wire.say("a", push)
+            ctx[NOTES].insert({"id": "a"})
+        with ctx.autosync([NOTES], **TINY) as auto:
+            watch.cycles(1)
+            ctx[NOTES].insert({"id": "b"})
+            auto.trigger()
+            watch.until(lambda: remote.content("note", "b"))
+    assert "retry_after" == watch.of(AutosyncWaiting)[0].why
+    assert after[0] - named[0] >= 0.15
 
 
 def test_a_pull_that_cannot_go_through_rests(remote: Remote) -> None:
