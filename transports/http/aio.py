@@ -101,13 +101,13 @@ class AsyncHttpTransport:
             await opened[0].close()
 
     async def _connected(self) -> tuple[TaskDriver, Opening]:
-        client, options = await asyncio.to_thread(self._ready_client), self._options
+        client, options = await asyncio.to_thread(self._make_client), self._options
         driver = TaskDriver(client, owned=self._given is None, concurrency=options.concurrency)
         return driver, Opening(options)
 
-    def _ready_client(self) -> httpx.AsyncClient:
+    def _make_client(self) -> httpx.AsyncClient:
         """The client. It is made on a thread: that reads certificates, and imports most of httpx and what drives it."""
-        anyio.run(anyio.sleep, 0)
+        anyio.run(anyio.sleep, 0)  # which imports what anyio has for asyncio
         if self._given is not None:
             return self._given
         outside = self._options.outside

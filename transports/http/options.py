@@ -1,4 +1,4 @@
-"""What an HTTP transport is made with, checked once for both of its faces."""
+"""What an HTTP transport is made with, checked once for threads and for event loops."""
 
 from __future__ import annotations
 
