@@ -18,7 +18,7 @@ from tidesync.errors import (
     RemoteDamaged,
     RemoteUnavailable,
 )
-from tidesync.transports.files.names import TEMPORARY
+from tidesync.transports.files.names import FENCES, LOG, SNAPSHOTS, TEMPORARY
 from tidesync.transports.files.place import LARGEST, checked
 
 _T = TypeVar("_T")
@@ -170,9 +170,9 @@ class Folder:
     # ---- folders
 
     def _tree(self) -> list[str]:
-        """The names of the folder itself, and of all in it that hold files of a remote."""
-        inner = self.folders("")
-        return ["", *inner, *(f"{outer}/{name}" for outer in inner for name in self.folders(outer))]
+        """The names of the folder itself, and of all in it in which files of a remote are made; of no other one."""
+        parts = [name for name in self.folders(SNAPSHOTS) if name.isascii() and name.isdigit()]
+        return ["", LOG, SNAPSHOTS, FENCES, *(f"{SNAPSHOTS}/{name}" for name in parts)]
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         path = self._path(folder) if folder else self.path

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def _files(folder: Folder) -> list[str]:
-    return sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob(".tmp-*"))
 
 
 def _failing(number: int, real: Callable[..., Any], at: int = 1) -> Callable[..., Any]:
@@ -155,6 +155,19 @@ def test_a_file_that_was_swept_away_is_written_again(folder: Folder, monkeypatch
 
     assert folder.create(NAME, b"content")
     assert (b"content", [NAME, "log/first"]) == (folder.read(NAME), _files(folder))
+
+
+def test_sweeping_leaves_hidden_folders_alone(folder: Folder) -> None:
+    """They are none of the remote's, and may be called as none of its folders is: `.git`, `.stfolder`, `.snapshot`."""
+    mine = ["", "log/", "fences/", "snapshots/", f"snapshots/{7:020}/"]
+    others = [".git/", ".Trash 1/", "log/.old/", "snapshots/.old/"]
+    for place in (*mine, *others):
+        (folder.path / place).mkdir(parents=True, exist_ok=True)
+        (folder.path / place / ".tmp-1").touch()
+
+    assert len(mine) == folder.sweep()
+    left = sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob(".tmp-*"))
+    assert sorted(f"{place}.tmp-1" for place in others) == left
 
 
 def test_who_is_swept_away_each_time_gives_up(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
