@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def _files(folder: Folder) -> list[str]:
-    return sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob(".tmp-*"))
+    return sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file())
 
 
 def _failing(number: int, real: Callable[..., Any], at: int = 1) -> Callable[..., Any]:
@@ -166,8 +166,7 @@ def test_sweeping_leaves_hidden_folders_alone(folder: Folder) -> None:
         (folder.path / place / ".tmp-1").touch()
 
     assert len(mine) == folder.sweep()
-    left = sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob(".tmp-*"))
-    assert sorted(f"{place}.tmp-1" for place in others) == left
+    assert sorted(["log/first", *(f"{place}.tmp-1" for place in others)]) == _files(folder)
 
 
 def test_who_is_swept_away_each_time_gives_up(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
