@@ -27,6 +27,7 @@ from tidesync.transports.files.lines import digest
 from tidesync.transports.files.looking import Scratch, find, foreign_folders
 from tidesync.transports.files.names import (
     FENCES,
+    FOLDERS,
     LOG,
     ROOT,
     SNAPSHOTS,
@@ -92,10 +93,10 @@ def compact(place: Place, scratch: Store, *, keep: float) -> Compaction:
 
 def _check_names(place: Place) -> None:
     """Raise `RemoteDamaged` where anything lies that does not belong: then it is not touched."""
-    for folder in (ROOT, LOG, SNAPSHOTS, FENCES):
+    for folder in (ROOT, *FOLDERS):
         if odd := foreign_folders(folder, place.folders(folder)):
             raise names.foreign(folder, odd[0])
-    for folder in (LOG, SNAPSHOTS, FENCES):
+    for folder in FOLDERS:
         _ = names.numbers(folder, place.names(folder))
 
 

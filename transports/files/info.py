@@ -13,7 +13,7 @@ from tidesync.transports.files import names, snapshots
 from tidesync.transports.files.format import Meta, read_commit
 from tidesync.transports.files.lines import FORMAT
 from tidesync.transports.files.looking import Scratch, find, is_number
-from tidesync.transports.files.names import FENCES, LOG, ROOT, SNAPSHOTS, commit_name, parts_folder
+from tidesync.transports.files.names import FOLDERS, LOG, ROOT, SNAPSHOTS, commit_name, parts_folder
 from tidesync.transports.files.parts import Counts
 from tidesync.transports.files.place import Place
 from tidesync.transports.files.replica import Replica
@@ -89,7 +89,7 @@ def _moment(place: Place, meta: Meta, number: int) -> str | None:
 
 def _sizes(place: Place) -> dict[str, list[int]]:
     """The sizes of all files, by folder; those of the parts with the snapshots."""
-    found = {folder: _counted(place, folder) for folder in (ROOT, LOG, SNAPSHOTS, FENCES)}
+    found = {folder: _counted(place, folder) for folder in (ROOT, *FOLDERS)}
     for folder in place.folders(SNAPSHOTS):
         if is_number(folder):
             found[SNAPSHOTS] += _counted(place, parts_folder(int(folder)))

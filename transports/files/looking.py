@@ -13,11 +13,10 @@ from tidesync.transports.files.format import Commit, Meta, read_meta
 from tidesync.transports.files.index import HEAD, Head
 from tidesync.transports.files.lines import digest
 from tidesync.transports.files.log import Log
-from tidesync.transports.files.names import FENCES, LOG, META, ROOT, SNAPSHOTS
+from tidesync.transports.files.names import FOLDERS, META, ROOT, SNAPSHOTS
 from tidesync.transports.files.parts import Known, Manifest, Row
 from tidesync.transports.files.place import Place
 
-FOLDERS: Final = (LOG, SNAPSHOTS, FENCES)
 COMMITS_AT_ONCE: Final = 1000
 BYTES_AT_ONCE: Final = 8_000_000
 """What is read before it is applied, in one transaction."""
@@ -33,7 +32,12 @@ def find(place: Place) -> tuple[Meta, str]:
         return read_meta(content), digest(content)
     if any(not names.is_ignored(name) for folder in FOLDERS for name in place.names(folder)):
         raise RemoteDamaged(META, "it is missing, though there are commits: bring it back from a copy")
-    raise ConfigurationError(f"{place!r} holds no remote: there is no {META}")
+    raise no_remote(place)
+
+
+def no_remote(place: Place) -> ConfigurationError:
+    """The error for a place where none of a remote's files is."""
+    return ConfigurationError(f"{place!r} holds no remote: there is no {META}; is it the right target?")
 
 
 class Scratch:

@@ -24,6 +24,7 @@ META: Final = "meta.json"
 LOG: Final = "log"
 SNAPSHOTS: Final = "snapshots"
 FENCES: Final = "fences"
+FOLDERS: Final = (LOG, SNAPSHOTS, FENCES)
 ROOT: Final = ""
 """The folder that holds the others, and `META` alone of files."""
 TEMPORARY: Final = ".tmp-"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final
 
 from tidesync.errors import ConfigurationError, RemoteDamaged
 from tidesync.transports.files import names
 from tidesync.transports.files.format import Meta, read_meta, write_meta
 from tidesync.transports.files.lines import digest
-from tidesync.transports.files.names import FENCES, LOG, META, ROOT, SNAPSHOTS
+from tidesync.transports.files.names import FOLDERS, META, ROOT
 from tidesync.transports.files.place import Place
-
-_FOLDERS: Final = (LOG, SNAPSHOTS, FENCES)
 
 
 def find_or_make(place: Place, remembers: int, snapshot_every: int, *, known: bool) -> tuple[Meta, str]:
@@ -27,7 +24,7 @@ def find_or_make(place: Place, remembers: int, snapshot_every: int, *, known: bo
             place, Meta(id=str(uuid.uuid4()), remembers=remembers, snapshot_every=snapshot_every), known
         )
     for name in place.names(ROOT):
-        if name in _FOLDERS:
+        if name in FOLDERS:
             raise RemoteDamaged(
                 name, "it must be a folder, and no link to one: a symbolic link is not followed"
             )
@@ -42,7 +39,7 @@ def _made(place: Place, meta: Meta, known: bool) -> bytes:
             META,
             "it is missing, and was there: is this the right folder, and its drive mounted? Else bring it back",
         )
-    ours = [name for folder in _FOLDERS for name in place.names(folder) if not names.is_ignored(name)]
+    ours = [name for folder in FOLDERS for name in place.names(folder) if not names.is_ignored(name)]
     others = [name for name in (*place.names(ROOT), *place.folders(ROOT)) if not names.is_ignored(name)]
     # By now another one may have made it.
     content = place.read(META)
@@ -50,7 +47,7 @@ def _made(place: Place, meta: Meta, known: bool) -> bytes:
         return content
     if ours:
         raise RemoteDamaged(META, "it is missing, though there are commits: bring it back from a copy")
-    if odd := [name for name in others if name not in (META, *_FOLDERS)]:
+    if odd := [name for name in others if name not in (META, *FOLDERS)]:
         raise ConfigurationError(
             f"there are other files here, such as {odd[0]!a}: give the remote a folder of its own"
         )

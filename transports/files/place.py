@@ -41,7 +41,7 @@ class Place(Protocol):
     def names(self, folder: str, after: str = "") -> list[str]:
         """The names inside a folder of all files directly in it that sort after another such name, in order.
 
-        As "00000000000000000001.jsonl" of "log"; the folder "" is the place itself. An empty list if there is no such folder.
+        As "00000000000000000001.jsonl" of "log"; the folder "" is the place itself. [] if there is no folder.
         """
         ...
 

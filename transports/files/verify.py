@@ -9,16 +9,17 @@ from typing import TypeAlias
 import attrs
 
 from tidesync.contracts.store import Store, StoreTransaction
-from tidesync.errors import ConfigurationError, RemoteDamaged
+from tidesync.errors import RemoteDamaged
 from tidesync.records import same
 from tidesync.transports import layout
 from tidesync.transports.files import index, names, snapshots
 from tidesync.transports.files.format import Commit, Fence, Meta, read_commit, read_fence, read_meta
 from tidesync.transports.files.index import Head
 from tidesync.transports.files.lines import digest
-from tidesync.transports.files.looking import BYTES_AT_ONCE, FOLDERS, Scratch, foreign_folders, is_number
+from tidesync.transports.files.looking import BYTES_AT_ONCE, Scratch, foreign_folders, is_number, no_remote
 from tidesync.transports.files.names import (
     FENCES,
+    FOLDERS,
     LOG,
     META,
     ROOT,
@@ -100,15 +101,14 @@ def _remote_of(place: Place) -> str:
     """The id of a remote whose meta.json does not tell it: what its last commit says."""
     with suppress(RemoteDamaged):
         if place.read(META) is None and not any(map(place.names, FOLDERS)):
-            raise ConfigurationError(f"{place!r} holds no remote: there is no {META}")
+            raise no_remote(place)
     found = list[str]()
     with suppress(RemoteDamaged):
         found = place.names(LOG)
     for number in reversed([number for number in map(names.number_of, found) if number]):
         with suppress(Malformed, RemoteDamaged):
             content = place.read(commit_name(number)) or b""
-            remote = Members(parse(content.partition(b"\n")[0])).text("remote")
-            if remote:
+            if remote := Members(parse(content.partition(b"\n")[0])).text("remote"):
                 return remote
     return "unknown"
 
