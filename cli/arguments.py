@@ -78,7 +78,7 @@ region and endpoint come from the environment, as for other programs (AWS_ACCESS
 A device that was away for longer than what a compaction keeps pulls everything again (`resync`); it loses nothing.
 """
 _REMOTE_END: Final = """\
-Exit status: 0 done, and whole; 1 something is damaged, and nothing was changed; 2 there is no such remote, or it
+Exit status: 0 done, and whole; 1 something is damaged, and nothing was deleted; 2 there is no such remote, or it
 could not be reached. --json prints one object; its keys are in the documentation of tidesync.cli.remote, and are added
 to in time.
 """

@@ -115,7 +115,7 @@ def _opened(target: str, allow_http: bool) -> Generator[tuple[Place, Store]]:
 
 def _damaged(target: str, error: RemoteDamaged) -> int:
     print(f"tidesync: {plain(str(error))}", file=sys.stderr)
-    print(f"tidesync: nothing was changed; see: tidesync remote verify {plain(target)}", file=sys.stderr)
+    print(f"tidesync: nothing was deleted; see: tidesync remote verify {plain(target)}", file=sys.stderr)
     return 1
 
 
