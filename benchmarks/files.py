@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.measure import Result, compared, timed
 from benchmarks.world import note
+from tidesync.contracts.store import Store
 from tidesync.contracts.transport import Absent, Anything, Applied, Change, PullRequest
 from tidesync.query import Query
 from tidesync.records import Json
@@ -157,9 +158,9 @@ def build(place: str, count: int, snapshot_every: int) -> None:
     transport.close()
 
 
-def read(place: Path | str, index: object = None) -> int:
+def read(place: Path | str, index: Store | None = None) -> int:
     """How many records a device without an index of its own reads."""
-    transport = FileTransport(place, index=index)  # type: ignore[arg-type]  # a store, or None
+    transport = FileTransport(place, index=index)
     _ = transport.open([NOTES])
     cursor: Json = None
     count, more = 0, True
