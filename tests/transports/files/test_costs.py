@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+import attrs
 import pytest
 
 from tests.peers.wire_proxy import WireProxy
 from tests.transports.files.s3_server import S3Server
 from tidesync import table
-from tidesync.contracts.transport import Absent, Applied, Change, PullRequest
+from tidesync.contracts.transport import Absent, Change, PullRequest
 from tidesync.query import Query
 from tidesync.transports import FileTransport
 
@@ -34,12 +35,16 @@ def test_requests_are_as_few_as_the_page_says(
 
     one, other = (FileTransport(f"s3://{bucket}/todo", options=s3.options(wire.url)) for _ in range(2))
     assert (10, 2) == (cost(lambda: one.open([TODOS.schema])), cost(lambda: other.open([TODOS.schema])))
-    assert isinstance(one.push([insert("first")])[0], Applied)
-    begun = other.pull(PullRequest(query=Query("todoitem")))
+    begun = PullRequest(query=Query("todoitem"))
+    assert 3 + 3 + 1 == cost(lambda: one.push([insert("first")]))
+    cursor = other.pull(begun).cursor
 
     def pull() -> None:
-        assert not other.pull(PullRequest(query=Query("todoitem"), cursor=begun.cursor)).more
+        assert not other.pull(attrs.evolve(begun, cursor=cursor)).more
 
+    third = FileTransport(f"s3://{bucket}/todo", options=s3.options(wire.url))
+    assert 2 == cost(lambda: third.open([TODOS.schema]))
+    assert 1 + 1 + 3 == cost(lambda: third.pull(begun))
     assert 3 == cost(lambda: one.push([insert(str(number)) for number in range(100)]))
     assert 3 == cost(lambda: one.push([insert("milk")]))
     assert 1 + 2 == cost(pull)
