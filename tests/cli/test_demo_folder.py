@@ -82,7 +82,7 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     assert ["mine.txt"] == [path.name for path in tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/demo", "memory://demo", "file:///tmp/demo"])
+@pytest.mark.parametrize("address", ["s3://bucket/demo", "memory://demo", "file://localhost/demo"])
 def test_an_address_is_no_folder(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused, and no folder of that name is made."""
     monkeypatch.chdir(tmp_path)
