@@ -24,7 +24,7 @@ from tidesync.query import Query
 from tidesync.transports.files import names, snapshots
 from tidesync.transports.files.format import Commit, Fence, Meta, read_commit, write_fence
 from tidesync.transports.files.lines import digest
-from tidesync.transports.files.looking import Scratch, find, foreign_folders
+from tidesync.transports.files.looking import Scratch, find, foreign_folders, is_number
 from tidesync.transports.files.names import (
     FENCES,
     FOLDERS,
@@ -98,6 +98,8 @@ def _check_names(place: Place) -> None:
             raise names.foreign(folder, odd[0])
     for folder in FOLDERS:
         _ = names.numbers(folder, place.names(folder))
+    for folder in filter(is_number, place.folders(SNAPSHOTS)):
+        _ = names.digests(int(folder), place.names(parts_folder(int(folder))))
 
 
 def _beginning(place: Place, meta: Meta, fence: int, keep: float) -> int:
@@ -192,6 +194,6 @@ def _before(place: Place, folder: str, fence: int) -> list[int]:
 def _parts(place: Place, fence: int) -> Iterator[str]:
     """The parts of snapshots before the fence, with and without a manifest."""
     for folder in place.folders(SNAPSHOTS):
-        if not names.is_ignored(folder) and int(folder) < fence:
+        if is_number(folder) and int(folder) < fence:
             for each in names.digests(int(folder), place.names(parts_folder(int(folder)))):
                 yield part_name(int(folder), each)

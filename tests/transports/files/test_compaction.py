@@ -174,8 +174,8 @@ def test_tombstones_go_with_the_commits_that_made_them() -> None:
     _ = applied(device(files), insert("a", text="again"))
 
 
-def test_damage_in_what_would_go_stops_it_before_anything_is_deleted() -> None:
-    """Torn, missing, or what does not belong there."""
+def test_damage_in_what_would_go_stops_it_before_anything_is_changed() -> None:
+    """Torn, missing, or what does not belong there: not even a fence is made."""
 
     def torn(files: Files) -> str:
         files[commit_name(2)] = files[commit_name(2)][:-9]
@@ -204,7 +204,7 @@ def test_damage_in_what_would_go_stops_it_before_anything_is_deleted() -> None:
         with pytest.raises(RemoteDamaged) as caught:
             _ = squeezed(files)
         assert name == caught.value.file
-        assert before <= set(files)
+        assert before == set(files)
 
 
 def test_a_snapshot_that_did_not_arrive_whole_gets_no_fence() -> None:
