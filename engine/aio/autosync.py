@@ -13,6 +13,7 @@ from typing import Self, TypeAlias, TypeVar
 
 import attrs
 
+from tidesync.aio.worker import lasts
 from tidesync.contracts.store import StoreTransaction
 from tidesync.course import NAP, REFUSING, AutosyncStatus, Course, halted
 from tidesync.drive import AsyncPorts
@@ -108,8 +109,7 @@ class AsyncAutosync:
     @property
     def on(self) -> bool:
         """Whether it goes on: it has not ended, and was not stopped."""
-        ended = self._task.done() or self._task.get_loop().is_closed()
-        return self._course.halted is None and not ended
+        return self._course.halted is None and lasts(self._task)
 
     def trigger(self) -> None:
         """Ask for a cycle at once, and return; one that is under way is followed by one more.
@@ -133,7 +133,7 @@ class AsyncAutosync:
         """End it for this reason, as `stop` does; it is cancelled when the time is over."""
         self._halt(why)
         await self._ended(patience)
-        if self._task is not asyncio.current_task() and not self._task.done():
+        if self._task is not asyncio.current_task() and lasts(self._task):
             _ = self._task.cancel()
             _ = await asyncio.wait({self._task})
 
@@ -162,7 +162,7 @@ class AsyncAutosync:
         self._at_home(self._wake.set)
 
     async def _ended(self, patience: float | None) -> None:
-        if self._task is asyncio.current_task() or self._held_up():
+        if self._task is asyncio.current_task() or not lasts(self._task) or self._held_up():
             return
         try:
             _ = await asyncio.wait({self._task}, timeout=patience)

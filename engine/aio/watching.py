@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 import attrs
 
-from tidesync.aio.worker import Turn
+from tidesync.aio.worker import Turn, lasts
 from tidesync.changes import Changes, numbers_in
 from tidesync.contracts.store import StoreTransaction
 from tidesync.errors import ContextClosed, StoreClosed
@@ -203,7 +203,7 @@ class AsyncWatch(AsyncStream[Rows[T]]):
         A call of the callback that is under way goes on to its end, and is not waited for.
         """
         await super().close()
-        if self._task is not None and not self._away:
+        if self._task is not None and lasts(self._task) and not self._away:
             _ = self._task.cancel()  # it may wait for a batch to end, which may be the caller's
             _ = await asyncio.wait((self._task,))
 

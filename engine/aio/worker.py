@@ -140,6 +140,11 @@ class Worker:
         self._line.end()
 
 
+def lasts(task: asyncio.Task[object]) -> bool:
+    """Whether a task goes on; one of a loop that was closed never does, nor can it be waited for."""
+    return not task.done() and not task.get_loop().is_closed()
+
+
 class Turn:
     """Whose turn it is on an event loop: first come, first served, and nobody waits who need not."""
 

@@ -11,7 +11,7 @@ from tests.api.support import NOTES, TABLES, Remote
 from tests.autosync.conftest import remote_of_its_own
 from tests.autosync.looking import Held, Watch, device, eventually
 from tests.autosync.support import LONG, TINY, refuse
-from tidesync import AsyncSyncContext, KeepLocal
+from tidesync import AsyncAutosync, AsyncSyncContext, KeepLocal
 from tidesync.errors import NotReachable
 from tidesync.events import (
     AutosyncStopped,
@@ -281,3 +281,32 @@ def test_a_loop_that_was_closed_in_the_middle(remote: Remote) -> None:
 
     on_loop(again())
     assert ["a"] == remote.ids("note")
+
+
+@pytest.mark.parametrize("how", ["ended", "closed in the middle"])
+def test_what_is_left_of_a_loop_that_is_no_more(how: str) -> None:
+    """It can be stopped on the next loop, and its context be opened and closed there."""
+    ctx, _, _ = device(remote_of_its_own())
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: None)  # of a task that was left behind
+
+    async def begin() -> AsyncAutosync:
+        _ = await ctx.open()
+        auto = ctx.autosync([NOTES], **TINY)
+        await asyncio.sleep(0)
+        if how == "ended":
+            _ = [each.cancel() for each in asyncio.all_tasks() if each is not asyncio.current_task()]
+            await asyncio.sleep(0.02)
+        return auto
+
+    auto = loop.run_until_complete(begin())
+    loop.close()
+
+    async def again() -> None:
+        async with ctx:
+            assert not auto.on
+            await auto.stop()
+            auto.trigger()
+        await auto.stop()
+
+    on_loop(again())

@@ -286,8 +286,8 @@ async def test_a_batch_is_no_place_to_watch(device: AsyncSyncContext) -> None:
 def test_closing_waits_for_no_batch(device: AsyncSyncContext, kind: str) -> None:
     """A callback's watch that waits for a batch to end is closed inside that batch, and is gone."""
 
-    async def main() -> list[list[str]]:
-        shown: list[list[str]] = []
+    async def main() -> list[list[str] | None]:
+        shown: list[list[str] | None] = []
         async with device as ctx:
             watch = ctx[NOTES].watch(None, lambda rows: shown.append(ids(rows)), poll=0.01)
             assert await eventually(lambda: bool(shown))
@@ -327,6 +327,32 @@ async def test_a_watch_needs_an_open_context(device: AsyncSyncContext) -> None:
     for call in (device[NOTES].watch, device.events):
         with pytest.raises(ContextClosed):
             call()
+
+
+@pytest.mark.parametrize("how", ["ended", "closed in the middle"])
+def test_a_watch_of_a_loop_that_is_no_more_can_be_closed(device: AsyncSyncContext, how: str) -> None:
+    """On another loop, as its context can."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: None)  # of a task that was left behind
+
+    async def begin() -> AsyncWatch[Any]:
+        watch = (await device.open())[NOTES].watch(None, lambda rows: None)
+        await asyncio.sleep(0)
+        if how == "ended":
+            _ = [each.cancel() for each in asyncio.all_tasks() if each is not asyncio.current_task()]
+            await asyncio.sleep(0.02)
+        return watch
+
+    watch = loop.run_until_complete(begin())
+    loop.close()
+
+    async def again() -> None:
+        async with device:
+            await watch.close()
+        await watch.close()
+
+    on_loop(again())
+    assert watch.closed
 
 
 def test_a_loop_that_ended_leaves_nothing(device: AsyncSyncContext) -> None:
