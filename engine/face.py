@@ -27,7 +27,7 @@ from tidesync.live import View
 from tidesync.objects import Table
 from tidesync.operations import Operation
 from tidesync.plans import pull as pulling
-from tidesync.plans.pull import Pull
+from tidesync.plans.pull import Departures, Pull, Push
 from tidesync.plans.purge import PurgeReport, purge
 from tidesync.plans.push import push
 from tidesync.plans.settle import checked
@@ -143,12 +143,25 @@ class Face(Generic[Wire]):
         names = {self._known(each).name for each in tables} if tables else None
         return lambda session: push(session, names, retry_failed=retry_failed)
 
-    def _pulling(self, table: Table[Any], query: object, **options: Any) -> Planned[PullReport]:
+    def _pulling(
+        self,
+        table: Table[Any],
+        query: object,
+        *,
+        name: str | None,
+        departures: Departures,
+        reconcile: bool,
+        push: Push,
+        resync: bool,
+        parameters: Mapping[str, str] | None,
+    ) -> Planned[PullReport]:
         wanted = query_of(self._known(table), query)
-        parameters: Mapping[str, str] = options.pop("parameters") or {}
-        arguments.check_pull(wanted, options["name"], options["departures"], options["push"])
-        arguments.check_parameters(parameters)
-        plan = Pull(query=wanted, parameters=dict(parameters), **options)
+        arguments.check_pull(wanted, name, departures, push)
+        arguments.check_parameters(parameters or {})
+        plan = Pull(
+            query=wanted, name=name, departures=departures, reconcile=reconcile, push=push, resync=resync,
+            parameters=dict(parameters or {}),
+        )  # fmt: skip
         return lambda session: pulling.pull(session, plan)
 
     def _purging(
