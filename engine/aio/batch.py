@@ -55,7 +55,7 @@ class AsyncBatch:
             self._turn.give_back()
             raise
         self._lasts, self._ports.drop = True, self._drop
-        _batches.set((*_batches.get(), self))
+        _batches.set((*(batch for batch in _batches.get() if batch._lasts), self))  # not those that are over
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

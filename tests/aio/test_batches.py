@@ -1,7 +1,9 @@
 """Batches on an event loop: who is in, who waits, and what is left when they do not end well."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,6 +131,30 @@ async def test_a_child_writes_on_at_the_very_end(world: AsyncWorld) -> None:
                     await asyncio.sleep(0)
             await child
         assert 100 == await ctx[NOTES].count()
+
+
+@looped
+async def test_a_chain_of_tasks_keeps_no_batches(world: AsyncWorld) -> None:
+    """Each begun in the batch of the one before it: those that are over are not kept for the last."""
+    async with world.device() as ctx:
+        batches = list[weakref.ref[object]]()
+
+        async def step(left: int, before: asyncio.Event) -> int:
+            await before.wait()
+            batch, over = ctx.batch(), asyncio.Event()
+            batches.append(weakref.ref(batch))
+            async with batch:
+                if not left:
+                    _ = gc.collect()
+                    return len([each for each in batches if each() is not None])
+                following = asyncio.create_task(step(left - 1, over))
+            del batch
+            over.set()
+            return await following
+
+        begin = asyncio.Event()
+        begin.set()
+        assert 1 == await step(5, begin)
 
 
 @looped
