@@ -30,6 +30,8 @@ MERGED = [
     ("list_id", "errands", "archive", "birthday", "archive", "both"),
 ]
 WAYS = [(), ("--loopback",)]
+KEPT = ["laptop.db", "phone.db", "remote.db"]
+"""What --keep leaves: all closed, no log of SQLite beside them."""
 HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 """Whoever began the tests in the background of a shell made them deaf to Ctrl-C."""
 WRITABLE = "from tidesync.cli import demo, ending, story\n"
@@ -143,12 +145,15 @@ def test_away_from_a_terminal_it_prints_plain_lines_of_80_columns(
     assert [line for line in told.stdout.splitlines() if len(line) > 80] == []
 
 
-def test_an_output_that_knows_ascii_only_gets_ascii() -> None:
-    """Boxes and bars have a plain form."""
-    told = tidesync("demo", "--loopback", encoding="ascii")
+def test_in_one_process_it_needs_no_service_writes_ascii_if_asked_and_keeps_its_files(tmp_path: Path) -> None:
+    """Nor any module for a service or a network; boxes and bars have a plain form; --keep names a new folder."""
+    folder = tmp_path / "new" / "kept"
+    without = "sys.modules['starlette'] = sys.modules['uvicorn'] = sys.modules['httpx'] = None"
+    told = tidesync("demo", "--loopback", "--keep", str(folder), before=without, encoding="ascii")
 
     assert (0, "") == (told.returncode, told.stderr)
     assert told.stdout.isascii()
+    assert KEPT == sorted(path.name for path in folder.iterdir())
 
 
 def test_on_a_terminal_the_bars_move() -> None:
@@ -183,17 +188,6 @@ def test_the_temporary_folder_is_gone_afterwards(
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_keep_leaves_the_files(way: Sequence[str], tmp_path: Path) -> None:
-    """--keep names a folder whose files can be looked at: all closed, no log of SQLite beside them."""
-    folder = tmp_path / "new" / "kept"
-    told = tidesync("demo", *way, "--keep", str(folder))
-
-    assert told.returncode == 0
-    log = [] if way else ["remote.log"]
-    assert sorted(path.name for path in folder.iterdir()) == ["laptop.db", "phone.db", "remote.db", *log]
-
-
 @pytest.mark.parametrize("protocol", ["2.0", "3.0"])
 def test_the_service_is_also_spoken_with_as_others_speak(protocol: str) -> None:
     """The same story, refusal and all, over either protocol that is not tidesync's own."""
@@ -203,13 +197,15 @@ def test_the_service_is_also_spoken_with_as_others_speak(protocol: str) -> None:
     assert headings(told.stdout) == STEPS
 
 
-def test_the_service_is_stopped_while_the_devices_are_offline() -> None:
-    """Offline is not only said: nothing answers before the edits are made."""
-    told = tidesync("demo", before=WRITABLE + OFFLINE)
+def test_the_service_is_stopped_while_the_devices_are_offline_and_keeps_its_files(tmp_path: Path) -> None:
+    """Offline is not only said: nothing answers before the edits are made. --keep leaves the service's log, too."""
+    folder = tmp_path / "new" / "kept"
+    told = tidesync("demo", "--keep", str(folder), before=WRITABLE + OFFLINE)
     said = told.stdout.partition("Parents before children")[0]
 
     assert (0, "") == (told.returncode, told.stderr)
     assert re.search("stopped for now.*nobody answers.*started again", said, re.DOTALL)
+    assert [*KEPT, "remote.log"] == sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -257,13 +253,6 @@ def test_without_the_service_s_extra_there_is_another_way(package: str) -> None:
     assert "pip install 'tidesync[service]'" in told.stderr
     assert "--loopback" in told.stderr
     assert 1 == len(told.stderr.splitlines())
-
-
-def test_loopback_needs_no_service() -> None:
-    """Nor anything of its extra, nor a network."""
-    without = "sys.modules['starlette'] = sys.modules['uvicorn'] = sys.modules['httpx'] = None"
-
-    assert 0 == tidesync("demo", "--loopback", before=without).returncode
 
 
 def test_ctrl_c_leaves_no_device_process_behind(tmp_path: Path) -> None:
