@@ -43,6 +43,7 @@ class AsyncFileTransport:
         return f"Async{self._inner!r}"
 
     async def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
+        self._thread.begin()
         return await self._thread.run(lambda: self._inner.open(tables))
 
     async def push(self, changes: Sequence[Change], /) -> Sequence[Outcome]:

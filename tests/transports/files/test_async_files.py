@@ -74,6 +74,28 @@ class Slow(Memory):
         return super().create(name, content)
 
 
+def test_one_thread_for_all_calls_until_it_is_closed(tmp_path: Path) -> None:
+    """Also where it was closed, and opened again."""
+
+    def files() -> list[threading.Thread]:
+        return [each for each in threading.enumerate() if each.name == "tidesync files"]
+
+    async def main() -> None:
+        transport = AsyncFileTransport(tmp_path / "remote")
+        for _ in range(2):
+            _ = await transport.open(TABLES)
+            await asyncio.sleep(0.02)
+            one = files()
+            _ = await transport.get("item", "a")
+            assert (1, one) == (len(one), files())
+            await transport.close()
+            for thread in one:
+                await asyncio.to_thread(thread.join, 10)
+            assert [] == files()
+
+    asyncio.run(main())
+
+
 def test_a_cancelled_push_goes_on_behind() -> None:
     """As if its reply were lost: it has its effect, and the next call comes after it; the loop does not wait."""
 
