@@ -40,9 +40,14 @@ class Counters:
         counted = row.get("changes") if row else None
         self.changes: dict[str, int] = dict(counted) if isinstance(counted, dict) else {}
 
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        """All but the changes."""
+        return self.sequence, self.revision, self.pending
+
     def encode(self) -> Record:
         """As a row of `__meta`."""
-        row: Record = {"id": COUNTERS, "value": [self.sequence, self.revision, self.pending]}
+        row: Record = {"id": COUNTERS, "value": list(self.numbers)}
         return {**row, "changes": dict(self.changes)} if self.changes else row
 
 
@@ -55,7 +60,7 @@ class Ledger:
         self.transaction, self.tables, self.now = transaction, tables, now
         self._nonce = nonce
         self.counters = Counters(transaction.get(META, [COUNTERS])[0])
-        self._counted = self.counters.encode()
+        self._counted = self.counters.numbers
         self._heads: dict[str, Head | None] = {}
         self._touched: dict[str, Head] = {}
         self._rows: dict[str, Record] = {}
@@ -235,11 +240,9 @@ class Ledger:
         """Write every row that changed. May be called more than once in a transaction."""
         if self._touched or self._removed or self._changed:
             self._flush_rows()
-        self._count_changes()
-        counted = self.counters.encode()
-        if counted != self._counted:
-            self._counted = counted
-            self.transaction.put(META, [counted])
+        if self._count_changes() or self.counters.numbers != self._counted:
+            self._counted = self.counters.numbers
+            self.transaction.put(META, [self.counters.encode()])
 
     def _flush_rows(self) -> None:
         puts: dict[str, list[Record]] = {HEADS: [], OPERATIONS: [], EDGES: []}
@@ -265,13 +268,14 @@ class Ledger:
                 self.transaction.put(table, rows)
         self._flush_locals()
 
-    def _count_changes(self) -> None:
-        """One more for each table whose records this transaction changes."""
+    def _count_changes(self) -> bool:
+        """One more for each table whose records this transaction changes; whether one was not counted yet."""
         changed = [table for table, ids in self.changed_ids.items() if ids]
-        for table in (*changed, *self.changed_wholly):
-            if table not in self._noted:
-                self._noted.add(table)
-                self.counters.changes[table] = self.counters.changes.get(table, 0) + 1
+        new = [table for table in (*changed, *self.changed_wholly) if table not in self._noted]
+        for table in dict.fromkeys(new):
+            self._noted.add(table)
+            self.counters.changes[table] = self.counters.changes.get(table, 0) + 1
+        return bool(new)
 
     def _flush_entries(self, head: Head, puts: dict[str, list[Record]], drops: dict[str, list[str]]) -> None:
         for entry in head.entries:

@@ -49,10 +49,16 @@ class WatchedAuthority(Authority):
     """The authority, which will not take BAD content, and tells the watcher what took effect."""
 
     def __init__(
-        self, tables: Sequence[TableSchema], *, foreign_keys: bool, batch: int, watch: Watch
+        self,
+        memory: MemoryStore,
+        tables: Sequence[TableSchema],
+        *,
+        foreign_keys: bool,
+        batch: int,
+        watch: Watch,
     ) -> None:
         self.time = 1_750_000_000.0
-        self.memory = MemoryStore()
+        self.memory = memory
         super().__init__(
             self.memory, tables, foreign_keys=foreign_keys, identity="authority", max_changes=batch,
             clock=lambda: self.time, before_write=refuse_bad,

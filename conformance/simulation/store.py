@@ -56,13 +56,21 @@ class _QuickTransaction(MemoryTransaction):
 
     def get(self, table: str, ids: Sequence[str]) -> list[Record | None]:
         rows, changes = self._tables[table], self._changes.get(table)
-        found = [changes[id] if changes and id in changes else rows.get(id) for id in ids]
+        found = (
+            [changes[id] if id in changes else rows.get(id) for id in ids]
+            if changes
+            else [*map(rows.get, ids)]
+        )
         return found if table.startswith("__") else [row and copied(row) for row in found]
 
     def select(self, query: Query) -> Iterator[Record]:
-        if query.table.startswith("__") and query.fields is None:
-            return iter(self._selected(query))
-        return super().select(query)
+        if not query.table.startswith("__") or query.fields is not None:
+            return super().select(query)
+        there = self._tables[query.table] or self._changes.get(query.table)
+        return iter(self._selected(query) if there else ())
+
+    def _check(self, table: str, *, write: bool = False) -> None:
+        """Nothing: the engine uses no transaction after its end, and knows its tables."""
 
     def put(self, table: str, records: Sequence[Record]) -> None:
         if not table.startswith("__"):
@@ -77,15 +85,22 @@ def _quick(where: Expr | None) -> Matches | None:
     """What the condition says, if it is of the kinds that the engine asks; else None."""
     if where is None:
         return _anything
+    if type(where) is not And:
+        return _test(where)
     tests: list[Matches] = []
-    for item in where.items if isinstance(where, And) else (where,):
+    for item in where.items:
         test = _test(item)
         if test is None:
             return None
         tests.append(test)
-    if len(tests) == 1:
-        return tests[0]
-    return lambda row: all(test(row) for test in tests)
+
+    def matches(row: Record) -> bool:
+        for test in tests:  # noqa: SIM110  # a generator for each row would cost more than the tests
+            if not test(row):
+                return False
+        return True
+
+    return matches
 
 
 def _anything(_: Record) -> bool:

@@ -85,6 +85,10 @@ class World:
     def open_store(self, number: int) -> Store:
         """The store of a device, as its application opens it."""
         del number
+        return self.new_store()
+
+    def new_store(self) -> MemoryStore:
+        """A store of a device, or of the authority."""
         return MemoryStore() if self.checking else QuickStore()
 
     def meet_users(self) -> Users:
@@ -124,7 +128,7 @@ class World:
             tables = list(tables_of(DECLARED).values())
         if profile.remote == "authority":
             authority = WatchedAuthority(
-                tables, foreign_keys=profile.foreign_keys, batch=profile.batch, watch=self
+                self.new_store(), tables, foreign_keys=profile.foreign_keys, batch=profile.batch, watch=self
             )
             return authority, EmbeddedLink(authority)
         plain = PlainRemote(
