@@ -123,9 +123,9 @@ class Worker:
                 line.thread.start()
         return future
 
-    async def run(self, call: Callable[[], T], then: Then[T] | None = None) -> T:
-        """Have it done, and wait for it; `then` as `submit` says."""
-        return await self.submit(call, then)
+    async def run(self, call: Callable[[], T]) -> T:
+        """Have it done, and wait for it."""
+        return await self.submit(call)
 
     def leave(self, call: Callable[[], object]) -> None:
         """Have it done though nobody waits for it; that it failed is told to nobody."""

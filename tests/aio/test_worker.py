@@ -100,7 +100,7 @@ async def test_a_callback_that_fails_leaves_nobody_waiting() -> None:
         raise ArithmeticError("mine")
 
     worker = Worker("tidesync-test")
-    assert 5 == await asyncio.wait_for(worker.run(lambda: 5, told), 5)
+    assert 5 == await asyncio.wait_for(worker.submit(lambda: 5, told), 5)
     assert ["mine"] == [str(each) for each in seen]
     worker.end()
 
@@ -118,7 +118,7 @@ async def test_what_has_not_begun_is_not_done_for_a_cancelled_caller() -> None:
         return "slow"
 
     told: list[str] = []
-    first = asyncio.create_task(worker.run(slow, told.append))
+    first = worker.submit(slow, told.append)
     second = asyncio.create_task(worker.run(lambda: done.append("second")))
     await until(begun)
     _ = first.cancel(), second.cancel()
