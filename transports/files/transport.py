@@ -103,7 +103,13 @@ class FileTransport:
     def open(self, tables: Sequence[TableSchema], /) -> TransportCapabilities:
         with self._mutex, _served():
             store = self._index or self._given or _memory()
-            replica = self._opened(store, tables)
+            check_owner(store)
+            try:
+                replica = self._opened(store, tables)
+            except BaseException:
+                if self._index is None:  # who could not open may not think of closing
+                    store.close()
+                raise
             self._index, self._replica, self._renaming = store, replica, Renaming(tables)
         return attrs.evolve(
             replica.authority.capabilities(),
@@ -112,7 +118,6 @@ class FileTransport:
         )
 
     def _opened(self, store: Store, tables: Sequence[TableSchema]) -> Replica:
-        check_owner(store)
         store.open([HEAD])
         with store.transaction(write=False) as transaction:
             head = index.find_head(transaction)

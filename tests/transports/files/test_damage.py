@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.transports.authority.support import insert, update
+from tests.transports.authority.support import insert, kinds, update
 from tests.transports.files.clients import (
     TABLES,
     Files,
@@ -19,8 +19,8 @@ from tests.transports.files.clients import (
     refused,
 )
 from tests.transports.files.dying import Memory
-from tidesync.errors import ConfigurationError
-from tidesync.stores import MemoryStore
+from tidesync.errors import ConfigurationError, NotReachable
+from tidesync.stores import MemoryStore, SQLiteStore
 from tidesync.transports import FileTransport
 from tidesync.transports.files.lines import digest
 from tidesync.transports.files.names import commit_name
@@ -282,3 +282,20 @@ def test_a_log_that_is_a_link_is_not_followed(folder: Path, tmp_path: Path) -> N
 def test_commits_are_numbered_as_they_were_made(files: Files) -> None:
     """The remote of these tests is what they say."""
     assert [ONE, TWO, THREE] == commits(files)
+
+
+def test_an_opening_that_fails_leaves_the_index_closed(tmp_path: Path) -> None:
+    """Nobody has to close what did not open: SQLite's own log is gone from beside the file; the next one works."""
+    away, index = tmp_path / "away", tmp_path / "index"
+    index.mkdir()
+    transport = FileTransport(away / "remote", index=SQLiteStore(index / "index.db"))
+    for _ in range(2):
+        with pytest.raises(NotReachable):
+            _ = transport.open(TABLES)
+        assert ["index.db"] == [path.name for path in index.iterdir()]
+    away.mkdir()
+    _ = transport.open(TABLES)
+
+    assert ["Applied"] == kinds(transport.push([insert("a")]))
+    transport.close()
+    assert ["index.db"] == [path.name for path in index.iterdir()]
