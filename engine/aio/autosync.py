@@ -13,7 +13,7 @@ from typing import Self, TypeAlias, TypeVar
 
 import attrs
 
-from tidesync.aio.worker import lasts
+from tidesync.aio.worker import cancels, lasts
 from tidesync.contracts.store import StoreTransaction
 from tidesync.course import NAP, REFUSING, AutosyncStatus, Course, halted
 from tidesync.drive import AsyncPorts
@@ -204,10 +204,16 @@ class AsyncAutosync:
         else:
             self._course.pace.began()
             self._tell(CycleStarted(turn.why))
+            done = Cycle()
             try:
                 done = await self._drive(self._course.plan(turn), self._ports)
+            except asyncio.CancelledError as error:
+                if cancels(error):
+                    raise
+                failed = RuntimeError("a policy or handler awaited what was cancelled")
+                failed.__cause__ = error
+                done.note(failed)
             except Exception as error:  # noqa: BLE001  # such as that the context was closed
-                done = Cycle()
                 done.note(error)
             told = self._course.ended(done)
         for event in told:
@@ -217,6 +223,8 @@ class AsyncAutosync:
         try:
             answer = True if self._online is None else self._online()
             return bool(await answer if inspect.isawaitable(answer) else answer)
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if cancels(error):
+                raise
             logger.exception("the online predicate of autosync failed: that counts as no")
             return False

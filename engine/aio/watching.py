@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 import attrs
 
-from tidesync.aio.worker import Turn, lasts
+from tidesync.aio.worker import Turn, cancels, lasts
 from tidesync.changes import Changes, numbers_in
 from tidesync.contracts.store import StoreTransaction
 from tidesync.errors import ContextClosed, StoreClosed
@@ -125,6 +125,9 @@ class AsyncStream(Generic[R]):
 
     async def close(self) -> None:
         """Nothing more comes; does nothing if it is closed. Closing the context closes it, too."""
+        self._end()
+
+    def _end(self) -> None:
         self._outlook.changes.leave(self._inbox)
         self._inbox.ended()
 
@@ -183,7 +186,7 @@ class AsyncWatch(AsyncStream[Rows[T]]):
             name = f"tidesync-watch-{view.query.table}"
             self._task = asyncio.get_running_loop().create_task(self._call_back(callback), name=name)
             outlook.calling.add(self)  # the loop itself keeps no task alive
-            self._task.add_done_callback(lambda _: outlook.calling.discard(self))
+            self._task.add_done_callback(self._over)
 
     def __repr__(self) -> str:
         return f"<watch of {self._view.query.table}{', closed' if self.closed else ''}>"
@@ -234,13 +237,20 @@ class AsyncWatch(AsyncStream[Rows[T]]):
             if rows is not None and not self.closed:
                 await self._call(callback, rows)
 
+    def _over(self, _task: asyncio.Task[None]) -> None:
+        """Its task has ended: it was closed, or cancelled, as the end of the loop does."""
+        self._outlook.calling.discard(self)
+        self._end()
+
     async def _call(self, callback: Callable[[Rows[T]], object], rows: Rows[T]) -> None:
         self._away = True
         try:
             answer = callback(rows)
             if inspect.isawaitable(answer):
                 _ = await cast("Awaitable[object]", answer)
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if cancels(error):
+                raise
             logger.exception("the callback of a watch of %s failed", self._view.query.table)
         finally:
             self._away = False

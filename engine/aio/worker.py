@@ -145,6 +145,12 @@ def lasts(task: asyncio.Task[object]) -> bool:
     return not task.done() and not task.get_loop().is_closed()
 
 
+def cancels(error: BaseException) -> bool:
+    """Whether this is the cancellation of this task, and not of something that it awaited."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 class Turn:
     """Whose turn it is on an event loop: first come, first served, and nobody waits who need not."""
 

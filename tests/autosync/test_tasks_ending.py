@@ -150,6 +150,43 @@ def test_ended_by_what_it_awaits(place: str, how: str) -> None:
     on_loop(main())
 
 
+@pytest.mark.parametrize("place", ["policy", "online"])
+def test_what_it_calls_awaits_what_was_cancelled(place: str) -> None:
+    """A dialog that was dismissed, say: a failure, after which it tries again, and not its end."""
+
+    async def main() -> None:
+        remote, store, asked = remote_of_its_own(), MemoryStore(), list[str]()
+        remote.write("note", "a", text="theirs")
+
+        async def fail_once(where: str) -> None:
+            asked.append(where)
+            if where == place and asked.count(where) == 1:
+                gone = asyncio.get_running_loop().create_future()
+                gone.cancel()
+                await gone
+
+        async def policy(conflict: object) -> KeepLocal:
+            await fail_once("policy")
+            return KeepLocal()
+
+        async def online() -> bool:
+            await fail_once("online")
+            return True
+
+        ctx, _, watch = device(remote, store, policy=policy)
+        async with ctx:
+            await ctx[NOTES].insert({"id": "a", "text": "mine"})
+            async with ctx.autosync([NOTES], online=online, **{**TINY, "every": 0.01}) as auto:
+                await watch.pushed(ctx)
+                await watch.until(lambda: any(each.ok for each in watch.of(CycleFinished)))
+                assert auto.on
+        assert "mine" == (remote.content("note", "a") or {})["text"]
+        if place == "policy":
+            assert isinstance(watch.of(CycleFinished)[0].error.__cause__, asyncio.CancelledError)
+
+    on_loop(main())
+
+
 @looped
 async def test_stopped_in_a_batch() -> None:
     """A cycle under way waits for the batch, so `stop()` does not wait for the cycle."""

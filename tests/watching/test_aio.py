@@ -1,11 +1,9 @@
 """Live queries and event streams of an `AsyncSyncContext`."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import threading
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from tests.api.support import NOTES, TABLES, MakeStore, Remote
 from tests.watching.other import Other
 from tests.watching.support import ids
 from tidesync import AsyncSyncContext, AsyncWatch, Rows
-from tidesync.errors import BatchActive, ContextClosed, StoreBusy, StoreClosed, UsageError
+from tidesync.errors import BatchActive, ContextClosed, StoreBusy, UsageError
 from tidesync.events import EventsMissed, OperationQueued, RecordsChanged
 from tidesync.queue import Queue
 from tidesync.stores import SQLiteStore
@@ -282,42 +280,6 @@ async def test_a_batch_is_no_place_to_watch(device: AsyncSyncContext) -> None:
         assert ["a"] == ids(await waiting)
 
 
-@pytest.mark.parametrize("kind", ["watch", "context"])
-def test_closing_waits_for_no_batch(device: AsyncSyncContext, kind: str) -> None:
-    """A callback's watch that waits for a batch to end is closed inside that batch, and is gone."""
-
-    async def main() -> list[list[str] | None]:
-        shown: list[list[str] | None] = []
-        async with device as ctx:
-            watch = ctx[NOTES].watch(None, lambda rows: shown.append(ids(rows)), poll=0.01)
-            assert await eventually(lambda: bool(shown))
-            with contextlib.suppress(StoreClosed):  # what becomes of a batch whose context was closed
-                async with ctx.batch():
-                    await ctx[NOTES].insert({"id": "a"})
-                    await asyncio.sleep(0.05)  # it wants to look for others' changes
-                    await (watch.close() if kind == "watch" else ctx.close())
-                    assert watch.closed
-                    assert "tidesync-watch-note" not in {task.get_name() for task in asyncio.all_tasks()}
-        return shown
-
-    assert [[]] == on_loop(main(), 10)
-
-
-@looped
-async def test_a_watch_that_is_closed_before_its_task_began_is_let_go(device: AsyncSyncContext) -> None:
-    """Nothing is kept of it, and the callback is not called."""
-    shown: list[object] = []
-    async with device as ctx:
-        watch = ctx[NOTES].watch(None, shown.append)
-        await watch.close()
-        gone = weakref.ref(watch)
-        del watch
-        await asyncio.sleep(0)
-        gc.collect()
-        assert gone() is None
-    assert [] == shown
-
-
 @looped
 async def test_a_watch_needs_an_open_context(device: AsyncSyncContext) -> None:
     """Before `open` and after `close` it is `ContextClosed`; with a callback it is not asked."""
@@ -327,32 +289,6 @@ async def test_a_watch_needs_an_open_context(device: AsyncSyncContext) -> None:
     for call in (device[NOTES].watch, device.events):
         with pytest.raises(ContextClosed):
             call()
-
-
-@pytest.mark.parametrize("how", ["ended", "closed in the middle"])
-def test_a_watch_of_a_loop_that_is_no_more_can_be_closed(device: AsyncSyncContext, how: str) -> None:
-    """On another loop, as its context can."""
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _, context: None)  # of a task that was left behind
-
-    async def begin() -> AsyncWatch[Any]:
-        watch = (await device.open())[NOTES].watch(None, lambda rows: None)
-        await asyncio.sleep(0)
-        if how == "ended":
-            _ = [each.cancel() for each in asyncio.all_tasks() if each is not asyncio.current_task()]
-            await asyncio.sleep(0.02)
-        return watch
-
-    watch = loop.run_until_complete(begin())
-    loop.close()
-
-    async def again() -> None:
-        async with device:
-            await watch.close()
-        await watch.close()
-
-    on_loop(again())
-    assert watch.closed
 
 
 def test_a_loop_that_ended_leaves_nothing(device: AsyncSyncContext) -> None:
