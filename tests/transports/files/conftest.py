@@ -1,13 +1,17 @@
-"""One S3 server for all tests of a session that want one, and a wire to it."""
+"""One S3 server for all tests of a session that want one, and a wire to it; asserts of helpers hold under -O, too."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.peers.wire_proxy import WireProxy
-from tests.transports.files.bucket_calls import opened
-from tests.transports.files.s3_server import S3Server
-from tidesync.transports.files.bucket import Bucket
+pytest.register_assert_rewrite(
+    *(f"tests.transports.files.{name}" for name in ("clients", "compacted", "lives", "looks"))
+)
+
+from tests.peers.wire_proxy import WireProxy  # noqa: E402  # after those are named
+from tests.transports.files.bucket_calls import opened  # noqa: E402
+from tests.transports.files.s3_server import S3Server  # noqa: E402
+from tidesync.transports.files.bucket import Bucket  # noqa: E402
 
 
 @pytest.fixture(scope="session")
