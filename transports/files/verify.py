@@ -90,8 +90,8 @@ def verify(place: Place, scratch: Store) -> Verification:
         meta = Meta(id=_remote_of(place))
     known = content is not None and not damages
     meta_hash = digest(content) if content is not None and known else ""
+    filled = Scratch(place, meta, meta_hash, scratch)
     try:
-        filled = Scratch(place, meta, meta_hash, scratch)
         return _Look(place, meta, filled, damages, meta_hash or None).all()
     finally:
         scratch.close()
