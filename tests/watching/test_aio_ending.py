@@ -11,8 +11,8 @@ import pytest
 
 from tests.aio.support import AsyncWorld, looped, on_loop
 from tests.api.support import NOTES, MakeStore, Remote
-from tests.watching.test_aio import eventually
 from tests.watching.support import ids
+from tests.watching.test_aio import eventually
 from tidesync import AsyncSyncContext, AsyncWatch, Rows
 from tidesync.errors import StoreClosed
 
