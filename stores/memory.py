@@ -93,6 +93,11 @@ class MemoryStore:
                 self.is_open = False
                 self._opened.clear()
 
+    def check_open(self) -> None:
+        """Raise `StoreClosed` unless it is open."""
+        if not self.is_open:
+            raise StoreClosed("the store is not open: call open() first")
+
     def check_table(self, table: str) -> None:
         """Raise `UnknownTable` unless the table was opened."""
         if table not in self._opened:
@@ -120,13 +125,17 @@ class MemoryTransaction:
 
     def __enter__(self) -> MemoryTransaction:
         store = self._store
-        if not store.is_open:
-            raise StoreClosed("the store is not open: call open() first")
+        store.check_open()
         self._thread = store.enter_thread(write=self._write)
-        with store.mutex:
-            if not self._write:
-                store.readers += 1
-            self._tables, self._generation = store.tables, store.generation
+        try:
+            with store.mutex:
+                store.check_open()  # it may have been closed while this waited for its turn
+                if not self._write:
+                    store.readers += 1
+                self._tables, self._generation = store.tables, store.generation
+        except StoreClosed:
+            store.leave_thread(self._thread, write=self._write)
+            raise
         self._live = True
         return self
 

@@ -231,3 +231,24 @@ def test_a_transaction_may_end_in_another_thread(store: AnyStore) -> None:
         other.submit(transaction.put, THING.name, [{"id": "1"}]).result()
         other.submit(context.__exit__, None, None, None).result()
     assert [{"id": "1"}] == held(store)
+
+
+def test_closed_while_a_writer_waits_for_its_turn(store: AnyStore) -> None:
+    """The writer is told that the store is closed, and nothing else."""
+    store.open([THING])
+    waits = threading.Event()
+
+    def write() -> None:
+        waits.set()
+        put(store, {"id": "1"})
+
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(StoreClosed), store.transaction(write=True):
+            writing = pool.submit(write)
+            assert waits.wait(10)
+            time.sleep(0.05)  # until it stands in line
+            store.close()
+        assert StoreClosed is type(writing.exception(10))
+    store.open([THING])
+    put(store, {"id": "2"})
+    assert [{"id": "2"}] == held(store)
