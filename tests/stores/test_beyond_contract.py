@@ -243,11 +243,14 @@ def test_closed_while_a_writer_waits_for_its_turn(store: AnyStore) -> None:
         put(store, {"id": "1"})
 
     with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(StoreClosed), store.transaction(write=True):
-            writing = pool.submit(write)
-            assert waits.wait(10)
-            time.sleep(0.05)  # until it stands in line
-            store.close()
+        first = store.transaction(write=True)
+        _ = first.__enter__()
+        writing = pool.submit(write)
+        assert waits.wait(10)
+        time.sleep(0.05)  # until it stands in line
+        store.close()
+        with pytest.raises(StoreClosed):
+            _ = first.__exit__(None, None, None)
         assert StoreClosed is type(writing.exception(10))
     store.open([THING])
     put(store, {"id": "2"})
