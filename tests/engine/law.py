@@ -14,22 +14,8 @@ from typing import Any
 
 import attrs
 
-from tests.engine.law_world import (
-    Contents,
-    Device,
-    Key,
-    Remote,
-    State,
-    new_record,
-    refuses,
-)
-from tidesync.contracts.transport import (
-    Absent,
-    Applied,
-    Change,
-    Conflicted,
-    Outcome,
-)
+from tests.engine.law_world import Contents, Device, Key, Remote, State, new_record, refuses
+from tidesync.contracts.transport import Absent, Applied, Change, Conflicted, Outcome
 from tidesync.records import Copy, Record, Tombstone, alive
 from tidesync.rows import EDGES, HEADS, META, OPERATIONS
 from tidesync.sending import Sent
