@@ -47,7 +47,7 @@ class Served:
         found = re.search(r"http://\S+", line)
         assert found is not None, line
         self.url = found[0]
-        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=SECONDS)
+        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=SECONDS, verify=False)
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Its status, and what it said on standard error."""
@@ -272,7 +272,8 @@ def test_tokens_let_in_by_name(tmp_path: Path) -> None:
         url = served.url.replace("0.0.0.0", "127.0.0.1")
 
         def ask(token: str) -> int:
-            return httpx.get(f"{url}/tables/notes", headers={"Authorization": f"Bearer {token}"}).status_code
+            said = {"Authorization": f"Bearer {token}"}
+            return httpx.get(f"{url}/tables/notes", headers=said, verify=False).status_code
 
         answers = [
             ask(token) for token in (TOKEN, f"{TOKEN}#too", "token-of-the-script", "token-of-nobody-x")
@@ -303,7 +304,7 @@ def test_a_signal_under_load_finishes_what_was_accepted(tmp_path: Path, number: 
 
     def write(url: str, name: str) -> list[Any]:
         odd: list[Any] = []
-        with httpx.Client(base_url=url, trust_env=False, timeout=SECONDS) as http:
+        with httpx.Client(base_url=url, trust_env=False, timeout=SECONDS, verify=False) as http:
             for at in range(100_000):
                 try:
                     answer = http.post("/tables/notes", json={"id": f"{name}-{at}"})

@@ -167,7 +167,7 @@ class Curl(Client):
 
     def __init__(self, name: str, urls: Sequence[str], seed: str) -> None:
         super().__init__(name, urls, seed)
-        self.http = httpx.Client(timeout=15, trust_env=False)
+        self.http = httpx.Client(timeout=15, trust_env=False, verify=False)
         self.acknowledged: dict[str, list[tuple[str, int]]] = {}
         self.maybe: dict[str, list[int]] = {}
         self.gone: set[str] = set()
@@ -311,7 +311,7 @@ class Rest(Follower):
 
     def __init__(self, name: str, urls: Sequence[str], seed: str) -> None:
         super().__init__(name, urls, seed)
-        self.http = httpx.Client(timeout=15, trust_env=False)
+        self.http = httpx.Client(timeout=15, trust_env=False, verify=False)
         self.since = "1970-01-01T00:00:00.000Z"
         self.link = ""
 

@@ -1,4 +1,7 @@
-"""A wire that rules may make fail: the transport under the first client's httpx, for threads and for an event loop."""
+"""A wire that rules may make fail: the transport under the first client's httpx, for threads and for an event loop.
+
+Nobody speaks TLS here: to read the certificates of all authorities would take a fifth of each test.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class FailingWire(httpx.BaseTransport):
     """
 
     def __init__(self) -> None:
-        self._inside = httpx.HTTPTransport()
+        self._inside = httpx.HTTPTransport(verify=False)
         self.instead: Answer | None = None
         self.echo: Echo | None = None
 
@@ -119,7 +122,9 @@ class AsyncFailingWire(httpx.AsyncBaseTransport):
 
     def __init__(self, wire: FailingWire) -> None:
         self._wire = wire
-        self._inside = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+        self._inside = httpx.AsyncHTTPTransport(
+            verify=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request, or do what goes wrong with it."""
