@@ -18,7 +18,8 @@ PATHS ?= .
 
 # pyright on PyPI fetches the program of its own version from the npm registry; never another one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
-unexport PYRIGHT_PYTHON_FORCE_VERSION PYTHONPATH PYTHONHOME
+# Hundreds of processes are started: what one compiled is there for the next.
+unexport PYRIGHT_PYTHON_FORCE_VERSION PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check lint types imports format bench soak install clean
 
