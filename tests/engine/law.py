@@ -95,11 +95,11 @@ class Point:
     held: Contents
     classic: tuple[Step, ...] | None
     pushed: bool
-    story: tuple[str, ...]
+    story: tuple[object, ...]
 
-    def after(self, story: str, **changes: Any) -> Point:
-        """One step further."""
-        return attrs.evolve(self, story=(*self.story, story), **changes)
+    def cut(self, story: str, state: State, remote: Remote, classic: tuple[Step, ...] | None) -> Point:
+        """A push has begun, and is cut here."""
+        return Point(state, remote, self.held, classic, True, (*self.story, story))
 
 
 @attrs.define(eq=False)
@@ -205,9 +205,8 @@ class Explorer:
                 queue = (
                     None if point.classic is None else classic(point.classic, key, point.held.get(key), new)
                 )
-                after = point.after(
-                    f"{'/'.join(key)} := {new}", state=self.device.taken_down(), held=held, classic=queue
-                )
+                story = (*point.story, (key, new))
+                after = Point(self.device.taken_down(), point.remote, held, queue, point.pushed, story)
                 self._equal(after, "the device shows its edits", held, self.device.contents())
                 yield after
 
@@ -234,16 +233,10 @@ class Explorer:
             told = f"{sent.change.kind} {sent.change.table}/{sent.change.record_id}"
             marked = self.device.taken_down()
             frozen = None if left is None else classic_sent(left, sent, acknowledged=False)
-            yield point.after(f"{told} is lost", state=marked, remote=remote, classic=frozen, pushed=True)
+            yield point.cut(f"{told} is lost", marked, remote, frozen)
             remote, outcome = remote.take(sent.change)
             if self._took_effect(point, sent.change, outcome):
-                yield point.after(
-                    f"{told} arrives, its answer is lost",
-                    state=marked,
-                    remote=remote,
-                    classic=frozen,
-                    pushed=True,
-                )
+                yield point.cut(f"{told} arrives, its answer is lost", marked, remote, frozen)
                 left = None if left is None else classic_sent(left, sent, acknowledged=True)
             self.device.put_back(marked)
             self.device.settle(batch, [outcome], run)
