@@ -17,7 +17,8 @@ ARGUMENTS: dict[str, Any] = {
     "message": "what happened", "package": "p", "extra": "e", "table": "todo", "id": "a", "reason": "why",
     "field": "text", "value_type": "int", "column": "text", "suggestion": "texts", "known": ("a", "b"), "hint": "!",
     "given": {"id": "a"}, "current": {"id": "b"}, "name": "n", "found": 2, "supported": 1, "stored": "x",
-    "declared": "y", "retry_after": 1.5, "code": "c", "copy": Tombstone("1"), "pending": 3, "going": 60, "held": 101, "file": "f",
+    "declared": "y", "retry_after": 1.5, "code": "c", "copy": Tombstone("1"), "pending": 3, "going": 60, "held": 101,
+    "file": "f",
 }  # fmt: skip
 CLASSES = [
     each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, TidesyncError)
