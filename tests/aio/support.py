@@ -20,9 +20,14 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
+OTHERS = ("tidesync-writer", "tidesync-http", "tidesync-reading", "tidesync files")
+"""Threads of services and transports that other tests of this process may have left to its end."""
+
+
 def threads() -> list[str]:
     """The threads of contexts that do not end by themselves."""
-    found = [each for each in threading.enumerate() if each.name.startswith("tidesync")]
+    running = [each for each in threading.enumerate() if each.name.startswith("tidesync")]
+    found = [each for each in running if not each.name.startswith(OTHERS)]
     for each in found:
         each.join(2)
     return [each.name for each in found if each.is_alive()]
